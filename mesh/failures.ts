@@ -1,0 +1,53 @@
+// The one table of failures: every way a connection can end badly, with what the outside sees of it.
+// Everybody who ends a Trail or answers a CONNECT reads it. Nobody branches on an error's message.
+
+/**
+ * `flag` is the access log's and metrics' `response_flags` (the reference's names where it has one);
+ * `status` is the HTTP status a refused CONNECT is answered with (undefined: no answer, the connection just ends);
+ * `retry` tells whether another endpoint may be tried while the application has not sent a byte.
+ */
+export const FAILURES = {
+  POLICY_DENIED: { flag: 'DENY', status: 401, retry: false },
+  UPSTREAM_CONNECT: { flag: 'CONNECT', status: 503, retry: true },
+  UPSTREAM_CONNECT_TIMEOUT: { flag: 'CONNECT', status: 503, retry: true },
+  UPSTREAM_RESET: { flag: 'CONNECT', status: 503, retry: false },
+  TUNNEL_REFUSED: { flag: 'CONNECT', status: 503, retry: false },
+  TUNNEL_CONNECT_TIMEOUT: { flag: 'NETWORK_POLICY', status: 503, retry: true },
+  TUNNEL_LOST: { flag: 'CONNECT', status: 503, retry: false },
+  TUNNEL_LIMIT: { flag: 'OVERLOAD', status: 503, retry: true },
+  TLS_FAILURE: { flag: 'TLS_FAILURE', status: undefined, retry: false },
+  H2_HANDSHAKE_FAILURE: { flag: 'H2_HANDSHAKE_FAILURE', status: undefined, retry: true },
+  IDENTITY_ERROR: { flag: 'IDENTITY_ERROR', status: 503, retry: false },
+  PEER_IDENTITY_MISMATCH: { flag: 'TLS_FAILURE', status: undefined, retry: false },
+  SOURCE_UNKNOWN: { flag: 'UNKNOWN_SOURCE', status: 503, retry: false },
+  DESTINATION_UNKNOWN: { flag: 'NR', status: 503, retry: false },
+  DESTINATION_MISMATCH: { flag: 'NR', status: 400, retry: false },
+  NO_HEALTHY_ENDPOINT: { flag: 'UH', status: 503, retry: false },
+  WAYPOINT_UNAVAILABLE: { flag: 'NO_WAYPOINT', status: 503, retry: false },
+  RECURSION: { flag: 'LOOP', status: 503, retry: false },
+  MALFORMED_REQUEST: { flag: 'BAD_REQUEST', status: 400, retry: false },
+  CONNECTION_LIMIT: { flag: 'OVERLOAD', status: 503, retry: false },
+  DRAIN_DEADLINE: { flag: 'DRAIN', status: 503, retry: false },
+  INTERNAL: { flag: 'INTERNAL', status: 503, retry: false },
+} as const satisfies Record<
+  string,
+  { readonly flag: string; readonly status: number | undefined; readonly retry: boolean }
+>;
+
+export type FailureCode = keyof typeof FAILURES;
+
+/** A fault with a row in {@link FAILURES}. Its message says what was attempted, on what, and the present state. */
+export class MeshError extends Error {
+  override readonly name = 'MeshError';
+  readonly code: FailureCode;
+
+  constructor(code: FailureCode, message: string, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** The code of whatever was thrown: a MeshError's own, INTERNAL for anything nobody foresaw. */
+export function failureCodeOf(error: unknown): FailureCode {
+  return error instanceof MeshError ? error.code : 'INTERNAL';
+}

@@ -1,0 +1,42 @@
+// Service: a stable name with addresses (VIPs) in front of workloads. Its endpoints are derived from Workload.services
+// by the Snapshot, never stored here.
+
+import type { IpAddress } from './address.ts';
+import type { GatewayAddress, PortMapping } from './workload.ts';
+
+export type Vip = {
+  readonly network: string;
+  readonly ip: IpAddress;
+  /** CIDR prefix length for ServiceEntries that own a range; undefined means this one address. */
+  readonly prefixLength: number | undefined;
+};
+
+export type LocalityScope = 'region' | 'zone' | 'subzone' | 'node' | 'cluster' | 'network';
+
+/** Istio's LoadBalancing message: `strict` requires all scopes, `failover` ranks by consecutive matches. */
+export type LoadBalancing = {
+  readonly mode: 'unspecified' | 'strict' | 'failover' | 'passthrough';
+  readonly preference: readonly LocalityScope[];
+  readonly health: 'only-healthy' | 'allow-all';
+};
+
+export type Service = {
+  readonly name: string;
+  readonly namespace: string;
+  /** Fully qualified, e.g. `web.shop.svc.cluster.local`. */
+  readonly hostname: string;
+  readonly vips: readonly Vip[];
+  readonly ports: readonly PortMapping[];
+  /** Identities (SPIFFE URIs) that may answer for it besides the endpoint's own. */
+  readonly subjectAltNames: readonly string[];
+  readonly waypoint: GatewayAddress | undefined;
+  readonly loadBalancing: LoadBalancing | undefined;
+  readonly ipFamilies: 'automatic' | 'ipv4' | 'ipv6' | 'dual';
+  /** True for the Service object that owns the hostname in its cluster (ties are broken towards it). */
+  readonly canonical: boolean;
+};
+
+/** The name a Service has in discovery and in Workload.services. */
+export function serviceKey(service: Pick<Service, 'namespace' | 'hostname'>): string {
+  return `${service.namespace}/${service.hostname}`;
+}

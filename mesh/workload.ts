@@ -1,0 +1,67 @@
+// Workload: one pod (or enrolled machine) as the mesh sees it, and the waypoint references shared with Service.
+// Made by control-plane/translate, carried by wire/discovery, read by every decision.
+
+import type { IpAddress } from './address.ts';
+import type { Identity } from './identity.ts';
+
+/** Where a workload runs; empty strings mean "not known" (Kubernetes topology labels, Istio's Locality). */
+export type Locality = { readonly region: string; readonly zone: string; readonly subzone: string };
+
+/** A waypoint or network gateway, by service name or by address; `port` is its HBONE port. */
+export type GatewayAddress =
+  | {
+      readonly by: 'hostname';
+      readonly namespace: string;
+      readonly hostname: string;
+      readonly port: number;
+    }
+  | {
+      readonly by: 'address';
+      readonly network: string;
+      readonly ip: IpAddress;
+      readonly port: number;
+    };
+
+/** One service port as one endpoint serves it. `targetPort` 0 on a Service means "named: the endpoint says". */
+export type PortMapping = {
+  readonly servicePort: number;
+  readonly targetPort: number;
+  readonly appProtocol: 'unknown' | 'http11' | 'http2' | 'grpc' | 'tcp' | 'tls';
+};
+
+export type Workload = {
+  /** `<cluster>//Pod/<namespace>/<name>` for pods; unique in the mesh. */
+  readonly uid: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly trustDomain: string;
+  readonly cluster: string;
+  readonly network: string;
+  /** Kubernetes node name; empty for machines outside. */
+  readonly node: string;
+  readonly addresses: readonly IpAddress[];
+  readonly hostname: string;
+  readonly locality: Locality;
+  readonly health: 'healthy' | 'unhealthy';
+  /** How peers reach it: `hbone` once its agent has said it is enrolled, else plain `tcp`. */
+  readonly protocol: 'hbone' | 'tcp';
+  readonly hostNetwork: boolean;
+  readonly waypoint: GatewayAddress | undefined;
+  readonly networkGateway: GatewayAddress | undefined;
+  readonly canonicalName: string;
+  readonly canonicalRevision: string;
+  readonly workloadName: string;
+  readonly workloadType: 'deployment' | 'cronjob' | 'pod' | 'job';
+  /** `namespace/hostname` of each service it is an endpoint of -> the ports it serves there. */
+  readonly services: ReadonlyMap<string, readonly PortMapping[]>;
+  /** `namespace/name` of the policies whose selector picked it. */
+  readonly authorizationPolicies: readonly string[];
+  /** Relative share of traffic; 1 for a pod. */
+  readonly capacity: number;
+};
+
+export function workloadIdentity(workload: Workload): Identity {
+  const { trustDomain, namespace, serviceAccount } = workload;
+  return { trustDomain, namespace, serviceAccount };
+}

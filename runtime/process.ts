@@ -1,0 +1,50 @@
+// The life of a component's process: its signals, its exit code, its last words. Each main.ts calls run() and no more.
+// First SIGTERM or SIGINT: stop politely (the signal aborts). Second: exit at once.
+
+import { type Clock, systemClock } from './clock.ts';
+import { ConfigError, SettingsReader } from './env.ts';
+import { createLog, LOG_LEVELS, type Log } from './log.ts';
+
+export type ProcessParts = {
+  readonly env: SettingsReader;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Aborted when the process shall end; main() resolves once everything it owns is closed. */
+  readonly stop: AbortSignal;
+};
+
+/** Exit codes: 0 ended as asked, 1 failed, 2 wrong settings. */
+export function run(component: string, main: (parts: ProcessParts) => Promise<void>): void {
+  const env = new SettingsReader(process.env);
+  const log = createLog({
+    component,
+    level: env.oneOf('AMBIT_LOG_LEVEL', LOG_LEVELS, 'info'),
+    format: env.oneOf('AMBIT_LOG_FORMAT', ['json', 'text'], 'json'),
+  });
+  const stop = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(name, () => {
+      if (stop.signal.aborted) process.exit(1);
+      log.info('Stopping', { signal: name });
+      stop.abort(new Error(`Stopped by ${name}`));
+    });
+  }
+  // A fault in one connection must not take the node's other connections with it: record it, go on.
+  process.on('unhandledRejection', (error) => log.error('Unhandled rejection', { error }));
+  process.on('uncaughtException', (error) => log.error('Uncaught exception', { error }));
+
+  main({ env, log, clock: systemClock, stop: stop.signal }).then(
+    () => {
+      log.info('Stopped');
+      process.exit(0);
+    },
+    (error: unknown) => {
+      if (error instanceof ConfigError) {
+        log.error(error.message);
+        process.exit(2);
+      }
+      log.error('Failed', { error });
+      process.exit(1);
+    },
+  );
+}
