@@ -1,0 +1,87 @@
+#!/usr/bin/env node
+// `ambit`: the operator's hand. Here are only the shapes of the command line; each verb is a file in commands/.
+// Exit codes: 0 healthy or done, 1 unhealthy or failed, 2 misuse.
+
+import { Command, CommanderError, Option } from 'commander';
+import type { ClusterOptions } from './commands/cluster-options.ts';
+import { addNamespace, removeNamespace } from './commands/namespace.ts';
+import { sandbox } from './commands/sandbox.ts';
+import { type StatusOptions, status } from './commands/status.ts';
+import { type VersionOptions, version } from './commands/version.ts';
+import { Misuse } from './exit.ts';
+
+let exitCode = 0;
+
+const program = new Command('ambit')
+  .description(
+    'A sidecar-less service mesh: label a namespace, and its traffic is authenticated and encrypted',
+  )
+  .exitOverride()
+  .enablePositionalOptions()
+  .showHelpAfterError('(see: ambit --help)');
+
+const output = (): Option =>
+  new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text');
+
+withCluster(program.command('status'))
+  .description('is the mesh healthy, who is in it, how much of the traffic is mTLS')
+  .addOption(output())
+  .action(async (options: StatusOptions) => {
+    exitCode = await status(options);
+  });
+
+const namespace = program
+  .command('namespace')
+  .alias('ns')
+  .description('put namespaces into the mesh, or take them out');
+withCluster(namespace.command('add <name>'))
+  .description('label the namespace: its pods join the mesh without a restart')
+  .action(async (name: string, options: ClusterOptions) => {
+    exitCode = await addNamespace(name, options);
+  });
+withCluster(namespace.command('remove <name>'))
+  .description('take the label away: its pods leave the mesh, open connections go on')
+  .action(async (name: string, options: ClusterOptions) => {
+    exitCode = await removeNamespace(name, options);
+  });
+
+program
+  .command('sandbox [words...]')
+  .description('a whole small cluster on this machine: up, down, kubeconfig, demo')
+  .allowUnknownOption()
+  .passThroughOptions()
+  .helpOption(false)
+  .action(async (words: string[]) => {
+    exitCode = await sandbox(words);
+  });
+
+withCluster(program.command('version'))
+  .description('versions of this cli and of the mesh it talks to')
+  .addOption(output())
+  .option('--client', 'only the version of this cli', false)
+  .action(async (options: VersionOptions) => {
+    exitCode = await version(options);
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  exitCode = report(error);
+}
+process.exit(exitCode);
+
+function report(error: unknown): number {
+  // commander has printed its own message by now; help and version are no misuse
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  process.stderr.write(`Error: ${error instanceof Error ? error.message : String(error)}\n`);
+  return error instanceof Misuse ? 2 : 1;
+}
+
+function withCluster(command: Command): Command {
+  return command
+    .option(
+      '--kubeconfig <file>',
+      'path of the kubeconfig (default: KUBECONFIG, then ~/.kube/config)',
+    )
+    .option('--context <name>', 'context of the kubeconfig');
+}

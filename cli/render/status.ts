@@ -1,0 +1,114 @@
+// `ambit status` for people: one screen, the problems last, where the eye ends. Pure.
+
+import type { Problem } from '../../wire/status.ts';
+import type { Replicas, StatusReport } from '../status/report.ts';
+import type { Style } from './style.ts';
+import { renderTable } from './table.ts';
+
+export function renderStatus(report: StatusReport, style: Style): string {
+  const sections = [
+    headline(report, style),
+    agents(report, style),
+    namespaces(report, style),
+    workloads(report),
+    trafficLine(report, style),
+    problems(report.problems, style),
+  ];
+  return `${sections.filter((section) => section !== '').join('\n\n')}\n`;
+}
+
+function headline(report: StatusReport, style: Style): string {
+  const lines = [
+    ['Control plane', replicas(report.controlPlane, style), versionText(report)],
+    ['CA', replicas(report.ca, style), rootText(report.rootNotAfter)],
+  ];
+  return lines
+    .map(([name = '', state = '', note = '']) => `${name.padEnd(15)}${state}${note}`)
+    .join('\n');
+}
+
+function replicas(value: Replicas | undefined, style: Style): string {
+  if (value === undefined) return style.bad('not installed');
+  const text = `${value.ready}/${value.wanted} ready`;
+  return value.ready > 0 ? style.good(text) : style.bad(text);
+}
+
+function versionText(report: StatusReport): string {
+  if (report.controlPlaneVersion === undefined) return '';
+  if (report.controlPlaneVersion === report.cliVersion) return `, version ${report.cliVersion}`;
+  return `, version ${report.controlPlaneVersion} (this cli: ${report.cliVersion})`;
+}
+
+function rootText(notAfter: string | undefined): string {
+  return notAfter === undefined ? '' : `, root certificate until ${notAfter.slice(0, 10)}`;
+}
+
+function agents(report: StatusReport, style: Style): string {
+  if (report.agents.length === 0) return '';
+  const word = (ok: boolean, yes: string, no: string): string =>
+    ok ? style.good(yes) : style.bad(no);
+  return renderTable(
+    ['NODE', 'AGENT', 'READY', 'CONNECTED', 'IN SYNC', 'VERSION'],
+    report.agents.map((agent) => [
+      agent.node,
+      agent.pod,
+      word(agent.ready, 'yes', 'no'),
+      word(agent.connected, 'yes', 'no'),
+      word(agent.inSync, 'yes', 'no'),
+      agent.version,
+    ]),
+  );
+}
+
+function namespaces(report: StatusReport, style: Style): string {
+  const enrolled = report.namespaces.filter((namespace) => namespace.mode === 'ambient');
+  if (enrolled.length === 0) {
+    return 'No namespace is in the mesh. Add one: ambit namespace add NAME';
+  }
+  return renderTable(
+    ['NAMESPACE', 'MODE', 'PODS', 'ENROLLED'],
+    enrolled.map((namespace) => {
+      const count = `${namespace.enrolled}/${namespace.pods}`;
+      const whole = namespace.enrolled === namespace.pods;
+      return [
+        namespace.name,
+        namespace.mode,
+        String(namespace.pods),
+        whole ? style.good(count) : style.bad(count),
+      ];
+    }),
+  );
+}
+
+function workloads(report: StatusReport): string {
+  const enrolled = report.workloads.filter((workload) => workload.redirection !== 'none');
+  if (enrolled.length === 0) return '';
+  return renderTable(
+    ['NAMESPACE', 'WORKLOAD', 'NODE', 'PROTOCOL', 'IDENTITY'],
+    enrolled.map((workload) => [
+      workload.namespace,
+      workload.name,
+      workload.node,
+      workload.redirection === 'enabled' ? workload.protocol.toUpperCase() : workload.redirection,
+      workload.identity,
+    ]),
+  );
+}
+
+function trafficLine(report: StatusReport, style: Style): string {
+  if (report.traffic === undefined) return '';
+  const { mtls, plaintext } = report.traffic;
+  if (report.mtlsShare === undefined)
+    return 'Traffic        no connection to an enrolled workload yet';
+  const share = `${(report.mtlsShare * 100).toFixed(1)} % mTLS`;
+  return `Traffic        ${plaintext === 0 ? style.good(share) : share} (${mtls} of ${mtls + plaintext} connections to enrolled workloads)`;
+}
+
+function problems(list: readonly Problem[], style: Style): string {
+  if (list.length === 0) return style.good('Healthy: no problem found');
+  const items = list.map(
+    ({ object, reason, message, remedy }) =>
+      `  ${style.bad(reason)} ${style.bold(object)}\n    ${message}\n    ${style.dim('->')} ${remedy}`,
+  );
+  return `${style.bad(`${list.length} problem${list.length === 1 ? '' : 's'}`)}\n${items.join('\n')}`;
+}

@@ -1,0 +1,40 @@
+// The report behind `ambit status`: one value, assembled by gather.ts, judged by assess.ts, shown by render/status.ts.
+// `-o json` prints it as it stands; fields are only ever added.
+
+import type { NamespaceStatus, Problem, WorkloadStatus } from '../../wire/status.ts';
+
+export type Replicas = { readonly ready: number; readonly wanted: number };
+
+export type AgentRow = {
+  readonly node: string;
+  readonly pod: string;
+  readonly version: string;
+  readonly ready: boolean;
+  readonly connected: boolean;
+  readonly inSync: boolean;
+};
+
+/** Connections that arrived at enrolled workloads since their agents started. */
+export type Traffic = { readonly mtls: number; readonly plaintext: number };
+
+/** What was seen, before anybody judges it. */
+export type Findings = {
+  readonly cliVersion: string;
+  readonly controlPlaneVersion: string | undefined;
+  readonly controlPlane: Replicas | undefined;
+  readonly ca: Replicas | undefined;
+  /** RFC 3339. */
+  readonly rootNotAfter: string | undefined;
+  readonly agents: readonly AgentRow[];
+  readonly nodes: readonly string[];
+  readonly namespaces: readonly NamespaceStatus[];
+  readonly workloads: readonly WorkloadStatus[];
+  readonly traffic: Traffic | undefined;
+  readonly problems: readonly Problem[];
+};
+
+export type StatusReport = Findings & {
+  readonly healthy: boolean;
+  /** 0 to 1; undefined before the first connection. */
+  readonly mtlsShare: number | undefined;
+};

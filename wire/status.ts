@@ -1,0 +1,50 @@
+// What a control-plane replica says of the mesh at its admin route /status, as JSON. Written by control-plane/status,
+// read by `ambit status`. Fields are only ever added.
+
+export type AgentStatus = {
+  readonly node: string;
+  readonly pod: string;
+  /** The agent's own version, as it said at connecting. */
+  readonly version: string;
+  /** True when everything published has been acknowledged. */
+  readonly inSync: boolean;
+};
+
+export type WorkloadStatus = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly node: string;
+  /** SPIFFE URI. */
+  readonly identity: string;
+  readonly protocol: 'hbone' | 'tcp';
+  /** `wanted` means labelled but not yet captured. */
+  readonly redirection: 'enabled' | 'failed' | 'wanted' | 'none';
+};
+
+export type NamespaceStatus = {
+  readonly name: string;
+  readonly mode: 'ambient' | 'none';
+  readonly pods: number;
+  readonly enrolled: number;
+};
+
+/** Something a person should mend: which object, why, and the next step. */
+export type Problem = {
+  readonly object: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly remedy: string;
+};
+
+export type ControlPlaneStatus = {
+  readonly version: string;
+  readonly pod: string;
+  readonly leader: boolean;
+  /** RFC 3339; when the root certificate ends. */
+  readonly rootNotAfter: string | undefined;
+  /** Only the agents connected to this replica. */
+  readonly agents: readonly AgentStatus[];
+  readonly namespaces: readonly NamespaceStatus[];
+  readonly workloads: readonly WorkloadStatus[];
+  readonly problems: readonly Problem[];
+};
