@@ -1,0 +1,201 @@
+// Finds or dials the tunnel a connection needs: few tunnels, many streams, one dial at a time for a key. Called by
+// node-agent/outbound.ts and the waypoint. Invariant: a tunnel only carries streams of the very identities it was
+// verified for, and of the pod it was dialled from.
+
+import { formatIpPort, type IpAddress, type IpPort } from '../mesh/address.ts';
+import { MeshError } from '../mesh/failures.ts';
+import { formatIdentity, type Identity } from '../mesh/identity.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
+import { type ConnectHead, type Tunnel, type TunnelStream, UnprocessedError } from './tunnel.ts';
+
+/** Which tunnels may serve a connection: everything here must be equal. */
+export type TunnelKey = {
+  /** Whose sockets: the pod it is dialled from. Two pods may have one identity, and one address after another. */
+  readonly owner: string;
+  readonly source: Identity;
+  readonly sourceIp: IpAddress;
+  readonly expected: readonly Identity[];
+  readonly destination: IpPort;
+};
+
+export type TunnelDial = (key: TunnelKey, signal: AbortSignal) => Promise<Tunnel>;
+
+/** As long as the reference keeps an unused tunnel: a keep-alive connection's usual gap fits in. */
+const IDLE_RELEASE_MS = 300_000;
+/** 100 streams each: 6,400 connections between two pods; beyond that the application leaks them. */
+const MAX_TUNNELS_A_KEY = 64;
+/** A tunnel costs about 150 kB: this bounds the pool to some 600 MB in the worst case. */
+const MAX_TUNNELS = 4096;
+/** Connections waiting for one key's dial: a burst, not a queue. */
+const MAX_WAITING_A_KEY = 2048;
+/** A stream that was surely not looked at is tried this often on another tunnel (a GOAWAY raced with it). */
+const MAX_TRIES = 3;
+/** Dials one connection waits for when others take every stream first: MAX_WAITING_A_KEY / 100, and some. */
+const MAX_ROUNDS = 32;
+
+type Entry = {
+  readonly key: TunnelKey;
+  readonly tunnels: Set<Tunnel>;
+  dialling: Promise<Tunnel> | undefined;
+  waiting: number;
+};
+
+export class TunnelPool {
+  readonly #clock: Clock;
+  readonly #dial: TunnelDial;
+  readonly #entries = new Map<string, Entry>();
+  readonly #stop = new AbortController();
+  #tunnels = 0;
+
+  constructor(parts: { readonly clock: Clock; readonly dial: TunnelDial }) {
+    this.#clock = parts.clock;
+    this.#dial = parts.dial;
+  }
+
+  /** Tunnels open or being dialled. */
+  get tunnels(): number {
+    return this.#tunnels;
+  }
+
+  /** @throws MeshError; TUNNEL_LIMIT when a limit of the pool is reached */
+  async open(key: TunnelKey, head: ConnectHead, signal?: AbortSignal): Promise<TunnelStream> {
+    let tries = 0;
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const tunnel = await this.#obtain(key, signal);
+      // others who waited for the same dial may have taken the last stream
+      if (!tunnel.available) continue;
+      try {
+        return await tunnel.open(head, signal);
+      } catch (error) {
+        if (!(error instanceof UnprocessedError) || ++tries === MAX_TRIES) throw error;
+      }
+    }
+    throw limit(key, `no free stream after ${MAX_ROUNDS} tries`);
+  }
+
+  /** No new streams on this pod's tunnels; resolves when the present ones have ended. */
+  async drain(owner: string): Promise<void> {
+    await Promise.all(this.#of(owner).map((tunnel) => tunnel.drain()));
+  }
+
+  /** Ends this pod's tunnels at once. */
+  async release(owner: string): Promise<void> {
+    await Promise.all(this.#of(owner).map((tunnel) => tunnel.close()));
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort(
+      new MeshError('DRAIN_DEADLINE', 'Cannot open a tunnel: the agent is stopping'),
+    );
+    const dialling = [...this.#entries.values()].flatMap((entry) => entry.dialling ?? []);
+    await Promise.allSettled(dialling);
+    const tunnels = [...this.#entries.values()].flatMap((entry) => [...entry.tunnels]);
+    await Promise.all(tunnels.map((tunnel) => tunnel.close()));
+  }
+
+  #of(owner: string): Tunnel[] {
+    return [...this.#entries.values()]
+      .filter((entry) => entry.key.owner === owner)
+      .flatMap((entry) => [...entry.tunnels]);
+  }
+
+  async #obtain(key: TunnelKey, signal: AbortSignal | undefined): Promise<Tunnel> {
+    signal?.throwIfAborted();
+    const name = keyText(key);
+    const entry = this.#entries.get(name) ?? this.#addEntry(name, key);
+    for (const tunnel of entry.tunnels) if (tunnel.available) return tunnel;
+    if (entry.waiting >= MAX_WAITING_A_KEY) {
+      throw limit(key, `${entry.waiting} connections are waiting for it`);
+    }
+    entry.waiting++;
+    try {
+      entry.dialling ??= this.#start(name, entry);
+      return await orAborted(entry.dialling, signal);
+    } finally {
+      entry.waiting--;
+      this.#forget(name, entry);
+    }
+  }
+
+  #addEntry(name: string, key: TunnelKey): Entry {
+    const entry: Entry = { key, tunnels: new Set(), dialling: undefined, waiting: 0 };
+    this.#entries.set(name, entry);
+    return entry;
+  }
+
+  #start(name: string, entry: Entry): Promise<Tunnel> {
+    if (entry.tunnels.size >= MAX_TUNNELS_A_KEY) {
+      throw limit(entry.key, `${entry.tunnels.size} tunnels to it are full`);
+    }
+    if (this.#tunnels >= MAX_TUNNELS) throw limit(entry.key, `${this.#tunnels} tunnels are open`);
+    this.#tunnels++;
+    // not the asking connection's signal: others wait for this dial too, and the next connection will use it
+    const dialling = this.#dial(entry.key, this.#stop.signal).then(
+      (tunnel) => {
+        entry.dialling = undefined;
+        this.#keep(name, entry, tunnel);
+        return tunnel;
+      },
+      (error: unknown) => {
+        entry.dialling = undefined;
+        this.#tunnels--;
+        throw error;
+      },
+    );
+    dialling.catch(() => {
+      // whoever still waits gets it; if nobody does any more, that is no fault
+    });
+    return dialling;
+  }
+
+  #keep(name: string, entry: Entry, tunnel: Tunnel): void {
+    entry.tunnels.add(tunnel);
+    let release: Timer | undefined;
+    const idle = (): void => {
+      release?.cancel();
+      release = this.#clock.timer(IDLE_RELEASE_MS, () => {
+        if (tunnel.streams === 0) void tunnel.drain();
+      });
+    };
+    tunnel.onIdle(idle);
+    void tunnel.ended.then(() => {
+      release?.cancel();
+      entry.tunnels.delete(tunnel);
+      this.#tunnels--;
+      this.#forget(name, entry);
+    });
+    idle();
+  }
+
+  #forget(name: string, entry: Entry): void {
+    if (entry.tunnels.size > 0 || entry.dialling !== undefined || entry.waiting > 0) return;
+    if (this.#entries.get(name) === entry) this.#entries.delete(name);
+  }
+}
+
+function keyText(key: TunnelKey): string {
+  const expected = key.expected.map(formatIdentity).sort().join(',');
+  return [
+    key.owner,
+    formatIdentity(key.source),
+    key.sourceIp,
+    expected,
+    formatIpPort(key.destination),
+  ].join('|');
+}
+
+function limit(key: TunnelKey, why: string): MeshError {
+  return new MeshError(
+    'TUNNEL_LIMIT',
+    `Cannot open a tunnel to ${formatIpPort(key.destination)}: ${why}`,
+  );
+}
+
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}

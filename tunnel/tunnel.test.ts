@@ -1,0 +1,587 @@
+// The contract of a tunnel, end to end over loopback: what every codec under tunnel.ts must keep.
+
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { before, describe, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import { parseIp } from '../mesh/address.ts';
+import { MeshError } from '../mesh/failures.ts';
+import { formatIdentity, parseIdentity } from '../mesh/identity.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { ManualClock } from '../runtime/manual-clock.ts';
+import { type Denied, TunnelAcceptor } from './accept.ts';
+import { connectTunnel } from './connect.ts';
+import type { Credentials } from './contexts.ts';
+import { dial } from './socket.ts';
+import { createTestCa, type TestCa } from './test-ca.ts';
+import { type Tunnel, type TunnelRequest, type TunnelStream, UnprocessedError } from './tunnel.ts';
+
+const CLIENT = parseIdentity('spiffe://cluster.local/ns/shop/sa/client');
+const SERVER = parseIdentity('spiffe://cluster.local/ns/shop/sa/server');
+const HEAD = { authority: '10.0.0.7:8080', fields: { baggage: 'k8s.namespace.name=shop' } };
+
+let ca: TestCa;
+let clientCredentials: Credentials;
+let serverCredentials: Credentials;
+before(async () => {
+  ca = await createTestCa();
+  clientCredentials = await ca.credentials(CLIENT);
+  serverCredentials = await ca.credentials(SERVER);
+});
+
+/** Both ends over loopback; everything is closed at the end of `use`. */
+async function withPeers(
+  use: (peers: Peers) => Promise<void>,
+  options: {
+    onRequest?: (request: TunnelRequest) => void;
+    clock?: ManualClock;
+    server?: Credentials;
+  } = {},
+): Promise<void> {
+  const denied: Denied[] = [];
+  const requests: TunnelRequest[] = [];
+  const sockets = new Set<Socket>();
+  const acceptor = new TunnelAcceptor({
+    clock: options.clock ?? systemClock,
+    credentials: options.server ?? serverCredentials,
+    onRequest: (request) => {
+      requests.push(request);
+      (options.onRequest ?? echo)(request);
+    },
+    onDenied: (one) => denied.push(one),
+  });
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    acceptor.take(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const port = (server.address() as AddressInfo).port;
+  const tunnels: Tunnel[] = [];
+  try {
+    await use({
+      port,
+      denied,
+      requests,
+      acceptor,
+      sockets,
+      async connect(credentials = clientCredentials, expected = [SERVER]) {
+        const socket = await dialLoopback(port);
+        const tunnel = await connectTunnel(
+          { clock: options.clock ?? systemClock, credentials },
+          socket,
+          { name: `127.0.0.1:${port}`, expected },
+        );
+        tunnels.push(tunnel);
+        return tunnel;
+      },
+    });
+  } finally {
+    await Promise.all(tunnels.map((tunnel) => tunnel.close()));
+    await acceptor.close();
+    server.close();
+    await once(server, 'close');
+  }
+}
+
+type Peers = {
+  readonly port: number;
+  readonly denied: Denied[];
+  readonly requests: TunnelRequest[];
+  readonly acceptor: TunnelAcceptor;
+  readonly sockets: Set<Socket>;
+  connect(credentials?: Credentials, expected?: (typeof SERVER)[]): Promise<Tunnel>;
+};
+
+function closed(stream: Duplex): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.closed) resolve();
+    else stream.once('close', () => resolve());
+  });
+}
+
+function dialLoopback(port: number): Promise<Socket> {
+  return dial({ clock: systemClock }, { to: { ip: parseIp('127.0.0.1'), port } });
+}
+
+function echo(request: TunnelRequest): void {
+  const { bytes } = request.accept({});
+  bytes.pipe(bytes);
+}
+
+async function readAll(bytes: Duplex): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of bytes) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+async function rejection(promise: Promise<unknown>): Promise<MeshError> {
+  const error = await promise.then(
+    () => assert.fail('expected a rejection'),
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof MeshError, String(error));
+  return error;
+}
+
+describe('a stream', () => {
+  test('carries bytes both ways and shows each side who the other is', async () => {
+    await withPeers(async ({ connect, requests }) => {
+      const tunnel = await connect();
+      assert.deepEqual(tunnel.peer, SERVER);
+      const stream = await tunnel.open(HEAD);
+      stream.bytes.end('hello');
+      assert.equal(String(await readAll(stream.bytes)), 'hello');
+      const [request] = requests;
+      assert.equal(request?.method, 'CONNECT');
+      assert.equal(request?.authority, HEAD.authority);
+      assert.equal(request?.fields['baggage'], HEAD.fields.baggage);
+      assert.deepEqual(request?.peer, CLIENT);
+      assert.equal(request?.remote.ip, '127.0.0.1');
+    });
+  });
+
+  test('keeps receiving after its own end (half-close by the asking side)', async () => {
+    await withPeers(
+      async ({ connect }) => {
+        const stream = await (await connect()).open(HEAD);
+        stream.bytes.end('question');
+        assert.equal(String(await readAll(stream.bytes)), 'answer to question');
+      },
+      {
+        onRequest: (request) => {
+          const { bytes } = request.accept({});
+          void readAll(bytes).then((got) => bytes.end(`answer to ${String(got)}`));
+        },
+      },
+    );
+  });
+
+  test('keeps sending after the other end (half-close by the answering side)', async () => {
+    const received = Promise.withResolvers<string>();
+    await withPeers(
+      async ({ connect }) => {
+        const stream = await (await connect()).open(HEAD);
+        assert.equal(String(await readAll(stream.bytes)), 'done talking');
+        stream.bytes.end('still talking');
+        assert.equal(await received.promise, 'still talking');
+      },
+      {
+        onRequest: (request) => {
+          const { bytes } = request.accept({});
+          bytes.end('done talking');
+          void readAll(bytes).then((got) => received.resolve(String(got)));
+        },
+      },
+    );
+  });
+
+  for (const side of ['asking', 'answering'] as const) {
+    test(`that the ${side} side resets is broken for the other, not cleanly ended`, async () => {
+      const answering = Promise.withResolvers<TunnelStream>();
+      await withPeers(
+        async ({ connect }) => {
+          const near = await (await connect()).open(HEAD);
+          near.bytes.write('some');
+          const far = await answering.promise;
+          const [from, to] = side === 'asking' ? [near, far] : [far, near];
+          let cleanEnd = false;
+          to.bytes.on('end', () => {
+            cleanEnd = !to.broken;
+          });
+          far.bytes.once('data', () => {
+            from.bytes.write('part');
+            from.reset();
+          });
+          near.bytes.resume();
+          await closed(to.bytes);
+          assert.equal(to.broken, true);
+          assert.equal(cleanEnd, false);
+        },
+        { onRequest: (request) => answering.resolve(request.accept({})) },
+      );
+    });
+  }
+
+  test('moves 64 MiB both ways at once unchanged', async () => {
+    await withPeers(async ({ connect }) => {
+      const stream = await (await connect()).open(HEAD);
+      const block = randomBytes(1024 * 1024);
+      const sent = createHash('sha256');
+      const got = createHash('sha256');
+      let bytes = 0;
+      stream.bytes.on('data', (chunk: Buffer) => {
+        got.update(chunk);
+        bytes += chunk.length;
+      });
+      const end = once(stream.bytes, 'end');
+      for (let i = 0; i < 64; i++) {
+        sent.update(block);
+        if (!stream.bytes.write(block)) await once(stream.bytes, 'drain');
+      }
+      stream.bytes.end();
+      await end;
+      assert.equal(bytes, 64 * block.length);
+      assert.equal(got.digest('hex'), sent.digest('hex'));
+    });
+  });
+
+  test('whose reader pauses stops its writer within one window, and other streams go on', async () => {
+    await withPeers(
+      async ({ connect }) => {
+        const tunnel = await connect();
+        const stalled = await tunnel.open(HEAD);
+        const block = Buffer.alloc(256 * 1024);
+        let written = 0;
+        // fills our buffer and the peer's window; the drain that lets us go on must stop coming
+        const pump = (): void => {
+          while (stalled.bytes.write(block)) written += block.length;
+          written += block.length;
+        };
+        stalled.bytes.on('drain', pump);
+        pump();
+        const other = await tunnel.open({ ...HEAD, authority: 'echo:1' });
+        for (let i = 0; i < 50; i++) {
+          other.bytes.write('ping');
+          await once(other.bytes, 'data');
+        }
+        assert.ok(written <= 6 * 1024 * 1024, `wrote ${written} bytes into a paused stream`);
+        assert.ok(written >= 3 * 1024 * 1024, `the window is smaller than announced: ${written}`);
+        stalled.reset();
+        other.bytes.end();
+      },
+      {
+        onRequest: (request) => {
+          if (request.authority === 'echo:1') echo(request);
+          else request.accept({});
+        },
+      },
+    );
+  });
+
+  test('that is refused tells the status and leaves the tunnel usable', async () => {
+    await withPeers(
+      async ({ connect }) => {
+        const tunnel = await connect();
+        const error = await rejection(tunnel.open(HEAD));
+        assert.equal(error.code, 'TUNNEL_REFUSED');
+        assert.match(error.message, /10\.0\.0\.7:8080: status 401/);
+        const stream = await tunnel.open({ ...HEAD, authority: 'echo:1' });
+        stream.bytes.end('x');
+        assert.equal(String(await readAll(stream.bytes)), 'x');
+      },
+      {
+        onRequest: (request) => {
+          if (request.authority === 'echo:1') echo(request);
+          else request.refuse(401);
+        },
+      },
+    );
+  });
+
+  test('whose opening is aborted tells the answering side', async () => {
+    const gaveUp = Promise.withResolvers<void>();
+    await withPeers(
+      async ({ connect }) => {
+        const tunnel = await connect();
+        const abort = new AbortController();
+        const opening = tunnel.open(HEAD, abort.signal);
+        setImmediate(() => abort.abort(new MeshError('UPSTREAM_RESET', 'the application left')));
+        assert.equal((await rejection(opening)).code, 'UPSTREAM_RESET');
+        await gaveUp.promise;
+      },
+      {
+        onRequest: (request) => {
+          if (request.signal.aborted) gaveUp.resolve();
+          else request.signal.addEventListener('abort', () => gaveUp.resolve());
+        },
+      },
+    );
+  });
+
+  test('gets the fields of the answer', async () => {
+    await withPeers(
+      async ({ connect }) => {
+        const stream = await (await connect()).open(HEAD);
+        assert.equal(stream.fields['baggage'], 'k8s.pod.name=x');
+        stream.bytes.end();
+      },
+      {
+        onRequest: (request) => {
+          request.accept({ baggage: 'k8s.pod.name=x' }).bytes.end();
+        },
+      },
+    );
+  });
+});
+
+describe('a tunnel', () => {
+  test('is refused to a peer without a certificate', async () => {
+    await withPeers(async ({ port, denied }) => {
+      const socket = connectTls({
+        host: '127.0.0.1',
+        port,
+        ca: ca.rootPem,
+        ALPNProtocols: ['h2'],
+        checkServerIdentity: () => undefined,
+      });
+      socket.on('error', () => {});
+      await closed(socket);
+      assert.equal(denied[0]?.error.code, 'TLS_FAILURE');
+    });
+  });
+
+  test('is refused to a peer of another trust domain, even under our root', async () => {
+    await withPeers(async ({ connect, denied }) => {
+      const stranger = await ca.credentials('spiffe://evil.example/ns/shop/sa/client');
+      const error = await rejection(connect(stranger));
+      assert.equal(error.code, 'TLS_FAILURE');
+      assert.equal(denied[0]?.error.code, 'PEER_IDENTITY_MISMATCH');
+    });
+  });
+
+  test('is refused to a peer under another root', async () => {
+    await withPeers(async ({ port, denied }) => {
+      const other = await createTestCa();
+      const svid = await other.svid(CLIENT);
+      const socket = connectTls({
+        host: '127.0.0.1',
+        port,
+        ca: ca.rootPem,
+        cert: svid.chainPem,
+        key: svid.keyPem,
+        ALPNProtocols: ['h2'],
+        checkServerIdentity: () => undefined,
+      });
+      socket.on('error', () => {});
+      await closed(socket);
+      assert.equal(denied[0]?.error.code, 'TLS_FAILURE');
+    });
+  });
+
+  for (const [what, options] of [
+    ['an expired certificate', { notAfter: new Date(Date.now() - 60_000) }],
+    ['a certificate that is not for clients', { usages: ['serverAuth'] as const }],
+    ['a certificate whose name is no identity', { uris: ['spiffe://cluster.local/ns/shop'] }],
+    ['a certificate whose name only contains one', { uris: [`x, URI:${formatIdentity(CLIENT)}`] }],
+  ] as const) {
+    test(`is refused to a peer with ${what}`, async () => {
+      await withPeers(async ({ connect, denied }) => {
+        await rejection(connect(await ca.credentials(CLIENT, options)));
+        assert.equal(denied.length, 1);
+      });
+    });
+  }
+
+  test('is not opened to a peer of an unexpected identity', async () => {
+    await withPeers(async ({ connect, requests }) => {
+      const error = await rejection(connect(clientCredentials, [CLIENT]));
+      assert.equal(error.code, 'PEER_IDENTITY_MISMATCH');
+      assert.equal(requests.length, 0);
+    });
+  });
+
+  test('is opened when any of the names is any of the expected identities', async () => {
+    const server = await ca.credentials(SERVER, {
+      uris: ['https://x.example', formatIdentity(CLIENT), formatIdentity(SERVER)],
+    });
+    await withPeers(
+      async ({ connect }) => {
+        const other = parseIdentity('spiffe://cluster.local/ns/a/sa/b');
+        assert.deepEqual((await connect(clientCredentials, [other, SERVER])).peer, SERVER);
+      },
+      { server },
+    );
+  });
+
+  test('speaks TLS 1.3 only, AES-GCM only, h2 only, and resumes no session', async () => {
+    await withPeers(async ({ port }) => {
+      const { chainPem: cert, keyPem: key } = clientCredentials.svid;
+      const base = {
+        host: '127.0.0.1',
+        port,
+        ca: ca.rootPem,
+        cert,
+        key,
+        checkServerIdentity: () => undefined,
+      };
+      const attempt = async (options: object): Promise<string> => {
+        const socket = connectTls({ ...base, ALPNProtocols: ['h2'], ...options });
+        socket.on('error', () => {});
+        const outcome = await Promise.race([
+          new Promise((resolve) => socket.once('secureConnect', resolve)).then(
+            () => `${socket.getProtocol()} ${socket.getCipher().name} ${socket.isSessionReused()}`,
+          ),
+          closed(socket).then(() => 'closed'),
+        ]);
+        socket.destroy();
+        return outcome;
+      };
+      assert.equal(await attempt({}), 'TLSv1.3 TLS_AES_256_GCM_SHA384 false');
+      assert.equal(await attempt({ maxVersion: 'TLSv1.2' }), 'closed');
+      assert.equal(await attempt({ ciphers: 'TLS_CHACHA20_POLY1305_SHA256' }), 'closed');
+      assert.equal(await attempt({ ALPNProtocols: ['http/1.1'] }), 'closed');
+      const first = connectTls({ ...base, ALPNProtocols: ['h2'] });
+      first.on('error', () => {});
+      const [session] = (await once(first, 'session')) as [Buffer];
+      first.destroy();
+      assert.equal(await attempt({ session }), 'TLSv1.3 TLS_AES_256_GCM_SHA384 false');
+    });
+  });
+
+  test('is lost when PINGs stay unanswered for 20 s, on both sides', async () => {
+    const clock = new ManualClock();
+    await withPeers(
+      async ({ port, acceptor }) => {
+        // a relay that falls silent without closing anything
+        const sockets: Socket[] = [];
+        const relay = createServer((near) => {
+          const far = connectTcp(port, '127.0.0.1');
+          near.on('error', () => {});
+          far.on('error', () => {});
+          near.pipe(far).pipe(near);
+          sockets.push(near, far);
+        });
+        relay.listen(0, '127.0.0.1');
+        await once(relay, 'listening');
+        const tunnel = await connectTunnel(
+          { clock, credentials: clientCredentials },
+          await dialLoopback((relay.address() as AddressInfo).port),
+          { name: 'relay', expected: [SERVER] },
+        );
+        await clock.advance(10_000);
+        const stream = await tunnel.open(HEAD);
+        stream.bytes.on('error', () => {});
+        assert.equal(acceptor.tunnels, 1);
+        for (const socket of sockets) socket.unpipe().pause();
+        for (let i = 0; i < 4; i++) await clock.advance(10_000);
+        const error = await tunnel.ended;
+        assert.equal(error?.code, 'TUNNEL_LOST');
+        assert.equal(acceptor.tunnels, 0);
+        for (const socket of sockets) socket.destroy();
+        relay.close();
+      },
+      { clock },
+    );
+  });
+
+  test('whose peer answers PINGs lives on', async () => {
+    const clock = new ManualClock();
+    await withPeers(
+      async ({ connect, acceptor }) => {
+        const tunnel = await connect();
+        for (let i = 0; i < 6; i++) {
+          await clock.advance(10_000);
+          // the answer to the PING is behind the answer to this
+          const stream = await tunnel.open(HEAD);
+          stream.bytes.end();
+          await readAll(stream.bytes);
+        }
+        assert.equal(tunnel.available, true);
+        assert.equal(acceptor.tunnels, 1);
+      },
+      { clock },
+    );
+  });
+
+  test('that the answering side drains takes no new stream and finishes the old ones', async () => {
+    await withPeers(async ({ connect, acceptor }) => {
+      const tunnel = await connect();
+      const stream = await tunnel.open(HEAD);
+      stream.bytes.write('a');
+      await once(stream.bytes, 'data');
+      const drained = acceptor.drain();
+      // frames keep their order: once this echo is back, the GOAWAY before it has been read
+      while (tunnel.available) {
+        stream.bytes.write('b');
+        await once(stream.bytes, 'data');
+      }
+      const error = await rejection(tunnel.open(HEAD));
+      assert.ok(error instanceof UnprocessedError);
+      stream.bytes.end('c');
+      assert.equal(String(await readAll(stream.bytes)).at(-1), 'c');
+      await drained;
+      assert.equal(await tunnel.ended, undefined);
+    });
+  });
+
+  test('that the asking side drains finishes its streams, then ends on both sides', async () => {
+    await withPeers(async ({ connect, acceptor }) => {
+      const tunnel = await connect();
+      const stream = await tunnel.open(HEAD);
+      const drained = tunnel.drain();
+      assert.equal(tunnel.available, false);
+      stream.bytes.end('last');
+      assert.equal(String(await readAll(stream.bytes)), 'last');
+      await drained;
+      await acceptor.drain();
+      assert.equal(acceptor.tunnels, 0);
+    });
+  });
+
+  test('offers a hundred streams at once and no more', async () => {
+    await withPeers(async ({ connect }) => {
+      const tunnel = await connect();
+      const streams = await Promise.all(Array.from({ length: 100 }, () => tunnel.open(HEAD)));
+      assert.equal(tunnel.available, false);
+      assert.ok((await rejection(tunnel.open(HEAD))) instanceof UnprocessedError);
+      const [first] = streams;
+      first!.bytes.end();
+      await readAll(first!.bytes);
+      await closed(first!.bytes);
+      assert.equal(tunnel.available, true);
+    });
+  });
+
+  test('that is closed resets its streams on both sides', async () => {
+    const far = Promise.withResolvers<TunnelStream>();
+    await withPeers(
+      async ({ connect }) => {
+        const tunnel = await connect();
+        const stream = await tunnel.open(HEAD);
+        const other = await far.promise;
+        other.bytes.resume();
+        stream.bytes.resume();
+        await tunnel.close();
+        await Promise.all([closed(stream.bytes), closed(other.bytes)]);
+        assert.equal(stream.broken, true);
+        assert.equal(other.broken, true);
+      },
+      { onRequest: (request) => far.resolve(request.accept({})) },
+    );
+  });
+
+  test('opened before a renewal lives on, one opened after it has the renewed certificate', async () => {
+    await withPeers(async ({ connect, acceptor }) => {
+      const before = await connect();
+      const stream = await before.open(HEAD);
+      const renewedName = parseIdentity('spiffe://cluster.local/ns/shop/sa/renewed');
+      acceptor.replace(await ca.credentials(renewedName));
+      const later = await connect(clientCredentials, [renewedName]);
+      assert.deepEqual(later.peer, renewedName);
+      stream.bytes.end('old');
+      assert.equal(String(await readAll(stream.bytes)), 'old');
+    });
+  });
+
+  test('that answers nothing is given up when its opening is aborted', async () => {
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const abort = new AbortController();
+    const opening = connectTunnel(
+      { clock: systemClock, credentials: clientCredentials },
+      await dialLoopback((server.address() as AddressInfo).port),
+      { name: 'silent', expected: [SERVER] },
+      abort.signal,
+    );
+    abort.abort(new MeshError('DRAIN_DEADLINE', 'stopping'));
+    assert.equal((await rejection(opening)).code, 'DRAIN_DEADLINE');
+    server.close();
+  });
+});
