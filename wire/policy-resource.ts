@@ -1,0 +1,168 @@
+// The Authorization resource, between Istio's message and the mesh's AuthorizationPolicy. Called by the two ends of
+// discovery. A policy that cannot be read exactly is refused whole: half a policy would allow what it should not.
+
+import { ipFromBytes, ipToBytes } from '../mesh/address.ts';
+import type { AuthorizationPolicy, Cidr, PolicyMatch, StringMatch } from '../mesh/policy.ts';
+import { SECURITY_PROTO } from './proto/security.ts';
+import { DecodeError, loadProto, messageType } from './protobuf.ts';
+
+type StringMatchMessage = {
+  exact?: string;
+  prefix?: string;
+  suffix?: string;
+  presence?: object;
+  matchType?: string;
+};
+type CidrMessage = { address: Uint8Array; length: number };
+type MatchMessage = {
+  namespaces: StringMatchMessage[];
+  notNamespaces: StringMatchMessage[];
+  principals: StringMatchMessage[];
+  notPrincipals: StringMatchMessage[];
+  sourceIps: CidrMessage[];
+  notSourceIps: CidrMessage[];
+  destinationIps: CidrMessage[];
+  notDestinationIps: CidrMessage[];
+  destinationPorts: number[];
+  notDestinationPorts: number[];
+  serviceAccounts: { namespace: string; serviceAccount: string }[];
+};
+type AuthorizationMessage = {
+  name: string;
+  namespace: string;
+  scope: string | number;
+  action: string | number;
+  rules: { clauses: { matches: MatchMessage[] }[] }[];
+  dryRun: boolean;
+};
+
+const AUTHORIZATION = messageType<AuthorizationMessage>(
+  loadProto(SECURITY_PROTO),
+  'istio.security.Authorization',
+);
+
+const SCOPES: Readonly<Record<string, AuthorizationPolicy['scope']>> = {
+  GLOBAL: 'mesh',
+  NAMESPACE: 'namespace',
+  WORKLOAD_SELECTOR: 'workload',
+};
+const SCOPE_NAMES = {
+  mesh: 'GLOBAL',
+  namespace: 'NAMESPACE',
+  workload: 'WORKLOAD_SELECTOR',
+} as const;
+const ACTIONS: Readonly<Record<string, AuthorizationPolicy['action']>> = {
+  ALLOW: 'allow',
+  DENY: 'deny',
+};
+
+/** @throws DecodeError naming the policy */
+export function decodePolicy(body: Uint8Array): AuthorizationPolicy {
+  const message = AUTHORIZATION.decode(body);
+  const what = `policy "${message.namespace}/${message.name}"`;
+  const scope = SCOPES[message.scope];
+  const action = ACTIONS[message.action];
+  if (message.name === '') throw new DecodeError('Cannot read policy: it has no name');
+  if (scope === undefined)
+    throw new DecodeError(`Cannot read ${what}: scope ${message.scope} is not known here`);
+  if (action === undefined)
+    throw new DecodeError(`Cannot read ${what}: action ${message.action} is not known here`);
+  return {
+    name: message.name,
+    namespace: message.namespace,
+    scope,
+    action,
+    rules: message.rules.map(({ clauses }) => ({
+      clauses: clauses.map(({ matches }) => ({
+        matches: matches.map((match) => readMatch(match, what)),
+      })),
+    })),
+    dryRun: message.dryRun,
+  };
+}
+
+export function encodePolicy(policy: AuthorizationPolicy): Uint8Array {
+  return AUTHORIZATION.encode({
+    name: policy.name,
+    namespace: policy.namespace,
+    scope: SCOPE_NAMES[policy.scope],
+    action: policy.action === 'allow' ? 'ALLOW' : 'DENY',
+    rules: policy.rules.map(({ clauses }) => ({
+      clauses: clauses.map(({ matches }) => ({ matches: matches.map(writeMatch) })),
+    })),
+    dryRun: policy.dryRun,
+  });
+}
+
+function readMatch(message: MatchMessage, what: string): PolicyMatch {
+  const strings = (list: StringMatchMessage[]): StringMatch[] =>
+    list.map((one) => readString(one, what));
+  const cidrs = (list: CidrMessage[]): Cidr[] => list.map((one) => readCidr(one, what));
+  return {
+    namespaces: strings(message.namespaces),
+    notNamespaces: strings(message.notNamespaces),
+    principals: strings(message.principals),
+    notPrincipals: strings(message.notPrincipals),
+    sourceIps: cidrs(message.sourceIps),
+    notSourceIps: cidrs(message.notSourceIps),
+    destinationIps: cidrs(message.destinationIps),
+    notDestinationIps: cidrs(message.notDestinationIps),
+    destinationPorts: message.destinationPorts,
+    notDestinationPorts: message.notDestinationPorts,
+    serviceAccounts: message.serviceAccounts,
+  };
+}
+
+function writeMatch(match: PolicyMatch): MatchMessage {
+  return {
+    namespaces: match.namespaces.map(writeString),
+    notNamespaces: match.notNamespaces.map(writeString),
+    principals: match.principals.map(writeString),
+    notPrincipals: match.notPrincipals.map(writeString),
+    sourceIps: match.sourceIps.map(writeCidr),
+    notSourceIps: match.notSourceIps.map(writeCidr),
+    destinationIps: match.destinationIps.map(writeCidr),
+    notDestinationIps: match.notDestinationIps.map(writeCidr),
+    destinationPorts: [...match.destinationPorts],
+    notDestinationPorts: [...match.notDestinationPorts],
+    serviceAccounts: match.serviceAccounts.map((one) => ({ ...one })),
+  };
+}
+
+function readString(message: StringMatchMessage, what: string): StringMatch {
+  switch (message.matchType) {
+    case 'exact':
+      return { kind: 'exact', value: message.exact ?? '' };
+    case 'prefix':
+      return { kind: 'prefix', value: message.prefix ?? '' };
+    case 'suffix':
+      return { kind: 'suffix', value: message.suffix ?? '' };
+    case 'presence':
+      return { kind: 'presence' };
+    default:
+      throw new DecodeError(
+        `Cannot read ${what}: a match says neither exact, prefix, suffix nor presence`,
+      );
+  }
+}
+
+function writeString(match: StringMatch): StringMatchMessage {
+  return match.kind === 'presence' ? { presence: {} } : { [match.kind]: match.value };
+}
+
+function readCidr(message: CidrMessage, what: string): Cidr {
+  if (message.length > message.address.length * 8) {
+    throw new DecodeError(`Cannot read ${what}: prefix length ${message.length} is too long`);
+  }
+  try {
+    return { ip: ipFromBytes(message.address), prefixLength: message.length };
+  } catch (cause) {
+    throw new DecodeError(`Cannot read ${what}: an address has ${message.address.length} bytes`, {
+      cause,
+    });
+  }
+}
+
+function writeCidr(cidr: Cidr): CidrMessage {
+  return { address: ipToBytes(cidr.ip), length: cidr.prefixLength };
+}
