@@ -8,6 +8,7 @@ import {
   type AuthorizationPolicy,
   type PolicyMatch,
   policyKey,
+  type ServiceAccountMatch,
   type StringMatch,
 } from './policy.ts';
 
@@ -80,6 +81,7 @@ function matchMatches(match: PolicyMatch, request: Request): boolean {
     any(match.namespaces, (one) => stringMatches(one, namespace)) &&
     none(match.notNamespaces, (one) => stringMatches(one, namespace)) &&
     any(match.serviceAccounts, (one) => isAccount(one, peer)) &&
+    none(match.notServiceAccounts ?? [], (one) => isAccount(one, peer)) &&
     any(match.sourceIps, (range) => inCidr(source.ip, range)) &&
     none(match.notSourceIps, (range) => inCidr(source.ip, range)) &&
     any(match.destinationIps, (range) => inCidr(destination.ip, range)) &&
@@ -102,10 +104,7 @@ function none<T>(values: readonly T[], matches: (value: T) => boolean): boolean 
   return !values.some(matches);
 }
 
-function isAccount(
-  account: { readonly namespace: string; readonly serviceAccount: string },
-  peer: Identity | undefined,
-): boolean {
+function isAccount(account: ServiceAccountMatch, peer: Identity | undefined): boolean {
   return peer?.namespace === account.namespace && peer.serviceAccount === account.serviceAccount;
 }
 

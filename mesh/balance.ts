@@ -35,7 +35,7 @@ export type Wanted = {
 /** @throws MeshError NO_HEALTHY_ENDPOINT */
 export function pickEndpoint(wanted: Wanted, snapshot: Snapshot, balance: Balance): Endpoint {
   const candidates = nearest(wanted, eligible(wanted, snapshot, balance.exclude));
-  const first = draw(candidates, balance.random);
+  const first = draw(candidates, balance.random, undefined);
   if (first === undefined) {
     const { hostname } = wanted.service;
     const total = snapshot.membersOf(serviceKey(wanted.service)).length;
@@ -44,12 +44,17 @@ export function pickEndpoint(wanted: Wanted, snapshot: Snapshot, balance: Balanc
       `Cannot connect to ${hostname}:${wanted.port.servicePort}: none of ${total} endpoints is healthy and serves that port`,
     );
   }
-  const second = draw(candidates, balance.random) ?? first;
-  return balance.load(second) < balance.load(first) ? second : first;
+  const second = draw(candidates, balance.random, first) ?? first;
+  return share(second, balance) < share(first, balance) ? second : first;
+}
+
+/** How busy it is for its size. */
+function share(endpoint: Endpoint, { load }: Balance): number {
+  return load(endpoint) / endpoint.workload.capacity;
 }
 
 function eligible(
-  { service, port, preferIpv6 }: Wanted,
+  { source, service, port, preferIpv6 }: Wanted,
   snapshot: Snapshot,
   exclude: ReadonlySet<string> | undefined,
 ): Endpoint[] {
@@ -59,18 +64,28 @@ function eligible(
   for (const workload of snapshot.membersOf(key)) {
     if (!allowAll && workload.health !== 'healthy') continue;
     if (workload.capacity === 0 || exclude?.has(workload.uid) === true) continue;
+    // its address means nothing here: only a gateway to that network could reach it
+    if (workload.network !== source.network) continue;
     const mapping = workload.services
       .get(key)
       ?.find(({ servicePort }) => servicePort === port.servicePort);
     const target = mapping === undefined ? 0 : mapping.targetPort || port.targetPort;
-    const address = addressOf(workload, preferIpv6);
+    const address = addressOf(workload, service, preferIpv6);
     if (target !== 0 && address !== undefined) endpoints.push({ workload, address, port: target });
   }
   return endpoints;
 }
 
-function addressOf(workload: Workload, preferIpv6: boolean): IpAddress | undefined {
-  return workload.addresses.find((ip) => isIpv6(ip) === preferIpv6) ?? workload.addresses[0];
+function addressOf(
+  workload: Workload,
+  { ipFamilies }: Service,
+  preferIpv6: boolean,
+): IpAddress | undefined {
+  const addresses =
+    ipFamilies === 'ipv4' || ipFamilies === 'ipv6'
+      ? workload.addresses.filter((ip) => isIpv6(ip) === (ipFamilies === 'ipv6'))
+      : workload.addresses;
+  return addresses.find((ip) => isIpv6(ip) === preferIpv6) ?? addresses[0];
 }
 
 /** strict: all scopes must match. failover: only those that match the most scopes in a row, from the first on. */
@@ -110,14 +125,22 @@ function scopeValue(workload: Workload, scope: LocalityScope): string {
   }
 }
 
-/** Weighted by capacity, which is 1 for every pod. */
-function draw(endpoints: readonly Endpoint[], random: () => number): Endpoint | undefined {
-  let total = 0;
+/** Weighted by capacity, which is 1 for every pod; never `taken`, so that two draws are two endpoints. */
+function draw(
+  endpoints: readonly Endpoint[],
+  random: () => number,
+  taken: Endpoint | undefined,
+): Endpoint | undefined {
+  let total = taken === undefined ? 0 : -taken.workload.capacity;
   for (const { workload } of endpoints) total += workload.capacity;
+  if (total <= 0) return undefined;
   let at = random() * total;
+  let last: Endpoint | undefined;
   for (const endpoint of endpoints) {
+    if (endpoint === taken) continue;
     at -= endpoint.workload.capacity;
     if (at < 0) return endpoint;
+    last = endpoint;
   }
-  return endpoints.at(-1);
+  return last;
 }

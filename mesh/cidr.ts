@@ -1,7 +1,22 @@
 // Is an address inside a range? Policies and service ranges ask. Pure.
 
-import { type IpAddress, ipToBytes } from './address.ts';
+import { type IpAddress, ipFromBytes, ipToBytes } from './address.ts';
 import type { Cidr } from './policy.ts';
+
+/** What a v4-mapped range counts before its IPv4 bits begin (RFC 4291 section 2.5.5.2). */
+const MAPPED_BITS = 96;
+
+/** An address of 4 or 16 bytes and the length of its prefix. @throws RangeError when they are no range */
+export function cidrFromBytes(bytes: Uint8Array, prefixLength: number): Cidr {
+  const ip = ipFromBytes(bytes);
+  const bits = ip.includes(':') ? 128 : 32;
+  // a mapped address is v4 from here on, so its prefix has to be counted as v4 too
+  const length = bytes.length * 8 > bits ? prefixLength - MAPPED_BITS : prefixLength;
+  if (!Number.isInteger(length) || length < 0 || length > bits) {
+    throw new RangeError(`Cannot read address range ${ip}/${prefixLength}: no such prefix`);
+  }
+  return { ip, prefixLength: length };
+}
 
 /** Addresses of the two families never match each other. */
 export function inCidr(ip: IpAddress, range: Cidr): boolean {

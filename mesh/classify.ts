@@ -4,7 +4,7 @@
 import { formatIpPort, type IpPort, isLoopback } from './address.ts';
 import { MeshError } from './failures.ts';
 import type { Intent } from './intent.ts';
-import type { Service } from './service.ts';
+import { type Service, serviceKey } from './service.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { GatewayAddress, Workload } from './workload.ts';
 
@@ -30,11 +30,10 @@ export function classify(source: Workload, destination: IpPort, snapshot: Snapsh
   if (workload === undefined)
     return { kind: 'passthrough', destination, reason: 'unknown-destination' };
   if (workload.waypoint === undefined) return { kind: 'workload', destination, workload };
-  const waypoint = resolve(workload.waypoint, { source, snapshot, of: `workload ${workload.uid}` });
-  if (waypoint.waypoints.some(({ uid }) => uid === source.uid)) {
-    return { kind: 'workload', destination, workload };
-  }
-  return { kind: 'waypoint', destination, ...waypoint, of: { workload } };
+  const waypoint = resolve(workload.waypoint, source, snapshot);
+  if (isOneOf(waypoint, source)) return { kind: 'workload', destination, workload };
+  const of = `workload ${workload.uid}`;
+  return { kind: 'waypoint', destination, ...usable(waypoint, source, of), of: { workload } };
 }
 
 type Asked = {
@@ -45,14 +44,11 @@ type Asked = {
 
 function classifyService(service: Service, { source, destination, snapshot }: Asked): Intent {
   if (service.waypoint !== undefined) {
-    const waypoint = resolve(service.waypoint, {
-      source,
-      snapshot,
-      of: `service ${service.hostname}`,
-    });
+    const waypoint = resolve(service.waypoint, source, snapshot);
     // the waypoint's own way to its service is the last hop, not another round through itself
-    if (!waypoint.waypoints.some(({ uid }) => uid === source.uid)) {
-      return { kind: 'waypoint', destination, ...waypoint, of: { service } };
+    if (!isOneOf(waypoint, source)) {
+      const of = `service ${service.hostname}`;
+      return { kind: 'waypoint', destination, ...usable(waypoint, source, of), of: { service } };
     }
   }
   if (service.loadBalancing?.mode === 'passthrough') {
@@ -68,35 +64,55 @@ function classifyService(service: Service, { source, destination, snapshot }: As
   return { kind: 'service', destination, service, port };
 }
 
-type Resolution = {
-  readonly source: Workload;
-  readonly snapshot: Snapshot;
-  readonly of: string;
+type Resolved = {
+  readonly gateway: GatewayAddress;
+  /** False when nothing is known under the gateway's name or address. */
+  readonly known: boolean;
+  /** Every replica, healthy or not. */
+  readonly replicas: readonly Workload[];
+  readonly subjectAltNames: readonly string[];
 };
 
-function resolve(
-  gateway: GatewayAddress,
-  { source, snapshot, of }: Resolution,
-): { waypoints: readonly Workload[]; port: number; subjectAltNames: readonly string[] } {
-  if (gateway.by === 'address') {
-    const workload = snapshot.workloadByIp(gateway.network, gateway.ip);
-    if (workload !== undefined)
-      return { waypoints: [workload], port: gateway.port, subjectAltNames: [] };
+function resolve(gateway: GatewayAddress, source: Workload, snapshot: Snapshot): Resolved {
+  const workload =
+    gateway.by === 'address' ? snapshot.workloadByIp(gateway.network, gateway.ip) : undefined;
+  if (workload !== undefined) {
+    return { gateway, known: true, replicas: [workload], subjectAltNames: [] };
   }
   const service =
     gateway.by === 'address'
       ? snapshot.serviceByVip(gateway.network, gateway.ip, source.namespace)
-      : snapshot.serviceByKey(`${gateway.namespace}/${gateway.hostname}`);
-  const members =
-    service === undefined ? [] : snapshot.membersOf(`${service.namespace}/${service.hostname}`);
-  const waypoints = members.filter(({ health }) => health === 'healthy');
-  if (service === undefined || waypoints.length === 0) {
-    const name = gateway.by === 'address' ? gateway.ip : gateway.hostname;
-    const why = service === undefined ? 'is not known' : 'has no healthy replica';
-    throw new MeshError(
-      'WAYPOINT_UNAVAILABLE',
-      `Cannot reach ${of}: it must be reached through waypoint ${name}, which ${why}`,
-    );
-  }
-  return { waypoints, port: gateway.port, subjectAltNames: service.subjectAltNames };
+      : snapshot.serviceByKey(serviceKey(gateway));
+  if (service === undefined) return { gateway, known: false, replicas: [], subjectAltNames: [] };
+  const { subjectAltNames } = service;
+  return {
+    gateway,
+    known: true,
+    replicas: snapshot.membersOf(serviceKey(service)),
+    subjectAltNames,
+  };
+}
+
+/** Asked of all replicas: one that is draining still has to finish what it carries. */
+function isOneOf({ replicas }: Resolved, source: Workload): boolean {
+  return replicas.some(({ uid }) => uid === source.uid);
+}
+
+/** @throws MeshError WAYPOINT_UNAVAILABLE */
+function usable(
+  { gateway, known, replicas, subjectAltNames }: Resolved,
+  source: Workload,
+  of: string,
+): { waypoints: readonly Workload[]; port: number; subjectAltNames: readonly string[] } {
+  const waypoints = replicas.filter(
+    ({ health, network, addresses }) =>
+      health === 'healthy' && network === source.network && addresses.length > 0,
+  );
+  if (waypoints.length > 0) return { waypoints, port: gateway.port, subjectAltNames };
+  const name = gateway.by === 'address' ? gateway.ip : gateway.hostname;
+  const why = known ? 'has no healthy replica on this network' : 'is not known';
+  throw new MeshError(
+    'WAYPOINT_UNAVAILABLE',
+    `Cannot reach ${of}: it must be reached through waypoint ${name}, which ${why}`,
+  );
 }

@@ -9,6 +9,8 @@ export type StringMatch =
 
 export type Cidr = { readonly ip: IpAddress; readonly prefixLength: number };
 
+export type ServiceAccountMatch = { readonly namespace: string; readonly serviceAccount: string };
+
 /** Different attributes are ANDed, values of one attribute ORed; an attribute without values is ignored. */
 export type PolicyMatch = {
   readonly namespaces: readonly StringMatch[];
@@ -21,10 +23,9 @@ export type PolicyMatch = {
   readonly notDestinationIps: readonly Cidr[];
   readonly destinationPorts: readonly number[];
   readonly notDestinationPorts: readonly number[];
-  readonly serviceAccounts: readonly {
-    readonly namespace: string;
-    readonly serviceAccount: string;
-  }[];
+  readonly serviceAccounts: readonly ServiceAccountMatch[];
+  /** Only foreign control planes send it; absent is the same as empty. */
+  readonly notServiceAccounts?: readonly ServiceAccountMatch[];
 };
 
 /** Matches in a clause are ORed, clauses in a rule ANDed. */

@@ -20,6 +20,9 @@ export type ResourceUpdate =
   | { readonly kind: 'enrolment'; readonly enrolment: Enrolment }
   | { readonly kind: 'enrolment-removed'; readonly podUid: string };
 
+/** More than the longest prefix: a range of the caller's own namespace comes before any other. */
+const OWN_NAMESPACE_RANK = 129;
+
 type Indexes = {
   readonly workloads: SharedMap<Workload>;
   /** `network/ip` -> who claims it, best first. */
@@ -66,17 +69,22 @@ export class Snapshot {
     return this.#indexes.services.get(key);
   }
 
-  /** Whom `ip` belongs to as seen from `namespace`: exact address before range, longer prefix before shorter. */
+  /**
+   * Whom `ip` belongs to as seen from `namespace`: an exact address before any range; among ranges those of the own
+   * namespace, then the longest prefix.
+   */
   serviceByVip(network: string, ip: IpAddress, namespace: string): Service | undefined {
     const exact = this.#indexes.servicesByVip.get(`${network}/${ip}`);
     if (exact !== undefined) return preferred(exact, namespace);
     let best: Service[] = [];
-    let longest = -1;
+    let highest = -1;
     for (const service of this.#indexes.rangeServices) {
       const length = rangeLength(service, network, ip);
-      if (length === undefined || length < longest) continue;
-      if (length > longest) best = [];
-      longest = length;
+      if (length === undefined) continue;
+      const rank = length + (service.namespace === namespace ? OWN_NAMESPACE_RANK : 0);
+      if (rank < highest) continue;
+      if (rank > highest) best = [];
+      highest = rank;
       best.push(service);
     }
     return preferred(best, namespace);
@@ -98,11 +106,15 @@ export class Snapshot {
   /** What decides about connections to `workload`: its namespace's, the mesh's, then those that selected it. */
   policiesFor(workload: Workload): AuthorizationPolicy[] {
     const { scopedPolicies, policies } = this.#indexes;
-    return [
+    const found = new Set([
       ...(scopedPolicies.get(workload.namespace) ?? []),
       ...(scopedPolicies.get('') ?? []),
-      ...workload.authorizationPolicies.flatMap((key) => policies.get(key) ?? []),
-    ];
+    ]);
+    for (const key of workload.authorizationPolicies) {
+      const policy = policies.get(key);
+      if (policy !== undefined) found.add(policy);
+    }
+    return [...found];
   }
 
   enrolment(podUid: string): Enrolment | undefined {
@@ -246,11 +258,10 @@ class Draft {
       this.#services.delete(key);
     }
     if (next !== undefined) {
-      for (const vip of exactVips(next))
-        swap(this.#servicesByVip, vip, undefined, next, byNamespace);
-      swap(this.#servicesByHostname, next.hostname, undefined, next, byNamespace);
+      for (const vip of exactVips(next)) swap(this.#servicesByVip, vip, undefined, next, byKey);
+      swap(this.#servicesByHostname, next.hostname, undefined, next, byKey);
       if (next.vips.some((vip) => vip.prefixLength !== undefined)) {
-        this.#rangeServices = [...this.#rangeServices, next].sort(byNamespace);
+        this.#rangeServices = [...this.#rangeServices, next].sort(byKey);
       }
       this.#services.set(key, next);
     }
@@ -265,8 +276,7 @@ class Draft {
     if (old !== undefined) this.#policies.delete(key);
     if (next === undefined) return;
     const nextScope = scopeKey(next);
-    if (nextScope !== undefined)
-      swap(this.#scopedPolicies, nextScope, undefined, next, byNamespace);
+    if (nextScope !== undefined) swap(this.#scopedPolicies, nextScope, undefined, next, byName);
     this.#policies.set(key, next);
   }
 }
@@ -327,11 +337,12 @@ function scopeKey(policy: AuthorizationPolicy): string | undefined {
   return policy.scope === 'namespace' ? policy.namespace : undefined;
 }
 
-function byNamespace(
-  a: { readonly namespace: string; readonly name: string },
-  b: { readonly namespace: string; readonly name: string },
-): number {
-  return compare(a.namespace, b.namespace) || compare(a.name, b.name);
+function byKey(a: Service, b: Service): number {
+  return compare(serviceKey(a), serviceKey(b));
+}
+
+function byName(a: AuthorizationPolicy, b: AuthorizationPolicy): number {
+  return compare(policyKey(a), policyKey(b));
 }
 
 function compare(a: string, b: string): number {

@@ -169,7 +169,9 @@ class ServerTunnel {
     this.#session = session;
     const ended = Promise.withResolvers<void>();
     this.ended = ended.promise;
-    const liveness = keepAlive(parts, session, () => this.#end());
+    const liveness = keepAlive(parts, session, () => {
+      this.#end(new MeshError('TUNNEL_LOST', 'Lost the tunnel: no answer to PING for 20 s'));
+    });
     this.#lifecycle = new Lifecycle((_, to) => {
       if (to.state !== 'ended') return;
       liveness.stop();
@@ -180,7 +182,10 @@ class ServerTunnel {
     session.on('stream', (stream, headers) => {
       const gone = new AbortController();
       const fields = fieldsOf(headers);
-      const opened = tunnelStream(stream, fields);
+      const opened = tunnelStream(stream, fields, {
+        peer: ends.peer,
+        lost: () => this.#lifecycle.cause,
+      });
       this.#streams.add(opened);
       stream.once('close', () => this.#streams.delete(opened));
       stream.once('close', () => gone.abort(new MeshError('UPSTREAM_RESET', 'The peer gave up')));
@@ -226,10 +231,10 @@ class ServerTunnel {
     await this.ended;
   }
 
-  #end(): void {
+  #end(cause?: MeshError): void {
     // not left to the session's end, which the streams' readers would take for a clean one
+    this.#lifecycle.move({ state: 'ended', cause });
     for (const stream of this.#streams) stream.reset();
-    this.#lifecycle.move({ state: 'ended', cause: undefined });
     this.#session.destroy(undefined, constants.NGHTTP2_NO_ERROR);
   }
 }

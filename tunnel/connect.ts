@@ -20,6 +20,7 @@ import {
   fieldsOf,
   isUnprocessed,
   keepAlive,
+  type StreamOwner,
   tunnelStream,
   widenConnectionWindow,
 } from './session.ts';
@@ -167,7 +168,7 @@ class ClientTunnel implements Tunnel {
         new MeshError('TUNNEL_LOST', `Lost the tunnel to ${name}: ${cause.message}`, { cause }),
       );
     });
-    session.on('close', () => this.#lifecycle.move({ state: 'ended', cause: undefined }));
+    session.on('close', () => this.#closed());
     session.on('goaway', () => this.#lifecycle.move({ state: 'draining' }));
   }
 
@@ -193,7 +194,7 @@ class ClientTunnel implements Tunnel {
     } catch (cause) {
       throw this.#unprocessed(cause);
     }
-    const opened = tunnelStream(stream, {});
+    const opened = tunnelStream(stream, {}, this.#owner());
     this.#streams.add(opened);
     stream.once('close', () => {
       this.#streams.delete(opened);
@@ -218,10 +219,21 @@ class ClientTunnel implements Tunnel {
     await this.ended;
   }
 
+  /** The connection is gone: on purpose when nothing was open on it. */
+  #closed(): void {
+    const message = `Lost the tunnel to ${this.#name}: the peer closed the connection`;
+    const cause = this.#streams.size > 0 ? new MeshError('TUNNEL_LOST', message) : undefined;
+    this.#lifecycle.move({ state: 'ended', cause });
+  }
+
+  #owner(): StreamOwner {
+    return { peer: this.peer, lost: () => this.#lifecycle.cause };
+  }
+
   #end(cause: MeshError | undefined): void {
+    this.#lifecycle.move({ state: 'ended', cause });
     // not left to the session's end, which the streams' readers would take for a clean one
     for (const stream of this.#streams) stream.reset();
-    this.#lifecycle.move({ state: 'ended', cause });
     this.#session.destroy(undefined, constants.NGHTTP2_NO_ERROR);
   }
 
@@ -258,7 +270,7 @@ class ClientTunnel implements Tunnel {
         stream.off('close', onClose);
         const status = headers[':status'];
         if (status === 200) {
-          resolve(tunnelStream(stream, fieldsOf(headers)));
+          resolve(tunnelStream(stream, fieldsOf(headers), this.#owner()));
           return;
         }
         opened.reset();

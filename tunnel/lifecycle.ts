@@ -34,6 +34,11 @@ export class Lifecycle {
     return this.#life.state === state;
   }
 
+  /** Why it ended, unless that was on purpose. */
+  get cause(): MeshError | undefined {
+    return this.#life.state === 'ended' ? this.#life.cause : undefined;
+  }
+
   /** False, and nothing happens, when the present state does not lead there. */
   move(to: TunnelLife): boolean {
     const from = this.#life.state;

@@ -3,6 +3,8 @@
 
 import { constants, type Http2Session, type Http2Stream, type Settings } from 'node:http2';
 import { addAbortSignal } from 'node:stream';
+import type { MeshError } from '../mesh/failures.ts';
+import type { Identity } from '../mesh/identity.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { ignoreError } from './socket.ts';
 import type { TunnelFields, TunnelStream } from './tunnel.ts';
@@ -83,11 +85,22 @@ export function keepAlive(
   return { stop: () => timer.cancel() };
 }
 
-export function tunnelStream(stream: Http2Stream, fields: TunnelFields): TunnelStream {
+/** What a stream shares with its tunnel. */
+export type StreamOwner = { readonly peer: Identity; readonly lost: () => MeshError | undefined };
+
+export function tunnelStream(
+  stream: Http2Stream,
+  fields: TunnelFields,
+  owner: StreamOwner,
+): TunnelStream {
   stream.on('error', ignoreError);
   return {
     bytes: stream,
     fields,
+    peer: owner.peer,
+    get lost() {
+      return owner.lost();
+    },
     get broken() {
       return stream.rstCode !== constants.NGHTTP2_NO_ERROR;
     },

@@ -74,6 +74,8 @@ function copy(source: Leg, sink: Leg, count: (bytes: number) => void): void {
     if (!to.write(chunk)) from.pause();
   });
   to.on('drain', () => from.resume());
+  // accepted sockets wait paused until their way is clear
+  from.resume();
   from.once('end', () => {
     if (source.broken !== true) to.end();
   });

@@ -25,6 +25,9 @@ export interface TunnelStream {
   readonly bytes: Duplex;
   /** At `end` or `close`: true when the stream was reset, so what was read may not be all there was. */
   readonly broken: boolean;
+  /** Why it broke, when that was the tunnel's end and not the far application's doing. */
+  readonly lost: MeshError | undefined;
+  readonly peer: Identity;
   /** The fields of the 200 on the asking side, of the CONNECT on the answering side. */
   readonly fields: TunnelFields;
   /** At once; the peer sees a break, not an end. */

@@ -2,6 +2,7 @@
 // of discovery. Everything a proxy will trust is checked here, so that a bad resource is refused whole and by name.
 
 import { type IpAddress, ipFromBytes, ipToBytes } from '../mesh/address.ts';
+import { cidrFromBytes } from '../mesh/cidr.ts';
 import type { LoadBalancing, LocalityScope, Service, Vip } from '../mesh/service.ts';
 import type { GatewayAddress, PortMapping, Workload } from '../mesh/workload.ts';
 import { WORKLOAD_PROTO } from './proto/workload.ts';
@@ -50,6 +51,7 @@ type ServiceMessage = {
   loadBalancing: { routingPreference: string[]; mode: string; healthPolicy: string } | null;
   ipFamilies: string;
   canonical: boolean;
+  weightedWaypoints: { destination: GatewayMessage | null; weight: number }[];
 };
 type AddressMessage = { workload?: WorkloadMessage | null; service?: ServiceMessage | null };
 
@@ -61,6 +63,7 @@ const DEFAULTS = {
   serviceAccount: 'default',
   cluster: 'Kubernetes',
   capacity: 1,
+  gatewayPort: 15008,
 };
 
 const APP_PROTOCOLS = {
@@ -173,6 +176,7 @@ export function encodeService(service: Service): Uint8Array {
             },
       ipFamilies: named(IP_FAMILIES, service.ipFamilies),
       canonical: service.canonical,
+      weightedWaypoints: [],
     },
   });
 }
@@ -222,11 +226,19 @@ function readService(message: ServiceMessage): Service {
     vips: message.addresses.map((address) => readVip(address, what)),
     ports: message.ports.map((port) => readPort(port, what)),
     subjectAltNames: message.subjectAltNames,
-    waypoint: readGateway(message.waypoint, what),
+    waypoint: readGateway(heaviest(message) ?? message.waypoint, what),
     loadBalancing: readLoadBalancing(message.loadBalancing, what),
     ipFamilies: choice(IP_FAMILIES, message.ipFamilies, what),
     canonical: message.canonical,
   };
+}
+
+/** We do not split between waypoints yet: all goes through the one that was to get most, and none around them. */
+function heaviest({ weightedWaypoints }: ServiceMessage): GatewayMessage | null {
+  const [first] = weightedWaypoints
+    .filter(({ weight }) => weight > 0)
+    .toSorted((a, b) => b.weight - a.weight);
+  return first?.destination ?? null;
 }
 
 function readLoadBalancing(
@@ -243,20 +255,23 @@ function readLoadBalancing(
   };
 }
 
-function readVip(message: NetworkAddressMessage, what: string): Vip {
-  const ip = readIp(message.address, what);
-  const { length } = message;
-  if (length !== undefined && length > message.address.length * 8) {
-    throw new DecodeError(`Cannot read ${what}: ${ip}/${length} is no address range`);
+function readVip({ network, address, length }: NetworkAddressMessage, what: string): Vip {
+  if (length === undefined) return { network, ip: readIp(address, what), prefixLength: undefined };
+  try {
+    return { network, ...cidrFromBytes(address, length) };
+  } catch (cause) {
+    throw new DecodeError(
+      `Cannot read ${what}: ${address.length} bytes and prefix length ${length} are no address range`,
+      { cause },
+    );
   }
-  return { network: message.network, ip, prefixLength: length };
 }
 
 function readGateway(message: GatewayMessage | null, what: string): GatewayAddress | undefined {
   if (message === null) return undefined;
-  const port = message.hboneMtlsPort;
-  if (port === 0 || port > 65535)
-    throw new DecodeError(`Cannot read ${what}: its gateway's port is ${port}`);
+  // refusing the resource would let its traffic go around the gateway; every waypoint listens on the usual port
+  const port = message.hboneMtlsPort || DEFAULTS.gatewayPort;
+  if (port > 65535) throw new DecodeError(`Cannot read ${what}: its gateway's port is ${port}`);
   if (message.hostname) return { by: 'hostname', ...message.hostname, port };
   if (message.address) {
     const { network, address } = message.address;

@@ -44,7 +44,7 @@ export function formatBaggage(baggage: Baggage): string {
   ];
   return entries
     .filter(([, value]) => value !== undefined && value !== '')
-    .map(([key, value]) => `${key}=${encodeURIComponent(value ?? '')}`)
+    .map(([key, value]) => `${key}=${encodeURIComponent((value ?? '').toWellFormed())}`)
     .join(',');
 }
 

@@ -1,7 +1,8 @@
 // The Authorization resource, between Istio's message and the mesh's AuthorizationPolicy. Called by the two ends of
 // discovery. A policy that cannot be read exactly is refused whole: half a policy would allow what it should not.
 
-import { ipFromBytes, ipToBytes } from '../mesh/address.ts';
+import { ipToBytes } from '../mesh/address.ts';
+import { cidrFromBytes } from '../mesh/cidr.ts';
 import type { AuthorizationPolicy, Cidr, PolicyMatch, StringMatch } from '../mesh/policy.ts';
 import { SECURITY_PROTO } from './proto/security.ts';
 import { DecodeError, loadProto, messageType } from './protobuf.ts';
@@ -26,6 +27,7 @@ type MatchMessage = {
   destinationPorts: number[];
   notDestinationPorts: number[];
   serviceAccounts: { namespace: string; serviceAccount: string }[];
+  notServiceAccounts: { namespace: string; serviceAccount: string }[];
 };
 type AuthorizationMessage = {
   name: string;
@@ -110,6 +112,9 @@ function readMatch(message: MatchMessage, what: string): PolicyMatch {
     destinationPorts: message.destinationPorts,
     notDestinationPorts: message.notDestinationPorts,
     serviceAccounts: message.serviceAccounts,
+    ...(message.notServiceAccounts.length === 0
+      ? {}
+      : { notServiceAccounts: message.notServiceAccounts }),
   };
 }
 
@@ -126,6 +131,7 @@ function writeMatch(match: PolicyMatch): MatchMessage {
     destinationPorts: [...match.destinationPorts],
     notDestinationPorts: [...match.notDestinationPorts],
     serviceAccounts: match.serviceAccounts.map((one) => ({ ...one })),
+    notServiceAccounts: (match.notServiceAccounts ?? []).map((one) => ({ ...one })),
   };
 }
 
@@ -151,15 +157,13 @@ function writeString(match: StringMatch): StringMatchMessage {
 }
 
 function readCidr(message: CidrMessage, what: string): Cidr {
-  if (message.length > message.address.length * 8) {
-    throw new DecodeError(`Cannot read ${what}: prefix length ${message.length} is too long`);
-  }
   try {
-    return { ip: ipFromBytes(message.address), prefixLength: message.length };
+    return cidrFromBytes(message.address, message.length);
   } catch (cause) {
-    throw new DecodeError(`Cannot read ${what}: an address has ${message.address.length} bytes`, {
-      cause,
-    });
+    throw new DecodeError(
+      `Cannot read ${what}: ${message.address.length} bytes and prefix length ${message.length} are no address range`,
+      { cause },
+    );
   }
 }
 

@@ -9,6 +9,7 @@ import { type IpAddress, type IpPort, ipFromBytes, ipToBytes, isIpv6 } from '../
 const libc = koffi.load(null);
 const c = {
   setns: libc.func('int setns(int fd, int nstype)'),
+  unshare: libc.func('int unshare(int flags)'),
   socket: libc.func('int socket(int domain, int type, int protocol)'),
   bind: libc.func('int bind(int fd, const uint8_t *address, uint32_t length)'),
   listen: libc.func('int listen(int fd, int backlog)'),
@@ -18,6 +19,16 @@ const c = {
   getsockopt: libc.func(
     'int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *length)',
   ),
+  recvfrom: libc.func(
+    'long recvfrom(int fd, _Out_ uint8_t *buffer, size_t size, int flags, _Out_ uint8_t *address, _Inout_ uint32_t *length)',
+  ),
+  attachFilter: libc.func('setsockopt', 'int', [
+    'int',
+    'int',
+    'int',
+    koffi.pointer(koffi.struct({ length: 'uint16_t', instructions: 'uint8_t *' })),
+    'uint32_t',
+  ]),
   strerror: libc.func('const char *strerror(int error)'),
 };
 
@@ -38,6 +49,16 @@ const IP_TRANSPARENT = 19;
 const IPV6_TRANSPARENT = 75;
 const IPV6_V6ONLY = 26;
 const SO_ORIGINAL_DST = 80;
+const AF_PACKET = 17;
+const SOCK_RAW = 3;
+const SOL_PACKET = 263;
+const PACKET_STATISTICS = 6;
+const SO_RCVBUF = 8;
+const SO_RCVBUFFORCE = 33;
+const SO_ATTACH_FILTER = 26;
+const ETH_P_ALL_NETWORK_ORDER = 0x0300;
+const MSG_DONTWAIT = 0x40;
+const EAGAIN = 11;
 
 /** A system call that failed: `code` is the errno's number, `syscall` the call's name. */
 export class SyscallError extends Error {
@@ -71,6 +92,24 @@ export function openNetns(path: string): Netns {
       open = false;
     },
   };
+}
+
+/**
+ * Makes a network namespace. It lives while the result is open, or a process is in it. Nothing in it is up yet.
+ * @throws SyscallError EPERM without CAP_SYS_ADMIN in the present user namespace
+ */
+export function createNetns(): Netns {
+  const home = openSync('/proc/thread-self/ns/net', 'r');
+  try {
+    check('unshare', c.unshare(CLONE_NEWNET));
+    try {
+      return openNetns('/proc/thread-self/ns/net');
+    } finally {
+      if (c.setns(home, CLONE_NEWNET) < 0) process.abort();
+    }
+  } finally {
+    closeSync(home);
+  }
 }
 
 /**
@@ -144,6 +183,62 @@ export function originalDestination(fd: number, peerIsIpv6: boolean): IpPort {
   const port = buffer.readUInt16BE(2);
   const bytes = peerIsIpv6 ? buffer.subarray(8, 24) : buffer.subarray(4, 8);
   return { ip: ipFromBytes(bytes), port };
+}
+
+/** One instruction of a classic BPF filter (linux/filter.h): code, jump if true, jump if false, operand. */
+export type FilterInstruction = readonly [code: number, yes: number, no: number, operand: number];
+
+/**
+ * A raw socket that sees every frame of the present namespace that `filter` lets through; needs CAP_NET_RAW.
+ * The kernel keeps at most about `receiveBytes` of them and counts what it drops.
+ */
+export function openPacketSocket(settings: {
+  readonly filter: readonly FilterInstruction[];
+  readonly receiveBytes: number;
+}): number {
+  const type = SOCK_RAW | SOCK_NONBLOCK_CLOEXEC;
+  // protocol 0: nothing is received before the filter is in place
+  const fd = check('socket', c.socket(AF_PACKET, type, 0));
+  try {
+    const instructions = Buffer.alloc(settings.filter.length * 8);
+    for (const [index, [code, yes, no, operand]] of settings.filter.entries()) {
+      instructions.writeUInt16LE(code, index * 8);
+      instructions.writeUInt8(yes, index * 8 + 2);
+      instructions.writeUInt8(no, index * 8 + 3);
+      instructions.writeUInt32LE(operand, index * 8 + 4);
+    }
+    const program = { length: settings.filter.length, instructions };
+    check('setsockopt', c.attachFilter(fd, SOL_SOCKET, SO_ATTACH_FILTER, program, 16));
+    const size = Buffer.alloc(4);
+    size.writeInt32LE(settings.receiveBytes);
+    // beyond net.core.rmem_max only where we hold CAP_NET_ADMIN of the machine itself
+    if (c.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, size, 4) < 0)
+      check('setsockopt', c.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, size, 4));
+    const address = Buffer.alloc(20);
+    address.writeUInt16LE(AF_PACKET, 0);
+    address.writeUInt16LE(ETH_P_ALL_NETWORK_ORDER, 2);
+    check('bind', c.bind(fd, address, address.length));
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/** Bytes of the next frame, written to `buffer`; undefined when none waits. Never blocks. */
+export function receiveFrame(fd: number, buffer: Buffer): number | undefined {
+  const received = Number(c.recvfrom(fd, buffer, buffer.length, MSG_DONTWAIT, null, null));
+  if (received >= 0) return received;
+  const errno = koffi.errno();
+  if (errno === EAGAIN) return undefined;
+  throw new SyscallError('recvfrom', errno);
+}
+
+/** Frames the kernel dropped on this packet socket since the last call. */
+export function takeFrameDrops(fd: number): number {
+  const statistics = Buffer.alloc(8);
+  check('getsockopt', c.getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, statistics, [8]));
+  return statistics.readUInt32LE(4);
 }
 
 function setFlag(fd: number, level: number, name: number, value: number): void {

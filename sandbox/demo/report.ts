@@ -29,14 +29,18 @@ export function createReport(out: NodeJS.WriteStream): Report {
       let note = '';
       let frame = 0;
       const draw = (): void => {
-        out.write(`\r\u001b[2K${paint('cyan', FRAMES[frame++ % FRAMES.length] ?? '')} ${title}${tail(note, paint)}`);
+        out.write(
+          `\r\u001b[2K${paint('cyan', FRAMES[frame++ % FRAMES.length] ?? '')} ${title}${tail(note, paint)}`,
+        );
       };
       const timer = live ? setInterval(draw, FRAME_MS) : undefined;
       if (!live) line(`... ${title}`);
       const finish = (mark: string): void => {
         clearInterval(timer);
         const seconds = ((performance.now() - started) / 1000).toFixed(1);
-        line(`${live ? '\r\u001b[2K' : ''}${mark} ${title}${tail(note, paint)} ${paint('dim', `(${seconds} s)`)}`);
+        line(
+          `${live ? '\r\u001b[2K' : ''}${mark} ${title}${tail(note, paint)} ${paint('dim', `(${seconds} s)`)}`,
+        );
       };
       try {
         const result = await work((text) => {

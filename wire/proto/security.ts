@@ -45,6 +45,7 @@ message Match {
   repeated uint32 destination_ports = 9;
   repeated uint32 not_destination_ports = 10;
   repeated ServiceAccountMatch service_accounts = 11;
+  repeated ServiceAccountMatch not_service_accounts = 12;
 }
 
 message Address {

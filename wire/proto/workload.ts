@@ -23,6 +23,19 @@ message Service {
   LoadBalancing load_balancing = 8;
   IPFamilies ip_families = 9;
   bool canonical = 11;
+  bool ingress_use_waypoint = 12;
+  repeated WeightedWaypoint weighted_waypoints = 13;
+  Visibility visibility = 14;
+}
+
+enum Visibility {
+  PUBLIC = 0;
+  NAMESPACE = 1;
+}
+
+message WeightedWaypoint {
+  GatewayAddress destination = 1;
+  uint32 weight = 2;
 }
 
 enum IPFamilies {

@@ -1,0 +1,251 @@
+// The control plane put together: watch -> translate -> publish -> push -> ACK. Called by main.ts, and by tests with
+// their own config and Kubernetes client.
+
+import { readFile } from 'node:fs/promises';
+import { parseIdentity } from '../mesh/identity.ts';
+import { type Admin, startAdmin } from '../runtime/admin.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { createIssuanceClient } from '../runtime/issuance-client.ts';
+import type { KubeClient } from '../runtime/kubernetes/client.ts';
+import { elect } from '../runtime/kubernetes/lease.ts';
+import { reviewToken } from '../runtime/kubernetes/token-review.ts';
+import type { Log } from '../runtime/log.ts';
+import { Metrics } from '../runtime/metrics.ts';
+import { keepOwnCertificate } from '../runtime/own-certificate.ts';
+import { Readiness } from '../runtime/readiness.ts';
+import { VERSION } from '../runtime/version.ts';
+import { TYPE_ADDRESS } from '../wire/discovery.ts';
+import { Agents } from './agents.ts';
+import { batch } from './batch.ts';
+import type { ControlPlaneConfig } from './config.ts';
+import { countPushes, exposeControlPlane } from './metrics.ts';
+import { decideAdmission } from './push/admit.ts';
+import { serveAgent } from './push/connection.ts';
+import { type PushServer, servePush } from './push/serve.ts';
+import { ReportWriter } from './reports.ts';
+import { Retirement } from './retirement.ts';
+import { createEventWriter } from './status/events.ts';
+import { ProblemTeller } from './status/problems.ts';
+import { statusOf } from './status/view.ts';
+import { Store } from './store.ts';
+import { isAlive } from './translate/mode.ts';
+import { type Translation, translate } from './translate/world.ts';
+import { watchCluster } from './watch/cluster.ts';
+
+export type ControlPlaneParts = {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+export type ControlPlane = {
+  /** Where it listens, for those who asked for port 0. */
+  readonly port: number;
+  readonly admin: Admin['ports'];
+  close(): Promise<void>;
+};
+
+const LEASE = 'ambit-control-plane';
+
+/** Resolves when it serves agents. @throws `signal.reason` when aborted before */
+export async function startControlPlane(
+  parts: ControlPlaneParts,
+  config: ControlPlaneConfig,
+  signal: AbortSignal,
+): Promise<ControlPlane> {
+  const { client, clock, log } = parts;
+  await using open = new AsyncDisposableStack();
+  const metrics = new Metrics();
+  metrics.collectProcess();
+  const readiness = new Readiness();
+  const store = new Store();
+  const agents = new Agents();
+  const leadership = { held: false };
+  let newest: Translation | undefined;
+
+  // watch -> translate -> publish
+  const settings = { ...config, rootNamespace: config.namespace };
+  const publish = (): void => {
+    const world = cluster.world();
+    const running = new Set([...world.pods].filter(isAlive).map(({ metadata }) => metadata.uid));
+    newest = translate(world, settings);
+    const enrolments = retirement.plan(newest.enrolments, (uid) => running.has(uid));
+    if (store.publish({ ...newest, enrolments })) {
+      log.debug('Published', { version: store.current.version });
+    }
+    retirement.published(store.current.version);
+    problems.tell(newest.problems);
+  };
+  const tryPublish = (): void => {
+    try {
+      publish();
+    } catch (error) {
+      // what agents have stays as it is; the next change tries again
+      log.error('Cannot translate the cluster: publishing nothing new', { error });
+    }
+  };
+  let synced = false;
+  const changes = open.adopt(
+    batch({ clock, run: tryPublish }, { quietMs: config.quietMs, maxMs: config.maxDelayMs }),
+    (it) => it.close(),
+  );
+  const retirement = open.adopt(new Retirement({ clock, onDue: () => changes.poke() }), (it) =>
+    it.close(),
+  );
+  const cluster = open.adopt(
+    watchCluster(parts, () => {
+      // half a cluster must not be published: agents would drop the other half
+      if (synced) changes.poke();
+    }),
+    (it) => it.close(),
+  );
+  const events = open.adopt(createEventWriter(parts), (it) => it.close());
+  const reports = open.adopt(
+    new ReportWriter({
+      ...parts,
+      events,
+      pod: (name, namespace) => cluster.pods.get(name, namespace),
+    }),
+    (it) => it.close(),
+  );
+  const problems = new ProblemTeller({
+    log,
+    events,
+    isLeader: () => leadership.held,
+    find: (kind, namespace, name) =>
+      kind === 'Namespace' ? cluster.namespaces.get(name) : cluster.pods.get(name, namespace),
+  });
+
+  const admin = open.adopt(
+    await startAdmin({ log, metrics, readiness }, config, {
+      '/status': async () => ({
+        contentType: 'application/json',
+        body: JSON.stringify(
+          statusOf({
+            version: VERSION,
+            pod: config.pod,
+            leader: leadership.held,
+            rootsPem: await readFile(config.rootCertFile, 'utf8').catch(() => undefined),
+            trustDomain: config.trustDomain,
+            agents: agents.list(),
+            namespaces: cluster.namespaces.items(),
+            pods: cluster.pods.items(),
+            problems: newest?.problems ?? [],
+          }),
+        ),
+      }),
+    }),
+    (it) => it.close(),
+  );
+  exposeControlPlane(metrics, { store, agents, isLeader: () => leadership.held });
+
+  const unready = [readiness.blocker('Kubernetes objects'), readiness.blocker('own certificate')];
+  const ended = new Promise<never>((_, reject) => {
+    const end = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', end, { once: true });
+    if (signal.aborted) end();
+  });
+  ended.catch(() => {});
+  await Promise.race([cluster.synced, ended]);
+  synced = true;
+  tryPublish();
+  unready[0]?.();
+
+  // push -> ACK
+  const identity = parseIdentity(
+    `spiffe://${config.trustDomain}/ns/${config.namespace}/sa/ambit-control-plane`,
+  );
+  const issuance = open.adopt(
+    createIssuanceClient(
+      { log },
+      {
+        address: config.caAddress,
+        rootCertFile: config.rootCertFile,
+        tokenFile: config.tokenFile,
+        serverIdentity: { ...identity, serviceAccount: 'ambit-ca' },
+        clusterId: config.cluster,
+      },
+    ),
+    (it) => it.close(),
+  );
+  const counters = countPushes(metrics);
+  const onProgress = (): void => {
+    retirement.progress((version) => agents.haveAll(TYPE_ADDRESS, version));
+  };
+  const server: PushServer = open.adopt(
+    await servePush(
+      {
+        log,
+        admit: async (token) =>
+          decideAdmission(
+            await reviewToken(client, token, config.audience),
+            (namespace, name, uid) => {
+              const pod = cluster.pods.get(name, namespace);
+              return pod?.metadata.uid === uid ? pod.spec.nodeName : undefined;
+            },
+            config,
+          ),
+        onAgent: (agent, socket) => {
+          log.info('Agent connected', { ...agent });
+          const onReport = reports.accept.bind(reports);
+          const connection = serveAgent(
+            { clock, log, store, socket, counters, onProgress, onReport },
+            agent,
+          );
+          agents.add(connection);
+          void connection.closed.then(() => {
+            log.info('Agent disconnected', { ...agent });
+            onProgress();
+          });
+        },
+      },
+      config.listen,
+    ),
+    async (it) => {
+      const closing = it.close();
+      await agents.closeAll('The control plane stops');
+      await closing;
+    },
+  );
+  const own = open.adopt(
+    keepOwnCertificate(
+      {
+        clock,
+        log,
+        issue: async (csrPem, stop) =>
+          (await issuance.issue({ csrPem, ttlSeconds: 0 }, stop)).chain,
+        use: (certificate) => server.use(certificate),
+      },
+      { identity },
+    ),
+    (it) => it.close(),
+  );
+  await Promise.race([own.ready, ended]);
+  unready[1]?.();
+
+  // one replica writes what only one should
+  const resign = new AbortController();
+  const electing = elect(
+    parts,
+    { namespace: config.namespace, name: LEASE, holder: config.pod },
+    (leading) =>
+      new Promise<void>((resolve) => {
+        leadership.held = true;
+        problems.tell(newest?.problems ?? []);
+        const end = (): void => {
+          leadership.held = false;
+          resolve();
+        };
+        leading.addEventListener('abort', end, { once: true });
+        if (leading.aborted) end();
+      }),
+    resign.signal,
+  );
+  open.defer(async () => {
+    resign.abort(new Error('The control plane stops'));
+    await electing;
+  });
+  log.info('Serving discovery', { port: server.port, trustDomain: config.trustDomain });
+
+  const owned = open.move();
+  return { port: server.port, admin: admin.ports, close: () => owned.disposeAsync() };
+}

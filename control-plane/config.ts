@@ -1,0 +1,63 @@
+// The control plane's settings, each with its default and reason. Read by main.ts from the environment; tests make their
+// own.
+
+import type { Door } from '../runtime/admin.ts';
+import type { SettingsReader } from '../runtime/env.ts';
+import type { KubernetesSettings } from '../runtime/kubernetes/kubeconfig.ts';
+import { readKubernetesSettings } from '../runtime/kubernetes/settings.ts';
+
+export type ControlPlaneConfig = {
+  readonly kubernetes: KubernetesSettings;
+  /** Our own namespace, which is also where mesh-wide policies live. */
+  readonly namespace: string;
+  /** This replica's name in elections. */
+  readonly pod: string;
+  readonly trustDomain: string;
+  readonly clusterDomain: string;
+  readonly cluster: string;
+  readonly network: string;
+  readonly audience: string;
+  /** `namespace/account` of those that may receive discovery. */
+  readonly agentAccounts: readonly string[];
+  readonly listen: { readonly host: string | undefined; readonly port: number };
+  readonly caAddress: string;
+  readonly tokenFile: string;
+  readonly rootCertFile: string;
+  readonly admin: Door;
+  readonly metrics: Door;
+  readonly ready: Door;
+  readonly quietMs: number;
+  readonly maxDelayMs: number;
+};
+
+/** @throws ConfigError naming every setting that is wrong */
+export function readControlPlaneConfig(env: SettingsReader): ControlPlaneConfig {
+  const namespace = env.text('AMBIT_NAMESPACE', 'ambit-system');
+  const config: ControlPlaneConfig = {
+    kubernetes: readKubernetesSettings(env),
+    namespace,
+    pod: env.text('AMBIT_POD_NAME', 'ambit-control-plane'),
+    trustDomain: env.text('AMBIT_TRUST_DOMAIN', 'cluster.local'),
+    clusterDomain: env.text('AMBIT_CLUSTER_DOMAIN', 'cluster.local'),
+    cluster: env.text('AMBIT_CLUSTER_ID', 'Kubernetes'),
+    network: env.text('AMBIT_NETWORK', ''),
+    audience: env.text('AMBIT_TOKEN_AUDIENCE', 'ambit-ca'),
+    agentAccounts: env.list('AMBIT_AGENT_ACCOUNTS', [`${namespace}/ambit-node-agent`]),
+    listen: {
+      host: env.optional('AMBIT_DISCOVERY_HOST'),
+      port: env.integer('AMBIT_DISCOVERY_PORT', 15012, { min: 0, max: 65535 }),
+    },
+    caAddress: env.text('AMBIT_CA_ADDRESS', `ambit-ca.${namespace}.svc:15012`),
+    tokenFile: env.text('AMBIT_TOKEN_FILE', '/var/run/secrets/tokens/ambit-token'),
+    rootCertFile: env.text('AMBIT_ROOT_CERT_FILE', '/var/run/secrets/ambit/root-cert.pem'),
+    // for people on the machine, and for the cli through a port-forward
+    admin: { host: '127.0.0.1', port: env.integer('AMBIT_ADMIN_PORT', 15000) },
+    metrics: { host: '0.0.0.0', port: env.integer('AMBIT_METRICS_PORT', 15020) },
+    ready: { host: '0.0.0.0', port: env.integer('AMBIT_READY_PORT', 15021) },
+    // a burst is over after 50 ms without a change; half a second is what people accept as "at once"
+    quietMs: env.durationMs('AMBIT_PUSH_QUIET', 50),
+    maxDelayMs: env.durationMs('AMBIT_PUSH_MAX_DELAY', 500),
+  };
+  env.finish();
+  return config;
+}

@@ -1,0 +1,107 @@
+// What /status answers: the newest translation and the agents, as the cli wants them. Pure.
+
+import { X509Certificate } from 'node:crypto';
+import { formatIdentity } from '../../mesh/identity.ts';
+import type { Namespace, Pod } from '../../runtime/kubernetes/objects.ts';
+import type {
+  AgentStatus,
+  ControlPlaneStatus,
+  NamespaceStatus,
+  Problem,
+  WorkloadStatus,
+} from '../../wire/status.ts';
+import type { AgentConnection } from '../push/connection.ts';
+import { isAlive, isWanted, modeOf, REDIRECTION } from '../translate/mode.ts';
+import { accountOf, isEnrolled } from '../translate/workload.ts';
+
+export type StatusFacts = {
+  readonly version: string;
+  readonly pod: string;
+  readonly leader: boolean;
+  readonly rootsPem: string | undefined;
+  readonly trustDomain: string;
+  readonly agents: readonly AgentConnection[];
+  readonly namespaces: Iterable<Namespace>;
+  readonly pods: Iterable<Pod>;
+  readonly problems: readonly Problem[];
+};
+
+export function statusOf(facts: StatusFacts): ControlPlaneStatus {
+  const namespaces = new Map(
+    [...facts.namespaces].map((namespace) => [namespace.metadata.name ?? '', namespace]),
+  );
+  const counts = new Map<string, { pods: number; enrolled: number }>();
+  const workloads: WorkloadStatus[] = [];
+  for (const pod of facts.pods) {
+    if (!isAlive(pod)) continue;
+    const { namespace = '' } = pod.metadata;
+    const place = namespaces.get(namespace);
+    const count = counts.get(namespace) ?? { pods: 0, enrolled: 0 };
+    counts.set(namespace, count);
+    count.pods++;
+    if (isEnrolled(pod, place)) count.enrolled++;
+    if (modeOf(place) === 'ambient' || isWanted(pod, place)) {
+      workloads.push(workloadStatus(pod, place, facts.trustDomain));
+    }
+  }
+  return {
+    version: facts.version,
+    pod: facts.pod,
+    leader: facts.leader,
+    rootNotAfter: rootEnd(facts.rootsPem),
+    agents: facts.agents.map(agentStatus),
+    namespaces: [...namespaces]
+      .map(
+        ([name, namespace]): NamespaceStatus => ({
+          name,
+          mode: modeOf(namespace) === 'ambient' ? 'ambient' : 'none',
+          pods: counts.get(name)?.pods ?? 0,
+          enrolled: counts.get(name)?.enrolled ?? 0,
+        }),
+      )
+      .toSorted((a, b) => a.name.localeCompare(b.name)),
+    workloads: workloads.toSorted(
+      (a, b) => a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name),
+    ),
+    problems: facts.problems,
+  };
+}
+
+function agentStatus({ agent, session }: AgentConnection): AgentStatus {
+  const [, version = agent.userAgent] = /^[^/]+\/(\S+)$/.exec(agent.userAgent) ?? [];
+  return { node: agent.node, pod: agent.pod, version, inSync: session.inSync };
+}
+
+function workloadStatus(
+  pod: Pod,
+  namespace: Namespace | undefined,
+  trustDomain: string,
+): WorkloadStatus {
+  const { name = '', namespace: place = '' } = pod.metadata;
+  return {
+    namespace: place,
+    name,
+    node: pod.spec.nodeName ?? '',
+    identity: formatIdentity({ trustDomain, namespace: place, serviceAccount: accountOf(pod) }),
+    protocol: isEnrolled(pod, namespace) ? 'hbone' : 'tcp',
+    redirection: redirectionOf(pod, namespace),
+  };
+}
+
+function redirectionOf(pod: Pod, namespace: Namespace | undefined): WorkloadStatus['redirection'] {
+  const said = pod.metadata.annotations?.[REDIRECTION];
+  if (said === 'enabled' || said === 'failed') return said;
+  return isWanted(pod, namespace) ? 'wanted' : 'none';
+}
+
+/** The root that ends first. */
+function rootEnd(rootsPem: string | undefined): string | undefined {
+  const certificates =
+    rootsPem?.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  try {
+    const ends = certificates.map((pem) => new X509Certificate(pem).validToDate.getTime());
+    return ends.length === 0 ? undefined : new Date(Math.min(...ends)).toISOString();
+  } catch {
+    return undefined;
+  }
+}

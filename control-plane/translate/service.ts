@@ -1,0 +1,115 @@
+// Kubernetes Service -> mesh Service: its addresses, ports and how it wants to be balanced. Pure.
+
+import { type IpAddress, parseIp } from '../../mesh/address.ts';
+import type { LoadBalancing, LocalityScope, Service, Vip } from '../../mesh/service.ts';
+import type { PortMapping } from '../../mesh/workload.ts';
+import type { Service as KubeService, ServicePort } from '../../runtime/kubernetes/objects.ts';
+
+export type ServiceContext = { readonly network: string; readonly clusterDomain: string };
+
+export function hostnameOf(name: string, namespace: string, clusterDomain: string): string {
+  return `${name}.${namespace}.svc.${clusterDomain}`;
+}
+
+/** undefined for an ExternalName Service: it has neither address nor endpoints, only a DNS alias. */
+export function serviceOf(service: KubeService, context: ServiceContext): Service | undefined {
+  const { name = '', namespace = '' } = service.metadata;
+  if (service.spec.type === 'ExternalName') return undefined;
+  return {
+    name,
+    namespace,
+    hostname: hostnameOf(name, namespace, context.clusterDomain),
+    vips: vipsOf(service, context.network),
+    ports: tcpPorts(service).map(portOf),
+    subjectAltNames: [],
+    waypoint: undefined,
+    loadBalancing: loadBalancingOf(service),
+    ipFamilies: familiesOf(service),
+    canonical: true,
+  };
+}
+
+/** The ports the mesh carries: it has no UDP or SCTP. */
+export function tcpPorts(service: KubeService): readonly ServicePort[] {
+  return (service.spec.ports ?? []).filter(({ protocol = 'TCP' }) => protocol === 'TCP');
+}
+
+/** What is said about a port's protocol, by `appProtocol` before the name's prefix. */
+export function appProtocolOf(
+  port: Pick<ServicePort, 'name' | 'appProtocol'>,
+): PortMapping['appProtocol'] {
+  const said = port.appProtocol ?? port.name?.split('-')[0] ?? '';
+  switch (said.toLowerCase()) {
+    case 'http':
+      return 'http11';
+    case 'http2':
+    case 'kubernetes.io/h2c':
+      return 'http2';
+    case 'grpc':
+      return 'grpc';
+    case 'tls':
+    case 'https':
+      return 'tls';
+    case 'tcp':
+      return 'tcp';
+    default:
+      return 'unknown';
+  }
+}
+
+/** An address that cannot be read is left out: the API server checks them, so it would be nobody's. */
+export function readIps(texts: readonly string[]): IpAddress[] {
+  return texts.flatMap((text) => {
+    try {
+      return [parseIp(text)];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function vipsOf(service: KubeService, network: string): Vip[] {
+  const { clusterIP, clusterIPs = [] } = service.spec;
+  const texts = [clusterIP, ...clusterIPs].filter(
+    (text) => text !== undefined && text !== '' && text !== 'None',
+  ) as string[];
+  return readIps([...new Set(texts)]).map((ip) => ({ network, ip, prefixLength: undefined }));
+}
+
+function portOf(port: ServicePort): PortMapping {
+  const { targetPort = port.port } = port;
+  return {
+    servicePort: port.port,
+    // a named port differs from pod to pod: each endpoint says which number it is
+    targetPort: typeof targetPort === 'number' ? targetPort : 0,
+    appProtocol: appProtocolOf(port),
+  };
+}
+
+const DISTRIBUTIONS: Readonly<Record<string, readonly LocalityScope[]>> = {
+  PreferClose: ['network', 'region', 'zone'],
+  PreferSameZone: ['network', 'region', 'zone'],
+  PreferSameNode: ['network', 'region', 'zone', 'subzone', 'node'],
+};
+
+function loadBalancingOf(service: KubeService): LoadBalancing | undefined {
+  const {
+    internalTrafficPolicy,
+    trafficDistribution = '',
+    publishNotReadyAddresses,
+  } = service.spec;
+  const health = publishNotReadyAddresses === true ? 'allow-all' : 'only-healthy';
+  if (internalTrafficPolicy === 'Local') return { mode: 'strict', preference: ['node'], health };
+  const preference = Object.hasOwn(DISTRIBUTIONS, trafficDistribution)
+    ? DISTRIBUTIONS[trafficDistribution]
+    : undefined;
+  if (preference !== undefined) return { mode: 'failover', preference, health };
+  return health === 'allow-all' ? { mode: 'unspecified', preference: [], health } : undefined;
+}
+
+function familiesOf(service: KubeService): Service['ipFamilies'] {
+  const families = service.spec.ipFamilies ?? [];
+  if (families.includes('IPv4') && families.includes('IPv6')) return 'dual';
+  if (families.includes('IPv4')) return 'ipv4';
+  return families.includes('IPv6') ? 'ipv6' : 'automatic';
+}

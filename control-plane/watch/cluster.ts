@@ -1,0 +1,94 @@
+// Everything of Kubernetes the control plane looks at, as informers, and the World made of them for a translation.
+// Started and closed by app.ts; tells of each change, which is batched there.
+
+import type { Clock } from '../../runtime/clock.ts';
+import type { KubeClient } from '../../runtime/kubernetes/client.ts';
+import { type Informer, inform } from '../../runtime/kubernetes/informer.ts';
+import type {
+  EndpointSlice,
+  KubeObject,
+  Namespace,
+  Node,
+  Pod,
+  Service,
+} from '../../runtime/kubernetes/objects.ts';
+import {
+  AUTHORIZATION_POLICIES,
+  ENDPOINT_SLICES,
+  NAMESPACES,
+  NODES,
+  PEER_AUTHENTICATIONS,
+  PODS,
+  SERVICES,
+} from '../../runtime/kubernetes/resources.ts';
+import type { Log } from '../../runtime/log.ts';
+import type { AuthorizationPolicyObject } from '../translate/authorization.ts';
+import type { PeerAuthenticationObject } from '../translate/peer-authentication.ts';
+import type { World } from '../translate/world.ts';
+
+export type Cluster = {
+  /** Resolves once every kind was listed. */
+  readonly synced: Promise<void>;
+  readonly pods: Informer<Pod>;
+  readonly namespaces: Informer<Namespace>;
+  world(): World;
+  close(): Promise<void>;
+};
+
+export function watchCluster(
+  parts: { readonly client: KubeClient; readonly clock: Clock; readonly log: Log },
+  onChange: () => void,
+): Cluster {
+  const namespaces = inform<Namespace>(parts, NAMESPACES);
+  const nodes = inform<Node>(parts, NODES);
+  const pods = inform<Pod>(parts, PODS);
+  const services = inform<Service>(parts, SERVICES);
+  const endpointSlices = inform<EndpointSlice>(parts, ENDPOINT_SLICES);
+  // a cluster without our CRDs simply has no policies
+  const optional = { optional: true };
+  const authorizationPolicies = inform<AuthorizationPolicyObject>(
+    parts,
+    AUTHORIZATION_POLICIES,
+    optional,
+  );
+  const peerAuthentications = inform<PeerAuthenticationObject>(
+    parts,
+    PEER_AUTHENTICATIONS,
+    optional,
+  );
+  const all: Informer<KubeObject>[] = [
+    namespaces,
+    pods,
+    services,
+    endpointSlices,
+    authorizationPolicies,
+    peerAuthentications,
+  ];
+  for (const informer of all) informer.subscribe(onChange);
+  // kubelets write their node's status every few seconds; only its labels concern us
+  nodes.subscribe(({ object, old }) => {
+    if (JSON.stringify(object.metadata.labels) !== JSON.stringify(old?.metadata.labels)) onChange();
+  });
+  const everything = [...all, nodes];
+  return {
+    synced: Promise.all(everything.map(({ synced }) => synced)).then(() => {}),
+    pods,
+    namespaces,
+    world: () => ({
+      namespaces: byName(namespaces),
+      nodes: byName(nodes),
+      pods: [...pods.items()],
+      services: [...services.items()],
+      endpointSlices: [...endpointSlices.items()],
+      authorizationPolicies: [...authorizationPolicies.items()],
+      peerAuthentications: [...peerAuthentications.items()],
+    }),
+    async close() {
+      await Promise.all(everything.map((informer) => informer.close()));
+    },
+  };
+}
+
+function byName<T extends KubeObject>(informer: Informer<T>): Map<string, T> {
+  return new Map([...informer.items()].map((object) => [object.metadata.name ?? '', object]));
+}

@@ -1,0 +1,209 @@
+// The node agent put together: every part is built, wired and closed here, and nothing else constructs. Called by main.ts
+// with the real discovery, issuance and capture, and by tests with their own.
+
+import { formatIpPort } from '../mesh/address.ts';
+import type { EnrolmentReport } from '../mesh/enrolment.ts';
+import { MeshError } from '../mesh/failures.ts';
+import type { Snapshot } from '../mesh/snapshot.ts';
+import { type Admin, startAdmin } from '../runtime/admin.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
+import { Metrics } from '../runtime/metrics.ts';
+import { Readiness } from '../runtime/readiness.ts';
+import { connectTunnel } from '../tunnel/connect.ts';
+import { type TunnelKey, TunnelPool } from '../tunnel/pool.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
+import { type AdminView, adminRoutes } from './admin-routes.ts';
+import type { CaptureDriver } from './capture/capture.ts';
+import { Certificates, type Issue } from './certificates.ts';
+import type { AgentConfig } from './config.ts';
+import { Connections } from './connections.ts';
+import { Enrolments, type Journeys, type LocalPod } from './enrolment.ts';
+import { receive } from './inbound.ts';
+import { knownSource, type SnapshotSource } from './known-source.ts';
+import { carry, EndpointLoad } from './outbound.ts';
+import { admitPlain } from './passthrough.ts';
+import { PolicyWatch } from './policy-watch.ts';
+import { Trails } from './trail.ts';
+
+export type Discovery = SnapshotSource & {
+  readonly synced: Promise<void>;
+  report(report: EnrolmentReport): void;
+};
+
+export type AgentParts = {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly discovery: Discovery;
+  readonly issue: Issue;
+  readonly capture: CaptureDriver;
+  readonly random?: () => number;
+};
+
+export type AgentSettings = Pick<
+  AgentConfig,
+  'certificateTtlMs' | 'drainDeadlineMs' | 'admin' | 'metrics' | 'ready'
+>;
+
+export type Agent = {
+  readonly ports: Admin['ports'];
+  readonly metrics: Metrics;
+  /** Waits for what is open, at most the drain deadline, then ends everything. */
+  stop(): Promise<void>;
+};
+
+export async function startAgent(parts: AgentParts, settings: AgentSettings): Promise<Agent> {
+  const { clock, log, discovery } = parts;
+  const random = parts.random ?? Math.random;
+  const metrics = new Metrics();
+  metrics.collectProcess();
+  const readiness = new Readiness();
+  const firstSync = readiness.blocker('first snapshot');
+  const firstEnrolments = readiness.blocker('enrolments');
+
+  const connections = new Connections();
+  const trails = new Trails({ log: log.child({ scope: 'access' }), clock, metrics });
+  const certificates = new Certificates(parts, {
+    ttlSeconds: Math.round(settings.certificateTtlMs / 1000),
+    random,
+  });
+  const pool = new TunnelPool({ clock, dial: (key, signal) => dialTunnel(key, signal) });
+  const load = new EndpointLoad();
+  const policy = { snapshot: () => discovery.snapshot(), log };
+  const shared = { trails, connections, snapshot: policy.snapshot, policy };
+
+  const journeys: Journeys = {
+    outbound: (pod, captured) =>
+      void carry(pod, captured, {
+        trails,
+        connections,
+        load,
+        random,
+        source: () => knownSource(parts, pod.enrolment.workloadUid),
+        openTunnel: (_, hop, head, signal) => pool.open(tunnelKey(pod, hop), head, signal),
+      }),
+    inbound: (pod, request) => void receive(pod, request, shared),
+    passthrough: (pod, captured) => void admitPlain(pod, captured, shared),
+    denied: (_, { remote, local, error }) =>
+      log.warn('Refused a peer', {
+        'src.addr': formatIpPort(remote),
+        'dst.addr': formatIpPort(local),
+        direction: 'inbound',
+        error,
+      }),
+    left: (pod) => pool.drain(pod.enrolment.podUid),
+  };
+  const enrolments = new Enrolments({
+    clock,
+    log,
+    capture: parts.capture,
+    certificates,
+    connections,
+    journeys,
+    report: (report) => discovery.report(report),
+  });
+
+  const dialTunnel = async (key: TunnelKey, signal: AbortSignal): Promise<Tunnel> => {
+    const pod = enrolments.local(key.owner);
+    const name = formatIpPort(key.destination);
+    if (pod === undefined) {
+      throw new MeshError(
+        'IDENTITY_ERROR',
+        `Cannot open a tunnel to ${name}: the pod has left the mesh`,
+      );
+    }
+    const credentials = await pod.credentials();
+    const socket = await pod
+      .dial({ to: key.destination }, signal)
+      .catch((error: unknown) => Promise.reject(asTunnelFailure(error, name)));
+    return connectTunnel({ clock, credentials }, socket, { name, expected: key.expected }, signal);
+  };
+
+  const watch = new PolicyWatch();
+  const take = (snapshot: Snapshot): void => {
+    enrolments.apply(snapshot.enrolments());
+    const own = [...enrolments.pods()].map(({ enrolment }) => enrolment.workloadUid);
+    if (watch.changed(snapshot, own)) connections.recheck();
+  };
+  const unsubscribe = discovery.subscribe(take);
+  const view: AdminView = { discovery, certificates, connections, enrolments, pool, settings };
+  exposeGauges(metrics, view);
+  const admin = await startAdmin({ log, metrics, readiness }, settings, adminRoutes(view)).catch(
+    (error: unknown) => {
+      unsubscribe();
+      throw error;
+    },
+  );
+
+  discovery.synced.then(
+    async () => {
+      firstSync();
+      take(discovery.snapshot());
+      await enrolments.settled();
+      firstEnrolments();
+    },
+    () => {
+      // closed before it was ever connected
+    },
+  );
+
+  return {
+    ports: admin.ports,
+    metrics,
+    async stop() {
+      readiness.blocker('stopping');
+      unsubscribe();
+      const deadline = new AbortController();
+      const timer = clock.timer(settings.drainDeadlineMs, () => deadline.abort());
+      log.info('Draining', { connections: connections.count(), tunnels: pool.tunnels });
+      const drained = enrolments.drain();
+      const idle = await connections.idle(undefined, deadline.signal);
+      timer.cancel();
+      if (!idle) log.warn('Cutting open connections', { connections: connections.count() });
+      connections.cutAll(
+        new MeshError('DRAIN_DEADLINE', 'The connection was cut: the node agent stopped'),
+      );
+      await Promise.all([enrolments.close(), pool.close()]);
+      await drained;
+      certificates.close();
+      await admin.close();
+    },
+  };
+}
+
+function tunnelKey(
+  pod: LocalPod,
+  hop: { readonly expected: TunnelKey['expected']; readonly to: TunnelKey['destination'] },
+): TunnelKey {
+  const { podUid, identity, addresses } = pod.enrolment;
+  const [sourceIp] = addresses;
+  if (sourceIp === undefined) {
+    throw new MeshError('SOURCE_UNKNOWN', `Cannot open a tunnel: pod ${podUid} has no address`);
+  }
+  return { owner: podUid, source: identity, sourceIp, expected: hop.expected, destination: hop.to };
+}
+
+/** Port 15008 of a pod that is in the mesh answers; silence is most often a network policy that does not know it. */
+function asTunnelFailure(error: unknown, name: string): unknown {
+  if (!(error instanceof MeshError) || error.code !== 'UPSTREAM_CONNECT_TIMEOUT') return error;
+  return new MeshError(
+    'TUNNEL_CONNECT_TIMEOUT',
+    `${error.message}; check that no NetworkPolicy forbids port 15008 to ${name}`,
+    { cause: error },
+  );
+}
+
+function exposeGauges(metrics: Metrics, { enrolments, pool, connections }: AdminView): void {
+  const one = (name: string, help: string, value: () => number): void =>
+    metrics.collectedGauge({ name, help }, () => [{ labels: {}, value: value() }]);
+  const count = (enabled: boolean): number =>
+    [...enrolments.pods()].filter(({ state }) => (state === 'enabled') === enabled).length;
+  one('workload_manager_active_proxy_count', 'Enrolled pods on this node', () => count(true));
+  one(
+    'workload_manager_pending_proxy_count',
+    'Pods on this node not (or not any more) enrolled',
+    () => count(false),
+  );
+  one('ambit_tunnels_open', 'Tunnels to peers, open or being opened', () => pool.tunnels);
+  one('ambit_connections_open', 'Connections carried now', () => connections.count());
+}

@@ -1,0 +1,124 @@
+// Capture where the kernel has no network namespaces: a pod is an address of 127.0.0.0/8, and a hook in its programs leads
+// their connections here while `redirect.json` is there, each opened with a PROXY protocol v2 header that names both
+// ends. Called by enrolment.ts in the sandbox's loopback mode. Plaintext that arrives for a pod is not captured.
+
+import { rename, rm, stat, writeFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import type { IpAddress } from '../../mesh/address.ts';
+import type { Enrolment } from '../../mesh/enrolment.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { dial } from '../../tunnel/socket.ts';
+import {
+  type CaptureDriver,
+  CaptureError,
+  type Doors,
+  OUTBOUND_PORT,
+  type PodCapture,
+  podName,
+  TUNNEL_PORT,
+} from './capture.ts';
+import { type Listener, listen } from './listener.ts';
+import { takeProxyHeader } from './proxy-header.ts';
+
+export type LoopbackParts = { readonly clock: Clock };
+
+/** `directory` is the one the sandbox's kubelets keep, with one folder a pod. */
+export function loopbackCapture(
+  parts: LoopbackParts,
+  settings: { readonly directory: string },
+): CaptureDriver {
+  return {
+    async open(pod) {
+      const [address] = pod.addresses;
+      const folder = join(settings.directory, pod.podUid);
+      if (address === undefined || !(await isFolder(folder))) {
+        throw new CaptureError(
+          'NoNetworkNamespace',
+          `Cannot find the network of pod ${podName(pod)} at ${folder} on this node: check that the pod is running`,
+        );
+      }
+      return loopbackPod(parts, pod, address, folder);
+    },
+  };
+}
+
+function loopbackPod(
+  parts: LoopbackParts,
+  pod: Enrolment,
+  address: IpAddress,
+  folder: string,
+): PodCapture {
+  const file = join(folder, 'redirect.json');
+  let listeners: Listener[] = [];
+
+  const listenOn = async (
+    port: number,
+    onConnection: (socket: Socket) => void,
+  ): Promise<Listener> => {
+    try {
+      return await listen({ host: address, port }, onConnection);
+    } catch (cause) {
+      const taken = cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE';
+      throw new CaptureError(
+        taken ? 'PortTaken' : 'CaptureFailed',
+        `Cannot listen on port ${port} of pod ${podName(pod)} (${address}): ${taken ? 'a program in the pod already does; let it use another port, or opt the pod out with the label ambit-mesh.io/mode=none' : String(cause)}`,
+        { cause },
+      );
+    }
+  };
+  const closeDoors = async (): Promise<void> => {
+    const closing = listeners;
+    listeners = [];
+    await Promise.all(closing.map((listener) => listener.close()));
+  };
+  const removeFile = (): Promise<void> => rm(file, { force: true });
+  return {
+    dial: (target, signal) => dial(parts, { to: target.to, from: target.from ?? address }, signal),
+    async listen(doors: Doors) {
+      if (listeners.length > 0) return;
+      const opened = [
+        await listenOn(OUTBOUND_PORT, (socket) => {
+          void takeProxyHeader(parts, socket).then(
+            ({ source, destination }) => doors.outbound({ socket, source, destination }),
+            () => socket.resetAndDestroy(),
+          );
+        }),
+      ];
+      try {
+        opened.push(await listenOn(TUNNEL_PORT, (socket) => doors.tunnel(socket)));
+      } catch (error) {
+        await Promise.all(opened.map((listener) => listener.close()));
+        throw error;
+      }
+      listeners = opened;
+    },
+    async redirect() {
+      const text = JSON.stringify({ outbound: { host: address, port: OUTBOUND_PORT } });
+      try {
+        // readers look at each connect: they must see all of it or nothing
+        await writeFile(`${file}.tmp`, text);
+        await rename(`${file}.tmp`, file);
+      } catch (cause) {
+        throw new CaptureError(
+          'CaptureFailed',
+          `Cannot redirect the connections of pod ${podName(pod)}: cannot write ${file}`,
+          { cause },
+        );
+      }
+    },
+    release: removeFile,
+    closeDoors,
+    remove: removeFile,
+    vanished: async () => !(await isFolder(folder)),
+    close: closeDoors,
+  };
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,60 @@
+// The node agent's settings, each with its default and reason. Read by main.ts from the environment; tests make their own.
+
+import type { Door } from '../runtime/admin.ts';
+import type { SettingsReader } from '../runtime/env.ts';
+
+export type AgentConfig = {
+  readonly nodeName: string;
+  readonly podName: string;
+  /** Where ca and control plane live, and the mesh's root of names. */
+  readonly namespace: string;
+  readonly trustDomain: string;
+  readonly clusterId: string;
+  readonly caAddress: string;
+  readonly controlPlaneAddress: string;
+  readonly tokenFile: string;
+  readonly rootCertFile: string;
+  readonly capture: 'netns' | 'loopback';
+  readonly podDirectory: string;
+  readonly certificateTtlMs: number;
+  readonly drainDeadlineMs: number;
+  readonly admin: Door;
+  readonly metrics: Door;
+  readonly ready: Door;
+};
+
+const DAY_MS = 86_400_000;
+/** Below the 30 s a pod is usually given to end, with time left to close what remains. */
+const DRAIN_DEADLINE_MS = 20_000;
+
+/** @throws ConfigError naming every setting that is wrong */
+export function readAgentConfig(env: SettingsReader): AgentConfig {
+  const namespace = env.text('AMBIT_NAMESPACE', 'ambit-system');
+  const port = (name: string, fallback: number): number =>
+    env.integer(name, fallback, { max: 65535 });
+  const config: AgentConfig = {
+    nodeName: env.text('NODE_NAME'),
+    podName: env.text('POD_NAME', 'ambit-node-agent'),
+    namespace,
+    trustDomain: env.text('AMBIT_TRUST_DOMAIN', 'cluster.local'),
+    clusterId: env.text('AMBIT_CLUSTER_ID', 'Kubernetes'),
+    caAddress: env.text('AMBIT_CA_ADDRESS', `ambit-ca.${namespace}.svc:15012`),
+    controlPlaneAddress: env.text(
+      'AMBIT_CONTROL_PLANE_ADDRESS',
+      `ambit-control-plane.${namespace}.svc:15012`,
+    ),
+    tokenFile: env.text('AMBIT_TOKEN_FILE', '/var/run/secrets/tokens/ambit-token'),
+    rootCertFile: env.text('AMBIT_ROOT_CERT_FILE', '/var/run/secrets/ambit/root-cert.pem'),
+    capture: env.oneOf('AMBIT_CAPTURE', ['netns', 'loopback'], 'netns'),
+    podDirectory: env.text('AMBIT_POD_NETNS_DIR', '/run/ambit/pods'),
+    // the reference's lifetime; renewed at half of it
+    certificateTtlMs: env.durationMs('AMBIT_CERTIFICATE_TTL', DAY_MS),
+    drainDeadlineMs: env.durationMs('AMBIT_DRAIN_DEADLINE', DRAIN_DEADLINE_MS),
+    // for people on the machine only
+    admin: { host: '127.0.0.1', port: port('AMBIT_ADMIN_PORT', 15000) },
+    metrics: { host: '0.0.0.0', port: port('AMBIT_METRICS_PORT', 15020) },
+    ready: { host: '0.0.0.0', port: port('AMBIT_READY_PORT', 15021) },
+  };
+  env.finish();
+  return config;
+}

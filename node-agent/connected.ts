@@ -1,0 +1,72 @@
+// The agent with the real control plane, ca and capture around it. Called by main.ts only; what is inside is app.ts.
+
+import { parseIdentity } from '../mesh/identity.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { createDiscoveryClient } from '../runtime/discovery-client.ts';
+import { createIssuanceClient } from '../runtime/issuance-client.ts';
+import type { Log } from '../runtime/log.ts';
+import { VERSION } from '../runtime/version.ts';
+import { startAgent } from './app.ts';
+import type { CaptureDriver } from './capture/capture.ts';
+import { directorySource, procSource } from './capture/find-netns.ts';
+import type { AgentConfig } from './config.ts';
+
+type Parts = { readonly clock: Clock; readonly log: Log };
+
+export async function connectAgent(
+  parts: Parts,
+  config: AgentConfig,
+): Promise<{ stop(): Promise<void> }> {
+  const { trustDomain, namespace, tokenFile, rootCertFile, clusterId } = config;
+  const identityOf = (account: string) =>
+    parseIdentity(`spiffe://${trustDomain}/ns/${namespace}/sa/${account}`);
+  const shared = { tokenFile, rootCertFile, clusterId };
+  const ca = createIssuanceClient(parts, {
+    ...shared,
+    address: config.caAddress,
+    serverIdentity: identityOf('ambit-ca'),
+  });
+  const discovery = createDiscoveryClient(parts, {
+    ...shared,
+    address: config.controlPlaneAddress,
+    serverIdentity: identityOf('ambit-control-plane'),
+    nodeId: `node-agent~${config.podName}~${config.nodeName}`,
+    userAgent: `node-agent/${VERSION}`,
+  });
+  const close = async (): Promise<void> => {
+    await discovery.close();
+    ca.close();
+  };
+  try {
+    const agent = await startAgent(
+      {
+        ...parts,
+        discovery,
+        issue: (identity, csrPem, ttlSeconds, signal) =>
+          ca.issue({ identity, csrPem, ttlSeconds }, signal),
+        capture: await captureOf(parts, config),
+      },
+      config,
+    );
+    return {
+      async stop() {
+        await agent.stop();
+        await close();
+      },
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The netns driver loads a native library, which loopback mode must not need. */
+async function captureOf(parts: Parts, config: AgentConfig): Promise<CaptureDriver> {
+  if (config.capture === 'loopback') {
+    const { loopbackCapture } = await import('./capture/loopback.ts');
+    return loopbackCapture(parts, { directory: config.podDirectory });
+  }
+  const { netnsCapture } = await import('./capture/netns.ts');
+  const sources = [directorySource(config.podDirectory), procSource()];
+  return netnsCapture({ ...parts, sources });
+}

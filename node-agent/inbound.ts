@@ -1,0 +1,170 @@
+// A peer's tunnel stream arrives for a pod of this node. The whole journey is receive(), in the words of the data path:
+// accept, classify, authorize, tunnel (here: the pod's own application), splice. Called by app.ts for each CONNECT.
+// Invariant: a refused peer never learns whether the pod listens, and 200 is sent only when it does.
+
+import { formatIpPort, type IpPort } from '../mesh/address.ts';
+import { FAILURES, failureCodeOf, MeshError } from '../mesh/failures.ts';
+import { sameIdentity } from '../mesh/identity.ts';
+import { admit } from '../mesh/permit.ts';
+import type { Service } from '../mesh/service.ts';
+import type { Snapshot } from '../mesh/snapshot.ts';
+import { type PortMapping, type Workload, workloadIdentity } from '../mesh/workload.ts';
+import { splice } from '../tunnel/splice.ts';
+import type { TunnelRequest } from '../tunnel/tunnel.ts';
+import { type Authority, readAuthority } from '../wire/authority.ts';
+import { OWN_PORTS } from './capture/capture.ts';
+import { addressedService, baggageFields } from './connect-head.ts';
+import type { Connections } from './connections.ts';
+import { decide, type PolicyView } from './decide.ts';
+import type { LocalPod } from './enrolment.ts';
+import { socketLeg } from './leg.ts';
+import type { Trails } from './trail.ts';
+
+export type InboundSteps = {
+  readonly trails: Trails;
+  readonly connections: Connections;
+  readonly snapshot: () => Snapshot;
+  readonly policy: PolicyView;
+};
+
+export async function receive(
+  pod: LocalPod,
+  request: TunnelRequest,
+  steps: InboundSteps,
+): Promise<void> {
+  const { peer, remote, local } = request;
+  const trail = steps.trails.begin({
+    direction: 'inbound',
+    source: remote,
+    destination: local,
+    sourceIdentity: peer,
+    destinationIdentity: pod.enrolment.identity,
+    authority: request.authority,
+  });
+  try {
+    const target = classifyRequest(pod, request, steps.snapshot());
+    trail.learn(describe(request, target, steps));
+    const asked = { peer, source: remote, destination: target.to };
+    using registered = steps.connections.register({
+      direction: 'inbound',
+      podUid: pod.enrolment.podUid,
+      description: {
+        src: formatIpPort(remote),
+        originalDst: formatIpPort(target.to),
+        protocol: 'hbone',
+      },
+      check: () => void admit(target, decide(steps.policy, pod, asked)),
+    });
+    const permit = admit(target, decide(steps.policy, pod, asked));
+    const signal = AbortSignal.any([registered.signal, request.signal]);
+    const app = socketLeg(await pod.dial(asSeenBy(permit.to, remote), signal));
+    const stream = request.accept(baggageFields(target.workload));
+    trail.established();
+    const end = await splice(stream, app, trail.counts, registered.signal);
+    if (end === 'aborted') throw registered.signal.reason;
+    trail.end(stream.lost);
+  } catch (error) {
+    trail.end(error);
+    request.refuse(FAILURES[failureCodeOf(error)].status ?? 503);
+  }
+}
+
+/** The application sees the caller's address; a pod that calls itself is seen as itself without our doing. */
+export function asSeenBy(to: IpPort, caller: IpPort): { to: IpPort; from?: IpPort['ip'] } {
+  return caller.ip === to.ip ? { to } : { to, from: caller.ip };
+}
+
+/** What a CONNECT asks for, once it is sure that it asks for this pod. */
+type Target = {
+  readonly workload: Workload;
+  readonly to: IpPort;
+  readonly service: Service | undefined;
+};
+
+function classifyRequest(pod: LocalPod, request: TunnelRequest, snapshot: Snapshot): Target {
+  const { method, authority, local } = request;
+  if (method !== 'CONNECT') {
+    throw new MeshError('MALFORMED_REQUEST', `Cannot serve ${method}: a tunnel takes CONNECT only`);
+  }
+  const asked = authorityOf(authority);
+  const workload = snapshot.workloadByUid(pod.enrolment.workloadUid);
+  if (workload === undefined) {
+    throw new MeshError(
+      'DESTINATION_UNKNOWN',
+      `Cannot serve ${authority}: workload ${pod.enrolment.workloadUid} is not known yet`,
+    );
+  }
+  // connections are for the address they came to: another one's would borrow this pod's policy
+  if (asked.kind === 'address' && asked.ip !== local.ip) {
+    throw new MeshError('DESTINATION_MISMATCH', `Cannot serve ${authority}: this is ${local.ip}`);
+  }
+  const named = asked.kind === 'hostname' ? servedHere(asked, workload, snapshot) : undefined;
+  const port = named?.port ?? asked.port;
+  if (OWN_PORTS.has(port)) {
+    throw new MeshError('RECURSION', `Cannot serve ${authority}: the port is the node agent's own`);
+  }
+  return { workload, to: { ip: local.ip, port }, service: named?.service };
+}
+
+function authorityOf(text = ''): Authority {
+  const authority = readAuthority(text);
+  if (authority !== undefined) return authority;
+  throw new MeshError(
+    'MALFORMED_REQUEST',
+    `Cannot serve "${text.slice(0, 100)}": expected host:port`,
+  );
+}
+
+/** A service's name: this pod must be behind it and serve that port. */
+function servedHere(
+  asked: { readonly hostname: string; readonly port: number },
+  workload: Workload,
+  snapshot: Snapshot,
+): { service: Service; port: number } {
+  const service = snapshot.serviceByHostname(asked.hostname, workload.namespace);
+  const serves = (mapping: PortMapping): boolean => mapping.servicePort === asked.port;
+  const here =
+    service && workload.services.get(`${service.namespace}/${service.hostname}`)?.find(serves);
+  const port = here?.targetPort || service?.ports.find(serves)?.targetPort;
+  if (service === undefined || here === undefined || port === undefined || port === 0) {
+    throw new MeshError(
+      'DESTINATION_UNKNOWN',
+      `Cannot serve ${asked.hostname}:${asked.port}: ${workload.uid} is no endpoint of it`,
+    );
+  }
+  return { service, port };
+}
+
+/** For telemetry only: nothing here decides. */
+function describe(
+  { peer, remote, fields }: TunnelRequest,
+  { workload, to, service }: Target,
+  steps: InboundSteps,
+): {
+  sourceWorkload: Workload | undefined;
+  destinationWorkload: Workload;
+  service: Service | undefined;
+} {
+  const snapshot = steps.snapshot();
+  const source = snapshot.workloadByIp(workload.network, remote.ip);
+  const proven = source !== undefined && sameIdentity(workloadIdentity(source), peer);
+  const hostname = addressedService(fields);
+  const named =
+    hostname === undefined ? undefined : snapshot.serviceByHostname(hostname, workload.namespace);
+  return {
+    sourceWorkload: proven ? source : undefined,
+    destinationWorkload: workload,
+    service: service ?? named ?? serviceOfPort(workload, to.port, snapshot),
+  };
+}
+
+export function serviceOfPort(
+  workload: Workload,
+  port: number,
+  snapshot: Snapshot,
+): Service | undefined {
+  for (const [key, mappings] of workload.services) {
+    if (mappings.some(({ targetPort }) => targetPort === port)) return snapshot.serviceByKey(key);
+  }
+  return undefined;
+}

@@ -1,0 +1,162 @@
+// A small mesh for tests in one process: a discovery that says what the test wants, a CA, and values with defaults.
+// Called by the agent's flow tests, over loopback and in network namespaces alike.
+
+import { parseIp } from '../../mesh/address.ts';
+import type { Enrolment, EnrolmentReport } from '../../mesh/enrolment.ts';
+import type { Identity } from '../../mesh/identity.ts';
+import type { Service } from '../../mesh/service.ts';
+import { emptySnapshot, type ResourceUpdate, type Snapshot } from '../../mesh/snapshot.ts';
+import type { PortMapping, Workload } from '../../mesh/workload.ts';
+import { createLog, type Log } from '../../runtime/log.ts';
+import { createTestCa, type TestCa } from '../../tunnel/test-ca.ts';
+import type { Discovery } from '../app.ts';
+import type { Issue } from '../certificates.ts';
+
+/** One node's view; all nodes of a test usually share one. */
+export class HandmadeDiscovery implements Discovery {
+  readonly synced = Promise.resolve();
+  readonly reports: EnrolmentReport[] = [];
+  readonly #listeners = new Set<(snapshot: Snapshot) => void>();
+  readonly #waiting = new Set<() => void>();
+  #snapshot = emptySnapshot;
+
+  snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  subscribe(listener: (snapshot: Snapshot) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  report(report: EnrolmentReport): void {
+    this.reports.push(report);
+    for (const wake of [...this.#waiting]) wake();
+  }
+
+  push(...updates: readonly ResourceUpdate[]): void {
+    this.#snapshot = this.#snapshot.apply(updates);
+    for (const listener of [...this.#listeners]) listener(this.#snapshot);
+  }
+
+  /** Resolves with the first report about the pod, in that state, that came after `since` reports. */
+  async reported(
+    podUid: string,
+    state: EnrolmentReport['state'],
+    since = 0,
+  ): Promise<EnrolmentReport> {
+    for (;;) {
+      const found = this.reports
+        .slice(since)
+        .find((report) => report.podUid === podUid && report.state === state);
+      if (found !== undefined) return found;
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          this.#waiting.delete(wake);
+          resolve();
+        };
+        this.#waiting.add(wake);
+      });
+    }
+  }
+}
+
+export type PodSpec = {
+  readonly name: string;
+  readonly uid: string;
+  readonly addresses: readonly string[];
+  readonly trustDomain?: string;
+};
+
+export const NAMESPACE = 'shop';
+
+export function identityOf(pod: PodSpec): Identity {
+  const trustDomain = pod.trustDomain ?? 'cluster.local';
+  return { trustDomain, namespace: NAMESPACE, serviceAccount: pod.name };
+}
+
+export function enrolmentOf(pod: PodSpec): Enrolment {
+  return {
+    podUid: pod.uid,
+    workloadUid: workloadUid(pod),
+    name: pod.name,
+    namespace: NAMESPACE,
+    identity: identityOf(pod),
+    addresses: pod.addresses.map(parseIp),
+  };
+}
+
+export function workloadUid(pod: PodSpec): string {
+  return `Kubernetes//Pod/${NAMESPACE}/${pod.name}`;
+}
+
+export function workloadOf(pod: PodSpec, overrides: Partial<Workload> = {}): Workload {
+  return {
+    uid: workloadUid(pod),
+    name: pod.name,
+    namespace: NAMESPACE,
+    serviceAccount: pod.name,
+    trustDomain: pod.trustDomain ?? 'cluster.local',
+    cluster: 'Kubernetes',
+    network: '',
+    node: 'node',
+    addresses: pod.addresses.map(parseIp),
+    hostname: '',
+    locality: { region: '', zone: '', subzone: '' },
+    health: 'healthy',
+    protocol: 'hbone',
+    hostNetwork: false,
+    waypoint: undefined,
+    networkGateway: undefined,
+    canonicalName: pod.name,
+    canonicalRevision: 'latest',
+    workloadName: pod.name,
+    workloadType: 'deployment',
+    services: new Map(),
+    authorizationPolicies: [],
+    capacity: 1,
+    ...overrides,
+  };
+}
+
+export function serviceOf(name: string, vip: string, ports: readonly PortMapping[]): Service {
+  return {
+    name,
+    namespace: NAMESPACE,
+    hostname: `${name}.${NAMESPACE}.svc.cluster.local`,
+    vips: [{ network: '', ip: parseIp(vip), prefixLength: undefined }],
+    ports,
+    subjectAltNames: [],
+    waypoint: undefined,
+    loadBalancing: undefined,
+    ipFamilies: 'automatic',
+    canonical: true,
+  };
+}
+
+export function portOf(servicePort: number, targetPort: number): PortMapping {
+  return { servicePort, targetPort, appProtocol: 'tcp' };
+}
+
+export function issueFrom(ca: TestCa): Issue {
+  return async (identity, csrPem) => ({ chain: [await ca.sign(csrPem, identity), ca.rootPem] });
+}
+
+export { createTestCa, type TestCa };
+
+/** A log that remembers its lines. */
+export function memoryLog(): { log: Log; lines: Record<string, unknown>[] } {
+  const lines: Record<string, unknown>[] = [];
+  const log = createLog({
+    component: 'test',
+    level: 'debug',
+    write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>),
+  });
+  return { log, lines };
+}
+
+export const EPHEMERAL_DOORS = {
+  admin: { host: '127.0.0.1', port: 0 },
+  metrics: { host: '127.0.0.1', port: 0 },
+  ready: { host: '127.0.0.1', port: 0 },
+};

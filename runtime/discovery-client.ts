@@ -1,0 +1,286 @@
+// A proxy's end of discovery: keeps a connection to the control plane and the newest Snapshot, for ever. Used by the
+// node agent and waypoints. While the control plane is away everything known is kept; on return only differences travel.
+
+import { readFile } from 'node:fs/promises';
+import { type ClientOptions, WebSocket } from 'ws';
+import type { EnrolmentReport } from '../mesh/enrolment.ts';
+import type { Identity } from '../mesh/identity.ts';
+import type { Snapshot } from '../mesh/snapshot.ts';
+import {
+  type DeltaRequest,
+  decodeServerFrame,
+  encodeClientFrame,
+  type ServerFrame,
+} from '../wire/discovery.ts';
+import { backoff } from './backoff.ts';
+import type { Clock, Timer } from './clock.ts';
+import { DiscoveryState, EMPTY_REQUEST } from './discovery-state.ts';
+import type { Log } from './log.ts';
+import { expectIdentity } from './peer-identity.ts';
+import { Reports } from './reports.ts';
+
+export type DiscoveryParts = { readonly clock: Clock; readonly log: Log };
+export type DiscoverySettings = {
+  /** `host:port` of the control plane. */
+  readonly address: string;
+  /** PEM; read again at each connection. */
+  readonly rootCertFile: string;
+  /** Projected ServiceAccount token; read again at each connection. */
+  readonly tokenFile: string;
+  readonly serverIdentity: Identity;
+  readonly clusterId: string;
+  /** Who we are, for the control plane's log and status: `<component>~<pod>~<node>`, say. */
+  readonly nodeId: string;
+  /** `<component>/<version>`. */
+  readonly userAgent: string;
+};
+
+export interface DiscoveryClient {
+  /** The newest of all that is known; empty before the first response. */
+  snapshot(): Snapshot;
+  /** Called after each change, with the new snapshot. */
+  subscribe(listener: (snapshot: Snapshot) => void): () => void;
+  /** Tells what became of a pod's enrolment; never lost, told again on each new connection. */
+  report(report: EnrolmentReport): void;
+  /** Resolves once every type was heard of; rejects if closed before. */
+  readonly synced: Promise<void>;
+  readonly connected: boolean;
+  close(): Promise<void>;
+}
+
+const PATH = '/v1/discovery';
+// The reference client's pace, a little gentler at the start.
+const RETRY = { initialMs: 50, maxMs: 15_000 } as const;
+// The reference's connect timeout.
+const CONNECT_TIMEOUT_MS = 5000;
+// The control plane pings every 15 s; three missed ones mean that it is gone.
+const SILENCE_MS = 45_000;
+// A connection that lived this long was good: the next attempt starts at once.
+const GOOD_CONNECTION_MS = 5000;
+// The control plane sends parts of some MiB; the reference's limit for a message is 200 MiB.
+const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+
+export function createDiscoveryClient(
+  parts: DiscoveryParts,
+  settings: DiscoverySettings,
+): DiscoveryClient {
+  return new Client(parts, settings);
+}
+
+class Client implements DiscoveryClient {
+  readonly synced: Promise<void>;
+  readonly #parts: DiscoveryParts;
+  readonly #settings: DiscoverySettings;
+  readonly #state = new DiscoveryState();
+  readonly #reports = new Reports();
+  readonly #listeners = new Set<(snapshot: Snapshot) => void>();
+  readonly #stop = new AbortController();
+  readonly #firstSync = Promise.withResolvers<void>();
+  readonly #running: Promise<void>;
+  /** The open connection. */
+  #socket: WebSocket | undefined;
+
+  constructor(parts: DiscoveryParts, settings: DiscoverySettings) {
+    this.#parts = parts;
+    this.#settings = settings;
+    this.synced = this.#firstSync.promise;
+    this.synced.catch(() => {});
+    this.#running = this.#run();
+  }
+
+  snapshot(): Snapshot {
+    return this.#state.snapshot;
+  }
+
+  get connected(): boolean {
+    return this.#socket !== undefined;
+  }
+
+  subscribe(listener: (snapshot: Snapshot) => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  report(report: EnrolmentReport): void {
+    if (!this.#reports.add(report)) {
+      this.#parts.log.warn('Dropped the oldest enrolment report: too many pods were reported');
+    }
+    this.#tellReports();
+  }
+
+  async close(): Promise<void> {
+    const reason = new Error('Closed the discovery client');
+    this.#stop.abort(reason);
+    this.#firstSync.reject(reason);
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, log } = this.#parts;
+    const retry = backoff(RETRY);
+    const { address } = this.#settings;
+    let failures = 0;
+    while (!this.#stop.signal.aborted) {
+      const started = clock.monotonic();
+      let why: string;
+      try {
+        why = await this.#connectOnce();
+      } catch (error) {
+        why = error instanceof Error ? error.message : String(error);
+      }
+      if (this.#stop.signal.aborted) break;
+      if (clock.monotonic() - started >= GOOD_CONNECTION_MS) {
+        retry.reset();
+        failures = 0;
+      }
+      const pause = retry.next();
+      log[failures++ === 0 ? 'warn' : 'debug'](
+        'Not connected to the control plane: going on with what is known, and trying again',
+        { address, why, retryMs: Math.round(pause) },
+      );
+      await clock.sleep(pause, this.#stop.signal).catch(() => {});
+    }
+  }
+
+  /** Resolves, when the connection has ended, with the reason. */
+  async #connectOnce(): Promise<string> {
+    const { address, rootCertFile, tokenFile, serverIdentity, userAgent } = this.#settings;
+    const [root, token] = await Promise.all([
+      readFile(rootCertFile, 'utf8'),
+      readFile(tokenFile, 'utf8'),
+    ]);
+    const options = {
+      ca: root,
+      checkServerIdentity: expectIdentity(serverIdentity),
+      headers: { authorization: `Bearer ${token.trim()}`, 'user-agent': userAgent },
+      handshakeTimeout: CONNECT_TIMEOUT_MS,
+      perMessageDeflate: false,
+      maxPayload: MAX_MESSAGE_BYTES,
+    };
+    // its types have an old signature of checkServerIdentity; the options go to tls.connect as they are
+    const socket = new WebSocket(`wss://${address}${PATH}`, options as unknown as ClientOptions);
+    const onStop = (): void => socket.terminate();
+    this.#stop.signal.addEventListener('abort', onStop, { once: true });
+    if (this.#stop.signal.aborted) socket.terminate();
+    try {
+      return await this.#follow(socket);
+    } finally {
+      this.#stop.signal.removeEventListener('abort', onStop);
+    }
+  }
+
+  #follow(socket: WebSocket): Promise<string> {
+    const { clock, log } = this.#parts;
+    return new Promise((resolve) => {
+      let why = '';
+      let silence: Timer | undefined;
+      const heard = (): void => {
+        silence?.cancel();
+        silence = clock.timer(SILENCE_MS, () => {
+          why = `Nothing was heard for ${SILENCE_MS / 1000} s`;
+          socket.terminate();
+        });
+      };
+      socket.on('error', (error) => {
+        why ||= error.message;
+      });
+      socket.on('unexpected-response', (request, response) => {
+        const status = `${response.statusCode} ${response.statusMessage}`;
+        why = `The control plane answered ${status}`;
+        let body = '';
+        response.setEncoding('utf8').on('data', (text: string) => {
+          body = (body + text).slice(0, 500);
+        });
+        response.on('error', () => {});
+        response.once('close', () => {
+          if (body !== '') why += `: ${body.trim()}`;
+          request.destroy();
+          socket.terminate();
+        });
+      });
+      socket.on('open', () => {
+        log.info('Connected to the control plane', { address: this.#settings.address });
+        this.#socket = socket;
+        this.#reports.reconnected();
+        heard();
+        const { nodeId, clusterId } = this.#settings;
+        const node = { id: nodeId, cluster: clusterId };
+        for (const request of this.#state.openingRequests(node)) this.#send(request);
+        this.#tellReports();
+      });
+      socket.on('ping', heard);
+      socket.on('message', (data) => {
+        heard();
+        const problem = this.#receive(data as Buffer);
+        if (problem === undefined) return;
+        why = problem;
+        socket.close(1007);
+      });
+      socket.on('close', (code, reason) => {
+        silence?.cancel();
+        if (this.#socket === socket) this.#socket = undefined;
+        resolve(why || `Closed with ${code} ${reason.toString()}`.trim());
+      });
+    });
+  }
+
+  /** Returns why the connection cannot go on, if so. */
+  #receive(bytes: Buffer): string | undefined {
+    const { log } = this.#parts;
+    let frame: ServerFrame;
+    try {
+      frame = decodeServerFrame(bytes);
+    } catch (error) {
+      log.error('Cannot read a discovery message: starting the stream again', {
+        bytes: bytes.length,
+        error,
+      });
+      const message = error instanceof Error ? error.message : String(error);
+      // its nonce is unknown, and so the control plane would wait for ever: it is told, and asked again anew
+      this.#send({ ...EMPTY_REQUEST, error: { code: 3, message } });
+      return message;
+    }
+    const { answer, rejected, updates } = this.#state.apply(frame.response);
+    for (const { name, why } of rejected) {
+      log.error('Refused a discovery resource: keeping what was known under its name', {
+        typeUrl: frame.response.typeUrl,
+        resource: name,
+        why,
+      });
+    }
+    log.debug('Applied discovery resources', {
+      typeUrl: frame.response.typeUrl,
+      version: frame.response.systemVersion,
+      updates,
+    });
+    if (updates > 0) this.#publish();
+    this.#send(answer);
+    if (this.#state.complete) this.#firstSync.resolve();
+    return undefined;
+  }
+
+  #publish(): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(this.#state.snapshot);
+      } catch (error) {
+        this.#parts.log.error('A listener failed on a new snapshot', { error });
+      }
+    }
+  }
+
+  #tellReports(): void {
+    const socket = this.#socket;
+    if (socket?.readyState !== WebSocket.OPEN) return;
+    for (const report of this.#reports.untold()) {
+      socket.send(encodeClientFrame({ kind: 'report', report }));
+    }
+  }
+
+  #send(request: DeltaRequest): void {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    this.#socket.send(encodeClientFrame({ kind: 'discovery', request }));
+  }
+}

@@ -1,0 +1,149 @@
+// What a proxy has learnt by discovery: delta responses in, a new Snapshot and the answer to send out. No socket.
+// Invariant: `versions` holds exactly what is in the snapshot, so that a reconnect resumes and misses nothing.
+
+import { policyKey } from '../mesh/policy.ts';
+import { serviceKey } from '../mesh/service.ts';
+import { emptySnapshot, type ResourceUpdate, type Snapshot } from '../mesh/snapshot.ts';
+import { decodeAddress } from '../wire/address-resource.ts';
+import {
+  type DeltaRequest,
+  type DeltaResponse,
+  decodeEnrolment,
+  type Resource,
+  TYPE_ADDRESS,
+  TYPE_AUTHORIZATION,
+  TYPE_ENROLMENT,
+} from '../wire/discovery.ts';
+import { decodePolicy } from '../wire/policy-resource.ts';
+
+export const DISCOVERY_TYPES: readonly string[] = [
+  TYPE_AUTHORIZATION,
+  TYPE_ADDRESS,
+  TYPE_ENROLMENT,
+];
+
+export type Applied = {
+  /** ACK, or NACK when some resource was refused; the good ones are applied all the same. */
+  readonly answer: DeltaRequest;
+  readonly rejected: readonly { readonly name: string; readonly why: string }[];
+  readonly updates: number;
+};
+
+// google.rpc.Code INVALID_ARGUMENT
+const INVALID_ARGUMENT = 3;
+// A NACK is read by people: the first few say enough.
+const MAX_ERRORS_TOLD = 10;
+
+export class DiscoveryState {
+  #snapshot = emptySnapshot;
+  readonly #versions = new Map<string, Map<string, string>>(
+    DISCOVERY_TYPES.map((type) => [type, new Map()]),
+  );
+  readonly #answered = new Set<string>();
+
+  get snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  /** Every type was heard of at least once. */
+  get complete(): boolean {
+    return this.#answered.size === DISCOVERY_TYPES.length;
+  }
+
+  /** The requests that open a stream, the first of them with who we are. */
+  openingRequests(node: { readonly id: string; readonly cluster: string }): DeltaRequest[] {
+    return DISCOVERY_TYPES.map((typeUrl, index) => ({
+      ...EMPTY_REQUEST,
+      node: index === 0 ? node : undefined,
+      typeUrl,
+      initialVersions: new Map(this.#versions.get(typeUrl)),
+    }));
+  }
+
+  apply(response: DeltaResponse): Applied {
+    const { typeUrl, nonce } = response;
+    const versions = this.#versions.get(typeUrl);
+    if (versions === undefined) {
+      const why = `type "${typeUrl}" was not asked for`;
+      return { answer: refusal(response, [why]), rejected: [{ name: typeUrl, why }], updates: 0 };
+    }
+    const updates: ResourceUpdate[] = [];
+    const rejected: { name: string; why: string }[] = [];
+    for (const resource of response.resources) {
+      try {
+        updates.push(readResource(typeUrl, resource));
+        versions.set(resource.name, resource.version);
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        rejected.push({ name: resource.name, why });
+      }
+    }
+    for (const name of response.removed) {
+      if (versions.delete(name)) updates.push(removalOf(typeUrl, name));
+    }
+    if (updates.length > 0) this.#snapshot = this.#snapshot.apply(updates);
+    this.#answered.add(typeUrl);
+    const answer =
+      rejected.length === 0
+        ? { ...EMPTY_REQUEST, typeUrl, nonce }
+        : refusal(
+            response,
+            rejected.map(({ name, why }) => `${name}: ${why}`),
+          );
+    return { answer, rejected, updates: updates.length };
+  }
+}
+
+export const EMPTY_REQUEST: DeltaRequest = {
+  node: undefined,
+  typeUrl: '',
+  subscribe: [],
+  unsubscribe: [],
+  initialVersions: new Map(),
+  nonce: '',
+  error: undefined,
+};
+
+function refusal(response: DeltaResponse, reasons: readonly string[]): DeltaRequest {
+  const told = reasons.slice(0, MAX_ERRORS_TOLD);
+  if (reasons.length > told.length) told.push(`and ${reasons.length - told.length} more`);
+  return {
+    ...EMPTY_REQUEST,
+    typeUrl: response.typeUrl,
+    nonce: response.nonce,
+    error: { code: INVALID_ARGUMENT, message: told.join('; ') },
+  };
+}
+
+function readResource(typeUrl: string, resource: Resource): ResourceUpdate {
+  const { update, name } = decodeResource(typeUrl, resource);
+  // a resource under a name that is not its own could never be removed again
+  if (name !== resource.name) throw new SyntaxError(`the resource in it is named "${name}"`);
+  return update;
+}
+
+function decodeResource(
+  typeUrl: string,
+  resource: Resource,
+): { update: ResourceUpdate; name: string } {
+  if (resource.typeUrl !== typeUrl) {
+    throw new SyntaxError(`its body is of type "${resource.typeUrl}"`);
+  }
+  if (typeUrl === TYPE_AUTHORIZATION) {
+    const policy = decodePolicy(resource.body);
+    return { update: { kind: 'policy', policy }, name: policyKey(policy) };
+  }
+  if (typeUrl === TYPE_ENROLMENT) {
+    const enrolment = decodeEnrolment(resource.body);
+    return { update: { kind: 'enrolment', enrolment }, name: enrolment.podUid };
+  }
+  const update = decodeAddress(resource.body);
+  const name = update.kind === 'workload' ? update.workload.uid : serviceKey(update.service);
+  return { update, name };
+}
+
+function removalOf(typeUrl: string, name: string): ResourceUpdate {
+  if (typeUrl === TYPE_AUTHORIZATION) return { kind: 'policy-removed', name };
+  if (typeUrl === TYPE_ENROLMENT) return { kind: 'enrolment-removed', podUid: name };
+  return { kind: 'address-removed', name };
+}
