@@ -3,7 +3,7 @@
 // Exit codes: 0 healthy or done, 1 unhealthy or failed, 2 misuse.
 
 import { Command, CommanderError, Option } from 'commander';
-import type { ClusterOptions } from './commands/cluster-options.ts';
+import { type ClusterOptions, findKubeconfig } from './commands/cluster-options.ts';
 import { addNamespace, removeNamespace } from './commands/namespace.ts';
 import { sandbox } from './commands/sandbox.ts';
 import { type StatusOptions, status } from './commands/status.ts';
@@ -27,7 +27,7 @@ withCluster(program.command('status'))
   .description('is the mesh healthy, who is in it, how much of the traffic is mTLS')
   .addOption(output())
   .action(async (options: StatusOptions) => {
-    exitCode = await status(options);
+    exitCode = await status(located(options));
   });
 
 const namespace = program
@@ -37,12 +37,12 @@ const namespace = program
 withCluster(namespace.command('add <name>'))
   .description('label the namespace: its pods join the mesh without a restart')
   .action(async (name: string, options: ClusterOptions) => {
-    exitCode = await addNamespace(name, options);
+    exitCode = await addNamespace(name, located(options));
   });
 withCluster(namespace.command('remove <name>'))
   .description('take the label away: its pods leave the mesh, open connections go on')
   .action(async (name: string, options: ClusterOptions) => {
-    exitCode = await removeNamespace(name, options);
+    exitCode = await removeNamespace(name, located(options));
   });
 
 program
@@ -60,7 +60,7 @@ withCluster(program.command('version'))
   .addOption(output())
   .option('--client', 'only the version of this cli', false)
   .action(async (options: VersionOptions) => {
-    exitCode = await version(options);
+    exitCode = await version(options.client ? options : located(options));
   });
 
 try {
@@ -75,6 +75,10 @@ function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   process.stderr.write(`Error: ${error instanceof Error ? error.message : String(error)}\n`);
   return error instanceof Misuse ? 2 : 1;
+}
+
+function located<T extends ClusterOptions>(options: T): T {
+  return { ...options, kubeconfig: findKubeconfig(options.kubeconfig, process.env) };
 }
 
 function withCluster(command: Command): Command {

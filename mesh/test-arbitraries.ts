@@ -153,7 +153,7 @@ const ANY_STRING_MATCH: fc.Arbitrary<StringMatch> = fc.oneof(
   fc.constant({ kind: 'presence' as const }),
   fc.record(
     {
-      kind: oneOf('exact', 'prefix', 'suffix'),
+      kind: oneOf<'exact' | 'prefix' | 'suffix'>('exact', 'prefix', 'suffix'),
       value: oneOf(
         '',
         'shop',
@@ -175,7 +175,7 @@ const ANY_ACCOUNT = fc.record(
 );
 /** Mostly empty, or nothing would ever match. */
 const few = <T>(item: fc.Arbitrary<T>): fc.Arbitrary<T[]> =>
-  fc.oneof({ weight: 5, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: some(item, 2) });
+  fc.oneof({ weight: 5, arbitrary: fc.constant<T[]>([]) }, { weight: 1, arbitrary: some(item, 2) });
 
 export const ANY_MATCH: fc.Arbitrary<PolicyMatch> = fc
   .record(

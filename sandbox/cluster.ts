@@ -66,6 +66,7 @@ export async function startCluster(
         {
           listen: [network.apiServer, { path: settings.apiSocket }],
           advertise: [settings.outside, network.apiServer],
+          endpoint: network.apiServer,
           serviceCidrs: [...network.serviceCidrs],
           stateDir: join(settings.stateDir, 'apiserver'),
         },

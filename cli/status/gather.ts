@@ -72,7 +72,7 @@ async function replicasOf(client: KubeClient, name: string): Promise<Replicas | 
 async function readyFirst(client: KubeClient, app: string): Promise<Pod[]> {
   const { items } = await client.list<Pod>(PODS, {
     namespace: NAMESPACE,
-    labelSelector: `app=${app}`,
+    labelSelector: `app.kubernetes.io/name=${app}`,
   });
   const alive = items.filter((pod) => pod.metadata.deletionTimestamp === undefined);
   return alive.sort((a, b) => Number(isReady(b)) - Number(isReady(a)));

@@ -13,11 +13,14 @@ export class KubeError extends Error {
   readonly status: number;
   /** Kubernetes' own word: NotFound, Conflict, AlreadyExists, Expired, Forbidden ... */
   readonly reason: string;
+  /** The same word; an error with a code is foreseen, and is logged without its stack. */
+  readonly code: string;
 
   constructor(status: number, reason: string, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.status = status;
     this.reason = reason;
+    this.code = reason;
   }
 }
 
@@ -190,7 +193,7 @@ export function clientOver(
 
     create<T extends KubeObject>(resource: Resource, object: T) {
       const { namespace, name, generateName } = object.metadata;
-      const what = `create ${describe(resource, name ?? `${generateName}*`, namespace)}`;
+      const what = `create ${describe(resource, name ?? `${generateName ?? ''}*`, namespace)}`;
       const path = pathOf(resource, placed(namespace));
       return call<T>(what, { method: 'POST', path, body: typed(resource, object) });
     },

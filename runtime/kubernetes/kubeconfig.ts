@@ -65,7 +65,14 @@ export async function loadAccess(settings: KubernetesSettings): Promise<Access> 
       const errors = new PassThrough();
       const duplex = StreamDuplex.from({ readable: fromPod, writable: toPod });
       const forward = new PortForward(config);
-      const made = await forward.portForward(namespace, pod, [port], fromPod, errors, toPod);
+      const made = await forward
+        .portForward(namespace, pod, [port], fromPod, errors, toPod)
+        .catch((cause: unknown) => {
+          throw new Error(
+            `Cannot forward port ${port} of pod ${namespace}/${pod}: ${reasonOf(cause)}`,
+            { cause },
+          );
+        });
       const socket = typeof made === 'function' ? made() : made;
       errors.once('data', (text: Buffer) => {
         duplex.destroy(
@@ -80,6 +87,14 @@ export async function loadAccess(settings: KubernetesSettings): Promise<Access> 
       return duplex;
     },
   };
+}
+
+/** The WebSocket library rejects with an event that holds the error. */
+function reasonOf(cause: unknown): string {
+  if (cause instanceof Error) return cause.message;
+  if (typeof cause === 'object' && cause !== null && 'message' in cause)
+    return String(cause.message);
+  return String(cause);
 }
 
 function podAccess(pod: NonNullable<KubernetesSettings['pod']>): Access {

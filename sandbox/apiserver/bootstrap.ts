@@ -12,9 +12,16 @@ export function bootstrap(
   cluster: Cluster,
   advertised: { readonly host: string; readonly port: number } | undefined,
 ): void {
-  const create = (group: string, version: string, plural: string, body: object, namespace?: string): void => {
+  const create = (
+    group: string,
+    version: string,
+    plural: string,
+    body: object,
+    namespace?: string,
+  ): void => {
     const kind = cluster.kinds.find(group, version, plural);
-    if (kind === undefined) throw new Error(`Bootstrapping ${plural}.${group}: the kind is not registered`);
+    if (kind === undefined)
+      throw new Error(`Bootstrapping ${plural}.${group}: the kind is not registered`);
     createFromBody(cluster, body, {
       kind,
       namespace,
@@ -30,10 +37,18 @@ export function bootstrap(
   const rbac = 'rbac.authorization.k8s.io';
   for (const role of DEFAULT_ROLES) create(rbac, 'v1', 'clusterroles', role);
   for (const binding of DEFAULT_BINDINGS) create(rbac, 'v1', 'clusterrolebindings', binding);
-  const ports = [{ name: 'https', port: 443, protocol: 'TCP', targetPort: advertised?.port ?? 443 }];
+  const ports = [
+    { name: 'https', port: 443, protocol: 'TCP', targetPort: advertised?.port ?? 443 },
+  ];
   const labels = { component: 'apiserver', provider: 'kubernetes' };
   if (cluster.serviceCidrs.length > 0) {
-    create('', 'v1', 'services', { metadata: { name: 'kubernetes', labels }, spec: { ports } }, 'default');
+    create(
+      '',
+      'v1',
+      'services',
+      { metadata: { name: 'kubernetes', labels }, spec: { ports } },
+      'default',
+    );
   }
   if (advertised === undefined || isIP(advertised.host) === 0) return;
   create(
@@ -53,7 +68,10 @@ export function bootstrap(
     'v1',
     'endpoints',
     {
-      metadata: { name: 'kubernetes', labels: { 'endpointslice.kubernetes.io/skip-mirror': 'true' } },
+      metadata: {
+        name: 'kubernetes',
+        labels: { 'endpointslice.kubernetes.io/skip-mirror': 'true' },
+      },
       subsets: [
         {
           addresses: [{ ip: advertised.host }],

@@ -135,21 +135,16 @@ export const tooOldVersion = (asked: number, oldest: number): StatusError =>
   expired(`too old resource version: ${asked} (${oldest})`);
 
 export const tooLargeVersion = (asked: number, current: number): StatusError =>
-  new StatusError(
-    504,
-    'Timeout',
-    `Too large resource version: ${asked}, current: ${current}`,
-    {
-      causes: [
-        {
-          field: '',
-          reason: 'ResourceVersionTooLarge' as FieldErrorType,
-          message: 'Too large resource version',
-        },
-      ],
-      retryAfterSeconds: 1,
-    },
-  );
+  new StatusError(504, 'Timeout', `Too large resource version: ${asked}, current: ${current}`, {
+    causes: [
+      {
+        field: '',
+        reason: 'ResourceVersionTooLarge' as FieldErrorType,
+        message: 'Too large resource version',
+      },
+    ],
+    retryAfterSeconds: 1,
+  });
 
 export const tooLarge = (limit: number): StatusError =>
   new StatusError(

@@ -231,7 +231,9 @@ export function parseFieldSelector(
 }
 
 export function matchesFields(selector: FieldSelector, object: KubeObject): boolean {
-  return selector.every(({ field, equal, value }) => (fieldText(object, field) === value) === equal);
+  return selector.every(
+    ({ field, equal, value }) => (fieldText(object, field) === value) === equal,
+  );
 }
 
 function fieldText(object: KubeObject, field: string): string {

@@ -23,6 +23,8 @@ export type ApiServerSettings = {
   readonly listen: readonly ListenOn[];
   /** Where clients find the server, the kubeconfig's address first; port 0 stands for the first port really bound. */
   readonly advertise: readonly { readonly host: string; readonly port: number }[];
+  /** Where pods reach the server: the endpoint of Service `kubernetes`; the first of `advertise` without it. */
+  readonly endpoint?: { readonly host: string; readonly port: number };
   readonly serviceCidrs: readonly string[];
   /** Gets `kubeconfig` and `ca.crt`, readable by the owner only. */
   readonly stateDir: string;
@@ -60,7 +62,9 @@ export async function startApiServer(
   const { log, clock } = parts;
   const authority = await createAuthority(clock.now());
   const cluster: Cluster = {
-    store: new Store(settings.historyLimit === undefined ? {} : { historyLimit: settings.historyLimit }),
+    store: new Store(
+      settings.historyLimit === undefined ? {} : { historyLimit: settings.historyLimit },
+    ),
     kinds: new KindRegistry(),
     clock,
     log,
@@ -87,9 +91,13 @@ export async function startApiServer(
       .map((address) => (typeof address === 'object' ? address?.port : undefined))
       .find((bound) => bound !== undefined);
     const address = { host: first?.host ?? '127.0.0.1', port: first?.port || (port ?? 443) };
-    bootstrap(cluster, address);
+    bootstrap(cluster, settings.endpoint ?? address);
     const url = `https://${authorityOf(address.host, address.port)}`;
-    const kubeconfigPath = await writeState(settings.stateDir, { url, caPem: authority.caPem, admin });
+    const kubeconfigPath = await writeState(settings.stateDir, {
+      url,
+      caPem: authority.caPem,
+      admin,
+    });
     log.info('API server is up', { url, kubeconfig: kubeconfigPath });
     return {
       kubeconfigPath,
@@ -122,7 +130,12 @@ async function writeState(
   const kubeconfig = {
     apiVersion: 'v1',
     kind: 'Config',
-    clusters: [{ name: 'ambit-sandbox', cluster: { server: url, 'certificate-authority-data': base64(caPem) } }],
+    clusters: [
+      {
+        name: 'ambit-sandbox',
+        cluster: { server: url, 'certificate-authority-data': base64(caPem) },
+      },
+    ],
     users: [
       {
         name: 'ambit-admin',
@@ -132,7 +145,9 @@ async function writeState(
         },
       },
     ],
-    contexts: [{ name: 'ambit-sandbox', context: { cluster: 'ambit-sandbox', user: 'ambit-admin' } }],
+    contexts: [
+      { name: 'ambit-sandbox', context: { cluster: 'ambit-sandbox', user: 'ambit-admin' } },
+    ],
     'current-context': 'ambit-sandbox',
   };
   await mkdir(stateDir, { recursive: true, mode: 0o700 });

@@ -37,7 +37,7 @@ export async function environmentOf(
   const variables = new Map([
     ['PATH', SEARCH_PATH],
     ['HOME', '/root'],
-    ['HOSTNAME', pod.spec.hostname ?? pod.metadata.name ?? ''],
+    ['HOSTNAME', hostnameOf(pod, parts.facts.nodeName)],
   ]);
   for (const [name, value] of serviceVariables(pod, parts.services)) variables.set(name, value);
   for (const source of container.envFrom ?? []) {
@@ -48,6 +48,12 @@ export async function environmentOf(
     if (value !== undefined) variables.set(entry.name, value);
   }
   return variables;
+}
+
+/** A pod in the node's network has the node's name too. */
+export function hostnameOf(pod: Pod, nodeName: string): string {
+  if (pod.spec.hostNetwork === true) return nodeName;
+  return pod.spec.hostname ?? pod.metadata.name ?? '';
 }
 
 /** The `default/kubernetes` service always, those of the pod's namespace unless `enableServiceLinks` is off. */

@@ -129,7 +129,7 @@ export function viewScript(view: View, settings: ViewSettings): string {
     // a container without its own host name still works
     `hostname ${quote(settings.hostname)} 2>/dev/null || :`,
     `cd ${quote(settings.workingDir)} || fail 'no working directory'`,
-    'PATH=$own',
+    'PATH=$own; unset own OLDPWD',
     'command -v -- "$1" >/dev/null || fail "exec: \\"$1\\": executable file not found in \\$PATH"',
     `echo ${STARTED}`,
     `exec 1>&4 2>&5 3>&- 4>&- 5>&-`,

@@ -10,7 +10,7 @@ import type { ExecTarget } from './container-exec.ts';
 import type { ContainerLog } from './container-log.ts';
 import { startContainer } from './container-start.ts';
 import type { PodFacts } from './downward.ts';
-import { ConfigurationError, environmentOf } from './environment.ts';
+import { ConfigurationError, environmentOf, hostnameOf } from './environment.ts';
 import { findImage } from './images.ts';
 import type { Bind } from './mount-view.ts';
 import { type NodeParts, type NodeSettings, podDirectory } from './node-parts.ts';
@@ -68,7 +68,7 @@ export async function startInPod(
       variables,
       binds,
       workingDir,
-      hostname: variables.get('HOSTNAME') ?? ref.name,
+      hostname: hostnameOf(pod, settings.nodeName),
       podDirectory: directory,
       ...(user === undefined ? {} : { user }),
     },

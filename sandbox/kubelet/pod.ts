@@ -9,6 +9,7 @@ import type { Timer } from '../../runtime/clock.ts';
 import type { PodNetwork } from '../network/network.ts';
 import { configSource, type TokenSource, tokenSource } from './config-source.ts';
 import { Container } from './container.ts';
+import { hostnameOf } from './environment.ts';
 import type { News } from './events.ts';
 import type { Bind } from './mount-view.ts';
 import {
@@ -342,11 +343,12 @@ export class PodOnNode {
   }
 
   #hosts(addresses: readonly string[]): string {
-    const { hostname, hostAliases = [] } = this.#pod.spec;
+    const { hostAliases = [] } = this.#pod.spec;
+    const hostname = hostnameOf(this.#pod, this.#settings.nodeName);
     return [
       '127.0.0.1\tlocalhost',
       '::1\tlocalhost ip6-localhost ip6-loopback',
-      ...addresses.map((ip) => `${ip}\t${hostname ?? this.ref.name}`),
+      ...addresses.map((ip) => `${ip}\t${hostname}`),
       ...hostAliases.map(({ ip, hostnames = [] }) => `${ip}\t${hostnames.join(' ')}`),
       '',
     ].join('\n');

@@ -69,6 +69,8 @@ export async function httpGet(
   // a probe asks whether it answers, not who it is (as in Kubernetes)
   const socket =
     action.scheme === 'HTTPS' ? tls.connect({ socket: dialed, rejectUnauthorized: false }) : dialed;
+  socket.on('error', () => {});
+  dialed.on('error', () => {});
   const headers: Record<string, string> = { 'User-Agent': 'kube-probe/1.33', Accept: '*/*' };
   for (const { name, value } of action.httpHeaders ?? []) headers[name] = value;
   try {
@@ -80,6 +82,8 @@ export async function httpGet(
       headers,
       signal,
     });
+    // also heard by once(); this one is for what comes after a deadline
+    request.on('error', () => {});
     request.end();
     const [response] = (await once(request, 'response', { signal })) as [http.IncomingMessage];
     const status = response.statusCode ?? 0;
@@ -87,7 +91,6 @@ export async function httpGet(
     const body = await firstBytes(response);
     return { ok: false, reason: `HTTP probe failed with statuscode: ${status}${body}` };
   } finally {
-    socket.on('error', () => {});
     socket.destroy();
     dialed.destroy();
   }
@@ -110,6 +113,7 @@ async function grpcCheck(
   signal: AbortSignal,
 ): Promise<ProbeResult> {
   const socket: Socket = await target.node.dial(target.podIp, port, signal);
+  socket.on('error', () => {});
   const session = http2.connect('http://probe', { createConnection: () => socket });
   session.on('error', () => {});
   try {
@@ -119,6 +123,7 @@ async function grpcCheck(
       'content-type': 'application/grpc',
       te: 'trailers',
     });
+    stream.on('error', () => {});
     const aborted = (): void => {
       stream.destroy(signal.reason as Error);
     };

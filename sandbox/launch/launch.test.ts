@@ -61,6 +61,7 @@ function processesOf(marker: string): number[] {
     .map(Number);
 }
 
+/** Waits until the kernel has ended them; bounded by the test's own time limit. */
 async function gone(marker: string): Promise<void> {
   while (processesOf(marker).length > 0) await systemClock.sleep(20);
 }
@@ -122,6 +123,19 @@ for (const network of ['auto', 'loopback'] as const) {
   });
 }
 
+test('a killed sandbox goes also when its inner process hangs', {
+  skip: noNamespaces,
+}, async (t) => {
+  const home = stateHome(t);
+  const outer = spawn(process.execPath, [OUTER, 'test', 'auto', '--hang'], {
+    env: { ...process.env, XDG_STATE_HOME: home },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await firstLine(outer);
+  outer.kill('SIGKILL');
+  await gone(home);
+});
+
 test('two sandboxes of one name do not run at once, of two names they do', async (t) => {
   const root = stateHome(t);
   const one = takeStateDirectory(root, 'one');
@@ -163,7 +177,7 @@ test('down ends a running sandbox, and says when there is none', async (t) => {
 
 test('where the kernel gives no namespaces the sandbox falls back to loopback mode and says why', async (t) => {
   const home = stateHome(t);
-  const [program = '', ...args] = [...plainContainer(), process.execPath, OUTER, 'test', 'auto'];
+  const [program, ...args] = [...plainContainer(), process.execPath, OUTER, 'test', 'auto'];
   const outer = spawn(program, args, {
     env: { ...process.env, XDG_STATE_HOME: home },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -53,9 +53,17 @@ const STOP_GRACE_MS = 40_000;
 
 /**
  * The first process of a process-number namespace inherits every orphan; Node.js would leave them as zombies, and the
- * kernel would keep signals from it. A shell that waits is a good first process.
+ * kernel would keep signals from it. A shell that waits is a good first process. It also watches descriptor 4, whose other
+ * end is ours: when we are killed, it ends the sandbox, even one that hangs.
  */
-const FIRST_PROCESS: readonly string[] = ['sh', '-c', '"$@" & wait $!', 'sh'];
+const FIRST_PROCESS: readonly string[] = [
+  'sh',
+  '-c',
+  `"$@" 4<&- & sandbox=$!
+exec 2> /dev/null
+{ cat 3<&- <&4 > /dev/null; kill -KILL "$sandbox"; } & wait "$sandbox"`,
+  'sh',
+];
 
 /** @throws Error that names what is missing and what to do; nothing is left behind then */
 export async function launch(
@@ -111,12 +119,14 @@ function start(isolation: Isolation, inner: InnerSettings, settings: LaunchSetti
       ? [...isolation.prefix, ...(isolation.ownProcesses ? FIRST_PROCESS : [])]
       : [];
   const [program = '', ...args] = [...prefix, process.execPath, ...settings.program];
-  return spawn(program, args, {
+  const child = spawn(program, args, {
     env: { ...withSystemPrograms(settings.env), [INNER_VARIABLE]: JSON.stringify(inner) },
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'],
     // a group of its own: Ctrl-C is for this process, which then ends the sandbox in order
     detached: true,
   });
+  child.stdio[4]?.on('error', () => {});
+  return child;
 }
 
 type SandboxParts = {

@@ -37,11 +37,7 @@ export function fieldsOf(value: unknown, schema: Schema | undefined): FieldSet {
   return children.size === 0 ? LEAF : { here: false, children };
 }
 
-export function compare(
-  before: unknown,
-  after: unknown,
-  schema: Schema | undefined,
-): Differences {
+export function compare(before: unknown, after: unknown, schema: Schema | undefined): Differences {
   const none: Differences = { added: EMPTY, modified: EMPTY, removed: EMPTY };
   if (before === undefined && after === undefined) return none;
   if (before === undefined) return { ...none, added: withContainers(after, schema) };

@@ -103,7 +103,10 @@ export function applyConfiguration(
     .filter(({ set }) => !isEmpty(set));
   if (conflicts.length > 0) {
     if (!force) throw conflictError(conflicts);
-    others = others.map(({ entry, set }) => ({ entry, set: difference(set, intersection(touched, wanted)) }));
+    others = others.map(({ entry, set }) => ({
+      entry,
+      set: difference(set, intersection(touched, wanted)),
+    }));
   }
   const kept = others.reduce((all, { set }) => union(all, set), wanted);
   const gone = previous === undefined ? EMPTY : difference(previous.set, kept);

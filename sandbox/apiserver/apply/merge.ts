@@ -31,7 +31,7 @@ export function mergeApplied(live: unknown, applied: unknown, schema: Schema | u
   return structuredClone(applied);
 }
 
-/** Applied items in applied order; live-only ones stay before the applied one they preceded. */
+/** Applied items in applied order; live-only ones keep their place before the applied one they preceded, new ones come last. */
 function inOrder(
   live: ReadonlyMap<string, unknown>,
   applied: ReadonlyMap<string, unknown>,
@@ -39,20 +39,24 @@ function inOrder(
 ): unknown[] {
   const result: unknown[] = [];
   const rest = new Map(live);
+  let fresh: unknown[] = [];
   for (const [edge, item] of applied) {
-    if (rest.has(edge)) {
-      for (const [other, kept] of rest) {
-        if (other === edge) break;
-        if (applied.has(other)) continue;
-        result.push(kept);
-        rest.delete(other);
-      }
-      rest.delete(edge);
+    if (!rest.has(edge)) {
+      fresh.push(make(edge, item));
+      continue;
     }
-    result.push(make(edge, item));
+    for (const [other, kept] of rest) {
+      if (other === edge) break;
+      if (applied.has(other)) continue;
+      result.push(kept);
+      rest.delete(other);
+    }
+    rest.delete(edge);
+    result.push(...fresh, make(edge, item));
+    fresh = [];
   }
   for (const [edge, kept] of rest) if (!applied.has(edge)) result.push(kept);
-  return result;
+  return [...result, ...fresh];
 }
 
 /** `value` without the members of `gone`; what becomes empty by that goes too, unless `kept` has it. */
@@ -70,7 +74,9 @@ export function removeFields(
   let result: unknown;
   if (shape.how === 'members') result = withoutMembers(shape.value, schema, gone, kept);
   else result = withoutItems(shape.items, schema, gone, kept);
-  const empty = isRecord(result) ? Object.keys(result).length === 0 : (result as unknown[]).length === 0;
+  const empty = isRecord(result)
+    ? Object.keys(result).length === 0
+    : (result as unknown[]).length === 0;
   return empty && kept?.here !== true ? undefined : result;
 }
 

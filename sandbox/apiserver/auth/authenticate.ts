@@ -62,15 +62,17 @@ function impersonated(cluster: Cluster, user: User, request: IncomingMessage): U
   const groups = request.headersDistinct['impersonate-group'] ?? [];
   if (name === undefined) {
     if (groups.length === 0) return user;
-    throw forbidden({ group: '', plural: 'users' }, '', 'groups cannot be impersonated without a user');
+    throw forbidden(
+      { group: '', plural: 'users' },
+      '',
+      'groups cannot be impersonated without a user',
+    );
   }
   demand(cluster, user, 'users', name);
   for (const group of groups) demand(cluster, user, 'groups', group);
   const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(name);
   const implied =
-    account === null
-      ? []
-      : ['system:serviceaccounts', `system:serviceaccounts:${account[1]}`];
+    account === null ? [] : ['system:serviceaccounts', `system:serviceaccounts:${account[1]}`];
   return { name, groups: [...new Set([...groups, ...implied, 'system:authenticated'])] };
 }
 

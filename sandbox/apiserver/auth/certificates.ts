@@ -41,7 +41,10 @@ export async function createAuthority(now: number): Promise<Authority> {
     keys,
     extensions: [
       new x509.BasicConstraintsExtension(true, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      new x509.KeyUsagesExtension(
+        x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign,
+        true,
+      ),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
@@ -70,7 +73,10 @@ export async function createAuthority(now: number): Promise<Authority> {
           ...(hosts.length > 0
             ? [
                 new x509.SubjectAlternativeNameExtension(
-                  [...new Set(hosts)].map((host) => ({ type: isIP(host) > 0 ? 'ip' : 'dns', value: host })),
+                  [...new Set(hosts)].map((host) => ({
+                    type: isIP(host) > 0 ? 'ip' : 'dns',
+                    value: host,
+                  })),
                 ),
               ]
             : []),

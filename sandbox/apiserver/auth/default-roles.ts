@@ -5,7 +5,11 @@ const LABELS = { 'kubernetes.io/bootstrapping': 'rbac-defaults' };
 const READ = ['get', 'list', 'watch'];
 const WRITE = ['create', 'delete', 'deletecollection', 'patch', 'update'];
 
-type Role = { readonly metadata: object; readonly rules?: readonly object[]; readonly aggregationRule?: object };
+type Role = {
+  readonly metadata: object;
+  readonly rules?: readonly object[];
+  readonly aggregationRule?: object;
+};
 
 const role = (name: string, rules: readonly object[], labels: object = {}): Role => ({
   metadata: { name, labels: { ...LABELS, ...labels } },
@@ -51,7 +55,14 @@ const VIEWED = [
 const EDITED = [
   {
     apiGroups: [''],
-    resources: ['secrets', 'pods/attach', 'pods/exec', 'pods/portforward', 'pods/proxy', 'services/proxy'],
+    resources: [
+      'secrets',
+      'pods/attach',
+      'pods/exec',
+      'pods/portforward',
+      'pods/proxy',
+      'services/proxy',
+    ],
     verbs: READ,
   },
   {
@@ -84,7 +95,11 @@ const EDITED = [
 ];
 const ADMINISTERED = [
   { apiGroups: [RBAC], resources: ['roles', 'rolebindings'], verbs: [...READ, ...WRITE] },
-  { apiGroups: ['authorization.k8s.io'], resources: ['localsubjectaccessreviews'], verbs: ['create'] },
+  {
+    apiGroups: ['authorization.k8s.io'],
+    resources: ['localsubjectaccessreviews'],
+    verbs: ['create'],
+  },
 ];
 
 const to = (name: string): object => ({ [`${RBAC}/aggregate-to-${name}`]: 'true' });
@@ -102,7 +117,19 @@ export const DEFAULT_ROLES: readonly Role[] = [
   aggregate('admin', 'admin'),
   role('system:discovery', [
     {
-      nonResourceURLs: ['/api', '/api/*', '/apis', '/apis/*', '/healthz', '/livez', '/openapi', '/openapi/*', '/readyz', '/version', '/version/'],
+      nonResourceURLs: [
+        '/api',
+        '/api/*',
+        '/apis',
+        '/apis/*',
+        '/healthz',
+        '/livez',
+        '/openapi',
+        '/openapi/*',
+        '/readyz',
+        '/version',
+        '/version/',
+      ],
       verbs: ['get'],
     },
   ]),
@@ -127,9 +154,17 @@ export const DEFAULT_ROLES: readonly Role[] = [
       resources: ['nodes', 'nodes/status', 'pods', 'pods/status', 'events'],
       verbs: [...READ, 'create', 'delete', 'patch', 'update'],
     },
-    { apiGroups: [''], resources: ['configmaps', 'secrets', 'services', 'serviceaccounts', 'namespaces'], verbs: READ },
+    {
+      apiGroups: [''],
+      resources: ['configmaps', 'secrets', 'services', 'serviceaccounts', 'namespaces'],
+      verbs: READ,
+    },
     { apiGroups: [''], resources: ['serviceaccounts/token'], verbs: ['create'] },
-    { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: [...READ, 'create', 'delete', 'patch', 'update'] },
+    {
+      apiGroups: ['coordination.k8s.io'],
+      resources: ['leases'],
+      verbs: [...READ, 'create', 'delete', 'patch', 'update'],
+    },
     { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: READ },
     { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
     { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },

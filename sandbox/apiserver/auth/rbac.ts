@@ -76,7 +76,13 @@ export function* rulesOf(
   namespace: string | undefined,
 ): Generator<Rule> {
   if (user.groups.includes(MASTERS)) {
-    yield { verbs: ['*'], apiGroups: ['*'], resources: ['*'], resourceNames: [], nonResourceURLs: [] };
+    yield {
+      verbs: ['*'],
+      apiGroups: ['*'],
+      resources: ['*'],
+      resourceNames: [],
+      nonResourceURLs: [],
+    };
     yield { verbs: ['*'], apiGroups: [], resources: [], resourceNames: [], nonResourceURLs: ['*'] };
   }
   for (const binding of cluster.store.values(CLUSTER_ROLE_BINDINGS)) {
@@ -125,7 +131,8 @@ function* roleRules(
     const labels = Object.entries(recordAt(selector, 'matchLabels'));
     if (labels.length === 0) continue;
     for (const part of cluster.store.values(CLUSTER_ROLES)) {
-      if (labels.every(([key, value]) => part.metadata.labels?.[key] === value)) yield* rulesIn(part);
+      if (labels.every(([key, value]) => part.metadata.labels?.[key] === value))
+        yield* rulesIn(part);
     }
   }
 }

@@ -47,10 +47,14 @@ export async function answerReview(
 
 async function reviewToken(tokens: Tokens, spec: JsonObject): Promise<JsonObject> {
   const token = stringAt(spec, 'token') ?? '';
-  if (token === '') return { authenticated: false, user: {}, error: 'spec.token must not be empty' };
+  if (token === '')
+    return { authenticated: false, user: {}, error: 'spec.token must not be empty' };
   const asked = listAt(spec, 'audiences').map(String);
   try {
-    const { user, audiences } = await tokens.verify(token, asked.length === 0 ? [API_AUDIENCE] : asked);
+    const { user, audiences } = await tokens.verify(
+      token,
+      asked.length === 0 ? [API_AUDIENCE] : asked,
+    );
     return { authenticated: true, user: describeUser(user), audiences: [...audiences] };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);

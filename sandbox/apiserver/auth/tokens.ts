@@ -31,7 +31,11 @@ export const DEFAULT_TOKEN_SETTINGS: TokenSettings = {
   maxSeconds: 86_400,
 };
 
-export type Bound = { readonly kind: 'Pod' | 'Node' | 'Secret'; readonly name: string; readonly uid: string };
+export type Bound = {
+  readonly kind: 'Pod' | 'Node' | 'Secret';
+  readonly name: string;
+  readonly uid: string;
+};
 export type Issued = { readonly token: string; readonly expires: string };
 export type Verified = { readonly user: User; readonly audiences: readonly string[] };
 
@@ -39,7 +43,11 @@ export interface Tokens {
   readonly jwks: JsonObject;
   issue(
     account: KubeObject,
-    wish: { readonly audiences: readonly string[]; readonly seconds: number; readonly bound?: KubeObject },
+    wish: {
+      readonly audiences: readonly string[];
+      readonly seconds: number;
+      readonly bound?: KubeObject;
+    },
   ): Promise<Issued>;
   /** @throws Error saying why the token is no good */
   verify(token: string, audiences: readonly string[]): Promise<Verified>;
@@ -89,7 +97,9 @@ export async function createTokens(cluster: Cluster): Promise<Tokens> {
       const granted = [payload.aud ?? []].flat();
       const common = audiences.filter((audience) => granted.includes(audience));
       if (common.length === 0) {
-        throw new Error(`token audiences ${JSON.stringify(granted)} is invalid for the target audiences ${JSON.stringify(audiences)}`);
+        throw new Error(
+          `token audiences ${JSON.stringify(granted)} is invalid for the target audiences ${JSON.stringify(audiences)}`,
+        );
       }
       return { user: boundUser(cluster, payload), audiences: common };
     },
@@ -105,7 +115,10 @@ function boundClaims(cluster: Cluster, bound: KubeObject): JsonObject {
   if (nodeName === '') return { pod: reference };
   return {
     pod: reference,
-    node: { name: nodeName, ...(node?.metadata.uid === undefined ? {} : { uid: node.metadata.uid }) },
+    node: {
+      name: nodeName,
+      ...(node?.metadata.uid === undefined ? {} : { uid: node.metadata.uid }),
+    },
   };
 }
 
@@ -117,9 +130,12 @@ function boundUser(cluster: Cluster, payload: JWTPayload): User {
   const account = recordAt(claims, 'serviceaccount');
   const name = stringAt(account, 'name') ?? '';
   const stored = readObject(cluster, SERVICE_ACCOUNTS, name, namespace);
-  if (stored === undefined) throw new Error(`service account ${namespace}/${name} has been deleted`);
+  if (stored === undefined)
+    throw new Error(`service account ${namespace}/${name} has been deleted`);
   if (stored.metadata.uid !== account['uid']) {
-    throw new Error(`the UID in the token does not match that of service account ${namespace}/${name}`);
+    throw new Error(
+      `the UID in the token does not match that of service account ${namespace}/${name}`,
+    );
   }
   const extra: Record<string, string[]> = {};
   const jti = payload.jti;
@@ -149,7 +165,11 @@ function boundUser(cluster: Cluster, payload: JWTPayload): User {
   return {
     name: `system:serviceaccount:${namespace}:${name}`,
     uid: stored.metadata.uid ?? '',
-    groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'],
+    groups: [
+      'system:serviceaccounts',
+      `system:serviceaccounts:${namespace}`,
+      'system:authenticated',
+    ],
     extra,
   };
 }

@@ -1,17 +1,27 @@
 // Turns stored CustomResourceDefinitions into served kinds, at once, and empties a kind whose definition is deleted.
 
 import type { Cluster } from '../cluster.ts';
+import { timestamp } from '../cluster.ts';
 import type { KindDefinition, PrinterColumn, ScalePaths, Subresource } from '../kinds.ts';
 import { STORED_VERBS } from '../kinds.ts';
-import { isRecord, type JsonObject, type KubeObject, listAt, recordAt, stringAt } from '../object.ts';
+import {
+  isRecord,
+  type JsonObject,
+  type KubeObject,
+  listAt,
+  recordAt,
+  stringAt,
+} from '../object.ts';
 import { bucketOf } from '../registry.ts';
 import { anything, type Schema, text } from '../schema.ts';
 import { META } from '../schemas/meta.ts';
 import type { Change } from '../store.ts';
-import { timestamp } from '../cluster.ts';
 import { CLEANUP_FINALIZER } from './strategy.ts';
 
-const DEFINITIONS = bucketOf({ group: 'apiextensions.k8s.io', plural: 'customresourcedefinitions' });
+const DEFINITIONS = bucketOf({
+  group: 'apiextensions.k8s.io',
+  plural: 'customresourcedefinitions',
+});
 const READ_WRITE = ['get', 'patch', 'update'];
 
 export interface Definitions {
@@ -67,7 +77,7 @@ export function serveDefinitions(cluster: Cluster): Definitions {
 }
 
 function removeObjects(cluster: Cluster, bucket: string): void {
-  for (const object of [...cluster.store.values(bucket)]) {
+  for (const object of cluster.store.values(bucket)) {
     if ((object.metadata.finalizers ?? []).length === 0) cluster.store.remove(bucket, object);
     else if (object.metadata.deletionTimestamp === undefined) {
       const metadata = {
@@ -81,7 +91,9 @@ function removeObjects(cluster: Cluster, bucket: string): void {
 }
 
 function release(cluster: Cluster, definition: KubeObject): void {
-  const finalizers = (definition.metadata.finalizers ?? []).filter((name) => name !== CLEANUP_FINALIZER);
+  const finalizers = (definition.metadata.finalizers ?? []).filter(
+    (name) => name !== CLEANUP_FINALIZER,
+  );
   const next = { ...definition, metadata: { ...definition.metadata, finalizers } };
   if (finalizers.length === 0) cluster.store.remove(DEFINITIONS, definition, next);
   else cluster.store.replace(DEFINITIONS, definition, next);

@@ -2,7 +2,14 @@
 
 import { timestamp } from '../cluster.ts';
 import { type FieldError, invalidValue, notSupported, required } from '../errors.ts';
-import { isRecord, type JsonObject, type KubeObject, listAt, recordAt, stringAt } from '../object.ts';
+import {
+  isRecord,
+  type JsonObject,
+  type KubeObject,
+  listAt,
+  recordAt,
+  stringAt,
+} from '../object.ts';
 import type { Admission, Strategy } from '../strategy/strategy.ts';
 import { nameProblem } from '../validate/names.ts';
 import { findRules, structuralErrors } from './structural.ts';
@@ -36,11 +43,19 @@ export const DEFINITION_STRATEGY: Strategy = {
   },
 };
 
-function statusOf(object: KubeObject, old: KubeObject | undefined, admission: Admission): JsonObject {
+function statusOf(
+  object: KubeObject,
+  old: KubeObject | undefined,
+  admission: Admission,
+): JsonObject {
   const spec = recordAt(object, 'spec');
   const before = recordAt(old, 'status');
-  const storage = listAt(spec, 'versions').find((version) => isRecord(version) && version['storage'] === true);
-  const stored = new Set([...listAt(before, 'storedVersions'), stringAt(storage, 'name') ?? ''].map(String));
+  const storage = listAt(spec, 'versions').find(
+    (version) => isRecord(version) && version['storage'] === true,
+  );
+  const stored = new Set(
+    [...listAt(before, 'storedVersions'), stringAt(storage, 'name') ?? ''].map(String),
+  );
   const clash = nameClash(object, admission);
   const now = timestamp(admission.cluster.clock.now());
   const condition = (type: string, ok: boolean, reason: string, message: string): JsonObject => {
@@ -48,7 +63,13 @@ function statusOf(object: KubeObject, old: KubeObject | undefined, admission: Ad
     const same = listAt(before, 'conditions').find(
       (entry) => stringAt(entry, 'type') === type && stringAt(entry, 'status') === status,
     );
-    return { type, status, lastTransitionTime: stringAt(same, 'lastTransitionTime') ?? now, reason, message };
+    return {
+      type,
+      status,
+      lastTransitionTime: stringAt(same, 'lastTransitionTime') ?? now,
+      reason,
+      message,
+    };
   };
   const hasRules = listAt(spec, 'versions').some(
     (version) => findRules(recordAt(recordAt(version, 'schema'), 'openAPIV3Schema')).length > 0,
@@ -59,7 +80,12 @@ function statusOf(object: KubeObject, old: KubeObject | undefined, admission: Ad
         ? condition('NamesAccepted', true, 'NoConflicts', 'no conflicts found')
         : condition('NamesAccepted', false, 'NameConflict', clash),
       clash === undefined
-        ? condition('Established', true, 'InitialNamesAccepted', 'the initial names have been accepted')
+        ? condition(
+            'Established',
+            true,
+            'InitialNamesAccepted',
+            'the initial names have been accepted',
+          )
         : condition('Established', false, 'NotAccepted', 'not all names are accepted'),
       ...(hasRules
         ? [
@@ -100,7 +126,13 @@ function validateNames(object: KubeObject): FieldError[] {
   const group = stringAt(spec, 'group') ?? '';
   const expected = `${plural}.${group}`;
   if (object.metadata.name !== expected) {
-    errors.push(invalidValue('metadata.name', object.metadata.name, 'must be spec.names.plural+"."+spec.group'));
+    errors.push(
+      invalidValue(
+        'metadata.name',
+        object.metadata.name,
+        'must be spec.names.plural+"."+spec.group',
+      ),
+    );
   }
   const groupProblem = nameProblem(group, 'subdomain');
   if (groupProblem !== undefined) errors.push(invalidValue('spec.group', group, groupProblem));
@@ -108,7 +140,8 @@ function validateNames(object: KubeObject): FieldError[] {
     errors.push(invalidValue('spec.group', group, 'should be a domain with at least one dot'));
   }
   const pluralProblem = nameProblem(plural, 'rfc1035');
-  if (pluralProblem !== undefined) errors.push(invalidValue('spec.names.plural', plural, pluralProblem));
+  if (pluralProblem !== undefined)
+    errors.push(invalidValue('spec.names.plural', plural, pluralProblem));
   const kind = stringAt(names, 'kind') ?? '';
   const kindProblem = nameProblem(kind.toLowerCase(), 'rfc1035');
   if (kindProblem !== undefined) errors.push(invalidValue('spec.names.kind', kind, kindProblem));
@@ -122,11 +155,16 @@ function validateVersions(object: KubeObject): FieldError[] {
   const storage = versions.filter((version) => isRecord(version) && version['storage'] === true);
   if (storage.length !== 1) {
     errors.push(
-      invalidValue('spec.versions', versions.length, 'must have exactly one version marked as storage version'),
+      invalidValue(
+        'spec.versions',
+        versions.length,
+        'must have exactly one version marked as storage version',
+      ),
     );
   }
   const strategy = stringAt(recordAt(spec, 'conversion'), 'strategy');
-  if (strategy !== 'None') errors.push(notSupported('spec.conversion.strategy', strategy, ['None']));
+  if (strategy !== 'None')
+    errors.push(notSupported('spec.conversion.strategy', strategy, ['None']));
   const seen = new Set<string>();
   versions.forEach((version, index) => {
     const path = `spec.versions[${index}]`;
@@ -139,7 +177,9 @@ function validateVersions(object: KubeObject): FieldError[] {
     const schemaPath = `${path}.schema.openAPIV3Schema`;
     if (!isRecord(schema)) errors.push(required(schemaPath, 'schemas are required'));
     else if (schema['type'] !== 'object') {
-      errors.push(invalidValue(`${schemaPath}.type`, schema['type'] ?? '', 'must be object at the root'));
+      errors.push(
+        invalidValue(`${schemaPath}.type`, schema['type'] ?? '', 'must be object at the root'),
+      );
     } else errors.push(...structuralErrors(schema, schemaPath));
   });
   return errors;
@@ -163,11 +203,7 @@ function validateChange(object: KubeObject, old: KubeObject | undefined): FieldE
   listAt(recordAt(old, 'status'), 'storedVersions').forEach((version, index) => {
     if (names.has(String(version))) return;
     errors.push(
-      invalidValue(
-        `status.storedVersions[${index}]`,
-        version,
-        'must appear in spec.versions',
-      ),
+      invalidValue(`status.storedVersions[${index}]`, version, 'must appear in spec.versions'),
     );
   });
   return errors;

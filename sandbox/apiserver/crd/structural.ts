@@ -8,14 +8,16 @@ const TYPES = ['array', 'boolean', 'integer', 'number', 'object', 'string'];
 const MAX_DEPTH = 60;
 
 export function structuralErrors(schema: JsonObject, path: string, depth = 0): FieldError[] {
-  if (depth > MAX_DEPTH) return [invalidValue(path, depth, `schemas may be ${MAX_DEPTH} levels deep`)];
+  if (depth > MAX_DEPTH)
+    return [invalidValue(path, depth, `schemas may be ${MAX_DEPTH} levels deep`)];
   const errors: FieldError[] = [];
   const type = schema['type'];
   const untyped =
     schema['x-kubernetes-int-or-string'] === true ||
     schema['x-kubernetes-preserve-unknown-fields'] === true;
   if (type === undefined) {
-    if (!untyped) errors.push(required(`${path}.type`, 'must not be empty for specified object fields'));
+    if (!untyped)
+      errors.push(required(`${path}.type`, 'must not be empty for specified object fields'));
   } else if (!TYPES.includes(String(type))) {
     errors.push(notSupported(`${path}.type`, type, TYPES));
   }
@@ -31,7 +33,9 @@ export function structuralErrors(schema: JsonObject, path: string, depth = 0): F
     });
   }
   if (typeof schema['pattern'] === 'string' && !compiles(schema['pattern'])) {
-    errors.push(invalidValue(`${path}.pattern`, schema['pattern'], 'must be a valid regular expression'));
+    errors.push(
+      invalidValue(`${path}.pattern`, schema['pattern'], 'must be a valid regular expression'),
+    );
   }
   for (const [at, child] of childrenOf(schema)) {
     errors.push(...structuralErrors(child, `${path}.${at}`, depth + 1));
@@ -49,7 +53,12 @@ function listTypeErrors(schema: JsonObject, path: string): FieldError[] {
   const keys = listAt(schema, 'x-kubernetes-list-map-keys');
   if (listType !== 'map') return [];
   if (keys.length === 0) {
-    return [required(`${path}.x-kubernetes-list-map-keys`, 'must not be empty if x-kubernetes-list-type is map')];
+    return [
+      required(
+        `${path}.x-kubernetes-list-map-keys`,
+        'must not be empty if x-kubernetes-list-type is map',
+      ),
+    ];
   }
   return [];
 }
@@ -79,6 +88,8 @@ export function findRules(schema: JsonObject, path = 'schema', depth = 0): strin
   const own = listAt(schema, 'x-kubernetes-validations').length > 0 ? [path] : [];
   return [
     ...own,
-    ...[...childrenOf(schema)].flatMap(([at, child]) => findRules(child, `${path}.${at}`, depth + 1)),
+    ...[...childrenOf(schema)].flatMap(([at, child]) =>
+      findRules(child, `${path}.${at}`, depth + 1),
+    ),
   ];
 }

@@ -4,7 +4,7 @@
 import type { JsonObject } from '../object.ts';
 import type { Schema } from '../schema.ts';
 import { LOCAL_REFERENCE, META, OBJECT_REFERENCE, SELECTOR } from '../schemas/meta.ts';
-import { parseTitle } from './kinds/definition.ts';
+import { parseTitle } from './words/words.ts';
 
 export type Dialect = 'v2' | 'v3';
 
@@ -137,9 +137,8 @@ export class Definitions {
       if (this.#dialect === 'v2' && ONLY_V3.has(key)) continue;
       if (key === 'title' && parseTitle(String(value)) !== undefined) continue;
       if (key === 'properties') body[key] = this.#properties(schema.properties ?? {});
-      else if (key === 'items' && schema.items !== undefined) body[key] = this.#field(schema.items);
-      else if (key === 'additionalProperties' && typeof value === 'object') {
-        body[key] = this.#field(value as Schema);
+      else if ((key === 'items' || key === 'additionalProperties') && typeof value === 'object') {
+        body[key] = this.#field(withoutWords(value as Schema));
       } else body[key] = value;
     }
     return body;
@@ -150,6 +149,14 @@ export class Definitions {
       Object.entries(properties).map(([name, schema]) => [name, this.#field(schema)]),
     );
   }
+}
+
+/** Items of a named type are described by their type, and the list by its own words. */
+function withoutWords(schema: Schema): Schema {
+  const titled = schema.title === undefined ? undefined : parseTitle(schema.title);
+  if (titled === undefined || schema.description !== titled.description) return schema;
+  const { description: _, ...rest } = schema;
+  return rest;
 }
 
 /** A custom kind's schema, with the fields every object has. */

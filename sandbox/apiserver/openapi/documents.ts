@@ -7,6 +7,7 @@ import type { JsonObject } from '../object.ts';
 import type { Schema } from '../schema.ts';
 import { Definitions, type Dialect, withStandardFields } from './definitions.ts';
 import { groupVersionPath, gvkOf, pathsOf } from './paths.ts';
+import { withWords } from './words/words.ts';
 
 const INFO = { title: 'Kubernetes', version: 'v1' };
 const OPEN: Schema = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
@@ -48,7 +49,9 @@ function describeKinds(
     const schema = kind.schema ?? OPEN;
     const item = definitions.define(
       name,
-      kind.custom === true ? withStandardFields(schema) : schema,
+      kind.custom === true
+        ? withStandardFields(schema)
+        : withWords(schema, name.replace('io.k8s.api.', '')),
       { 'x-kubernetes-group-version-kind': [gvkOf(kind)] },
     );
     const list = definitions.defineList(`${name}List`, name, {

@@ -6,12 +6,9 @@ import protobuf from 'protobufjs';
 import { isRecord, type JsonObject } from '../object.ts';
 
 /** What clients accept: the name with "@" up to kubectl 1.27, with "." since. */
-export const OPENAPI_V2_PROTOBUF_ACCEPTED: readonly string[] = [
-  'application/com.github.proto-openapi.spec.v2@v1.0+protobuf',
-  'application/com.github.proto-openapi.spec.v2.v1.0+protobuf',
-];
+const PROTOBUF_ACCEPTED = /application\/com\.github\.proto-openapi\.spec\.v2[@.]v1\.0\+protobuf/;
 /** What is answered in either case: Go refuses to parse a media type with "@". */
-export const OPENAPI_V2_PROTOBUF = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
+const PROTOBUF = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
 
 const MESSAGES = `
 syntax = "proto3";
@@ -77,8 +74,21 @@ const PLAIN = {
 } as const;
 const METHODS = ['get', 'put', 'post', 'delete', 'patch'];
 
-/** @param document what openApiV2() gives */
-export function openApiV2Protobuf(document: JsonObject): Buffer {
+/**
+ * The document in the form a client accepts: protobuf when it names it, else JSON.
+ * @param document what openApiV2() gives
+ */
+export function encodeOpenApiV2(
+  document: JsonObject,
+  accept: string | undefined,
+): { readonly bytes: Buffer; readonly type: string } {
+  if (PROTOBUF_ACCEPTED.test(accept ?? '')) {
+    return { bytes: openApiV2Protobuf(document), type: PROTOBUF };
+  }
+  return { bytes: Buffer.from(JSON.stringify(document), 'utf8'), type: 'application/json' };
+}
+
+function openApiV2Protobuf(document: JsonObject): Buffer {
   const paths = entries(document['paths']).map(([name, path]) => ({ name, value: pathItem(path) }));
   const message = DOCUMENT.fromObject({
     swagger: document['swagger'],

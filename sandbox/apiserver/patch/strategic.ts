@@ -52,7 +52,11 @@ function retainKeys(result: JsonObject, patch: JsonObject): void {
   for (const key of Object.keys(result)) if (!keys.includes(key)) delete result[key];
 }
 
-function mergeList(target: unknown, patch: readonly unknown[], schema: Schema | undefined): unknown {
+function mergeList(
+  target: unknown,
+  patch: readonly unknown[],
+  schema: Schema | undefined,
+): unknown {
   const present: readonly unknown[] = Array.isArray(target) ? target : [];
   const strategies = (schema?.['x-kubernetes-patch-strategy'] ?? '').split(',');
   if (!strategies.includes('merge')) return patch.map(withoutDirectives);
@@ -100,12 +104,7 @@ function deletePrimitives(result: JsonObject, directive: string, values: unknown
 }
 
 /** Puts the items that `wanted` names in its order; the others keep their place after the one before them. */
-function order(
-  result: JsonObject,
-  key: string,
-  wanted: unknown,
-  schema: Schema | undefined,
-): void {
+function order(result: JsonObject, key: string, wanted: unknown, schema: Schema | undefined): void {
   const present = result[key];
   if (!Array.isArray(wanted)) throw badRequest(`${ORDER}${key} must be a list`);
   if (!Array.isArray(present)) return;

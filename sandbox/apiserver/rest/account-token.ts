@@ -1,10 +1,24 @@
 // POST serviceaccounts/NAME/token: a new token for an account, bound to a pod, node or secret if asked.
 
-import type { Tokens, TokenSettings } from '../auth/tokens.ts';
+import type { TokenSettings, Tokens } from '../auth/tokens.ts';
 import { API_AUDIENCE } from '../auth/tokens.ts';
 import { type Cluster, NODES, PODS, readObject, SERVICE_ACCOUNTS } from '../cluster.ts';
-import { conflict, type FieldError, invalid, invalidValue, notFound, notSupported } from '../errors.ts';
-import { isRecord, type JsonObject, type KubeObject, listAt, recordAt, stringAt } from '../object.ts';
+import {
+  conflict,
+  type FieldError,
+  invalid,
+  invalidValue,
+  notFound,
+  notSupported,
+} from '../errors.ts';
+import {
+  isRecord,
+  type JsonObject,
+  type KubeObject,
+  listAt,
+  recordAt,
+  stringAt,
+} from '../object.ts';
 
 const TOKEN_REQUEST = { group: 'authentication.k8s.io', kind: 'TokenRequest' };
 

@@ -12,7 +12,8 @@ export const MAX_BODY_BYTES = 3 * 1024 * 1024;
 const ACCEPTED = ['application/json', 'application/yaml', PROTOBUF];
 
 export async function readBody(request: IncomingMessage): Promise<Buffer> {
-  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge(MAX_BODY_BYTES);
+  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES)
+    throw tooLarge(MAX_BODY_BYTES);
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request) {
@@ -49,7 +50,9 @@ export function parseJson(bytes: Buffer): unknown {
   try {
     return JSON.parse(bytes.toString('utf8')) as unknown;
   } catch (error) {
-    throw badRequest(`the object provided is unrecognized: couldn't parse JSON: ${messageOf(error)}`);
+    throw badRequest(
+      `the object provided is unrecognized: couldn't parse JSON: ${messageOf(error)}`,
+    );
   }
 }
 

@@ -34,7 +34,13 @@ export function groupDocument(kinds: KindRegistry, name: string): object {
   return { kind: 'APIGroup', apiVersion: 'v1', ...describeGroup(group) };
 }
 
-function describeGroup({ group, versions }: { group: string; versions: readonly string[] }): object {
+function describeGroup({
+  group,
+  versions,
+}: {
+  group: string;
+  versions: readonly string[];
+}): object {
   const named = versions.map((version) => ({ groupVersion: `${group}/${version}`, version }));
   return { name: group, versions: named, preferredVersion: named[0] };
 }

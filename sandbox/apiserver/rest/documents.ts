@@ -83,7 +83,18 @@ async function serveOther(parts: RouteParts, exchange: Exchange, path: string): 
       });
       return;
     case '/':
-      send(exchange, 200, { paths: ['/api', '/apis', '/healthz', '/livez', '/openapi/v2', '/openapi/v3', '/readyz', '/version'] });
+      send(exchange, 200, {
+        paths: [
+          '/api',
+          '/apis',
+          '/healthz',
+          '/livez',
+          '/openapi/v2',
+          '/openapi/v3',
+          '/readyz',
+          '/version',
+        ],
+      });
       return;
     default:
       throw noSuchPath();

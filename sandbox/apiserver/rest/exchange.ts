@@ -25,7 +25,10 @@ const MAX_WARNINGS = 20;
 
 export function send(exchange: Exchange, code: number, body: unknown, form?: Form): void {
   const encoding = form?.encoding ?? 'json';
-  const encoded = encoding === 'protobuf' && isRecord(body) ? encodeKubernetesProtobuf(body as KubeObject) : undefined;
+  const encoded =
+    encoding === 'protobuf' && isRecord(body)
+      ? encodeKubernetesProtobuf(body as KubeObject)
+      : undefined;
   const bytes =
     encoded ??
     Buffer.from(encoding === 'yaml' ? stringifyYaml(body) : `${JSON.stringify(body)}\n`, 'utf8');

@@ -8,7 +8,11 @@ import { type Cluster, NODES, readObject } from '../cluster.ts';
 import { badRequest, notFound, StatusError } from '../errors.ts';
 import { isRecord, listAt, recordAt, stringAt } from '../object.ts';
 
-export type KubeletAddress = { readonly node: string; readonly host: string; readonly port: number };
+export type KubeletAddress = {
+  readonly node: string;
+  readonly host: string;
+  readonly port: number;
+};
 
 export interface KubeletDialer {
   addressOf(nodeName: string): KubeletAddress;
@@ -31,7 +35,9 @@ export function createKubeletDialer(cluster: Cluster, client: KeyPair): KubeletD
         addresses.find((entry) => entry['type'] === 'Hostname');
       const host = stringAt(address, 'address');
       if (host === undefined) {
-        throw badRequest(`node "${nodeName}" has no InternalIP in its status yet: wait until its kubelet has registered`);
+        throw badRequest(
+          `node "${nodeName}" has no InternalIP in its status yet: wait until its kubelet has registered`,
+        );
       }
       const endpoint = recordAt(recordAt(node['status'], 'daemonEndpoints'), 'kubeletEndpoint');
       const port = Number(endpoint['Port'] ?? DEFAULT_PORT);

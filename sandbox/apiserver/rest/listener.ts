@@ -11,7 +11,7 @@ import { hasSubresource } from '../kinds.ts';
 import { type Exchange, send } from './exchange.ts';
 import { MAX_URL_LENGTH, parseApiPath } from './path.ts';
 import { proxyUpgrade } from './proxy.ts';
-import { permit, route, type RouteParts } from './route.ts';
+import { permit, type RouteParts, route } from './route.ts';
 import { asWatchError } from './watch.ts';
 
 export type ListenOn =
@@ -41,7 +41,9 @@ export async function startFront(
   const servers: Server[] = [];
   const close = async (): Promise<void> => {
     stopping.abort();
-    const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    const closed = servers.map(
+      (server) => new Promise<void>((resolve) => server.close(() => resolve())),
+    );
     for (const socket of sockets) socket.destroy();
     await Promise.all(closed);
   };
@@ -67,8 +69,15 @@ export async function startFront(
         sockets.add(socket);
         socket.once('close', () => sockets.delete(socket));
       });
-      server.on('request', (request, response) => void serve(parts, request, response, stopping.signal));
-      server.on('upgrade', (request, socket, head) => void serveUpgrade(parts, request, { socket, head }, stopping.signal));
+      server.on(
+        'request',
+        (request, response) => void serve(parts, request, response, stopping.signal),
+      );
+      server.on(
+        'upgrade',
+        (request, socket, head) =>
+          void serveUpgrade(parts, request, { socket, head }, stopping.signal),
+      );
       await listen(server, where);
       servers.push(server);
     }
@@ -82,7 +91,11 @@ export async function startFront(
 function listen(server: Server, where: ListenOn): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error) => {
-      reject(new Error(`Listening of the API server on ${JSON.stringify(where)}: ${error.message}`, { cause: error }));
+      reject(
+        new Error(`Listening of the API server on ${JSON.stringify(where)}: ${error.message}`, {
+          cause: error,
+        }),
+      );
     });
     server.listen(where, () => resolve());
   });
@@ -97,7 +110,12 @@ async function serve(
   const gone = new AbortController();
   response.once('close', () => gone.abort());
   response.on('error', () => gone.abort());
-  let exchange: Exchange = begin(parts, request, response, AbortSignal.any([gone.signal, stopping]));
+  let exchange: Exchange = begin(
+    parts,
+    request,
+    response,
+    AbortSignal.any([gone.signal, stopping]),
+  );
   try {
     checkUrl(request);
     const user = await authenticate(parts, request);
@@ -127,7 +145,11 @@ function begin(
 
 function checkUrl(request: IncomingMessage): void {
   if ((request.url ?? '').length > MAX_URL_LENGTH) {
-    throw new StatusError(414, 'RequestURITooLong', `the URL is longer than ${MAX_URL_LENGTH} characters`);
+    throw new StatusError(
+      414,
+      'RequestURITooLong',
+      `the URL is longer than ${MAX_URL_LENGTH} characters`,
+    );
   }
 }
 
@@ -156,7 +178,11 @@ function answerError(parts: RouteParts, exchange: Exchange, error: unknown): voi
 function asStatusError(parts: RouteParts, request: IncomingMessage, error: unknown): StatusError {
   if (error instanceof StatusError) return error;
   if (!request.destroyed) {
-    parts.cluster.log.error('request failed unexpectedly', { method: request.method, path: request.url, error });
+    parts.cluster.log.error('request failed unexpectedly', {
+      method: request.method,
+      path: request.url,
+      error,
+    });
   }
   return internalError(error instanceof Error ? error.message : String(error));
 }
@@ -186,7 +212,8 @@ async function serveUpgrade(
       warnings: [],
     };
     permit(parts, exchange, path);
-    if (path.is !== 'resource' || path.subresource === undefined) throw badRequest('this path does not upgrade');
+    if (path.is !== 'resource' || path.subresource === undefined)
+      throw badRequest('this path does not upgrade');
     const kind = parts.cluster.kinds.find(path.group, path.version, path.resource);
     if (kind === undefined || !hasSubresource(kind, path.subresource)) throw noSuchPath();
     await proxyUpgrade(parts, exchange, kind, path, client);

@@ -1,6 +1,6 @@
 // Requests that a kubelet answers: logs, exec, attach, port-forward and node proxy. Upgrades pass as raw bytes both ways.
 
-import { type IncomingMessage, request as httpRequest } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type Cluster, readObject } from '../cluster.ts';
@@ -15,8 +15,28 @@ type Parts = { readonly cluster: Cluster; readonly kubelets: KubeletDialer };
 type Destination = { readonly address: KubeletAddress; readonly path: string };
 
 /** Headers that end at this hop or are meant for this server only. */
-const HOP_HEADERS = ['authorization', 'host', 'connection', 'keep-alive', 'transfer-encoding', 'content-length', 'te', 'trailer', 'upgrade', 'proxy-authorization'];
-const LOG_PARAMETERS = ['follow', 'previous', 'sinceSeconds', 'sinceTime', 'timestamps', 'tailLines', 'limitBytes', 'stream'];
+const HOP_HEADERS = [
+  'authorization',
+  'host',
+  'connection',
+  'keep-alive',
+  'transfer-encoding',
+  'content-length',
+  'te',
+  'trailer',
+  'upgrade',
+  'proxy-authorization',
+];
+const LOG_PARAMETERS = [
+  'follow',
+  'previous',
+  'sinceSeconds',
+  'sinceTime',
+  'timestamps',
+  'tailLines',
+  'limitBytes',
+  'stream',
+];
 /** A kubelet's refusal is a sentence; more is not shown. */
 const MAX_REFUSAL_BYTES = 16 * 1024;
 
@@ -27,7 +47,11 @@ export async function proxyRequest(
   kind: KindDefinition,
   path: ResourcePath,
 ): Promise<void> {
-  if (path.subresource === 'exec' || path.subresource === 'attach' || path.subresource === 'portforward') {
+  if (
+    path.subresource === 'exec' ||
+    path.subresource === 'attach' ||
+    path.subresource === 'portforward'
+  ) {
     throw badRequest('Upgrade request required');
   }
   const destination = destinationOf(parts, exchange.url, kind, path);
@@ -37,7 +61,11 @@ export async function proxyRequest(
     const outgoing = httpRequest({
       method: request.method ?? 'GET',
       path: destination.path,
-      headers: { ...forwardedHeaders(request), host: hostOf(destination.address), connection: 'close' },
+      headers: {
+        ...forwardedHeaders(request),
+        host: hostOf(destination.address),
+        connection: 'close',
+      },
       createConnection: () => socket,
       signal: exchange.signal,
     });
@@ -49,7 +77,9 @@ export async function proxyRequest(
     throw await refusalOf(answer);
   }
   const headers = Object.fromEntries(
-    Object.entries(answer.headers).filter(([name]) => !HOP_HEADERS.includes(name) || name === 'content-length'),
+    Object.entries(answer.headers).filter(
+      ([name]) => !HOP_HEADERS.includes(name) || name === 'content-length',
+    ),
   );
   response.writeHead(answer.statusCode ?? 502, headers);
   response.flushHeaders();
@@ -72,7 +102,10 @@ export async function proxyUpgrade(
   const destination = destinationOf(parts, exchange.url, kind, path);
   const upstream = await parts.kubelets.dial(destination.address, exchange.signal);
   const { request } = exchange;
-  const lines = [`${request.method ?? 'GET'} ${destination.path} HTTP/1.1`, `Host: ${hostOf(destination.address)}`];
+  const lines = [
+    `${request.method ?? 'GET'} ${destination.path} HTTP/1.1`,
+    `Host: ${hostOf(destination.address)}`,
+  ];
   for (let index = 0; index + 1 < request.rawHeaders.length; index += 2) {
     const name = request.rawHeaders[index] ?? '';
     const lower = name.toLowerCase();
@@ -115,7 +148,10 @@ function destinationOf(
   const name = path.name ?? '';
   const { kubelets, cluster } = parts;
   if (kind.plural === 'nodes') {
-    return { address: kubelets.addressOf(name.split(':')[0] ?? ''), path: (path.rest || '/') + url.search };
+    return {
+      address: kubelets.addressOf(name.split(':')[0] ?? ''),
+      path: (path.rest || '/') + url.search,
+    };
   }
   if (kind.plural === 'services' || path.subresource === 'proxy') {
     return proxyDestination(parts, url, kind, path);
@@ -170,7 +206,10 @@ function serviceTarget(
     if (slice.metadata.labels?.['kubernetes.io/service-name'] !== name) continue;
     const ports = listAt(slice, 'ports');
     const chosen = ports.find(
-      (entry) => port === '' || stringAt(entry, 'name') === port || servicePortIs(cluster, namespace, name, port, entry),
+      (entry) =>
+        port === '' ||
+        stringAt(entry, 'name') === port ||
+        servicePortIs(cluster, namespace, name, port, entry),
     );
     const number = (chosen as { port?: number } | undefined)?.port;
     const endpoint = listAt(slice, 'endpoints').find(
@@ -239,7 +278,9 @@ function containerOf(pod: KubeObject, query: URLSearchParams): string {
   if (preferred !== undefined && all.includes(preferred)) return preferred;
   const [only] = main;
   if (only !== undefined && main.length === 1) return only;
-  throw badRequest(`a container name must be specified for pod ${name}, choose one of: [${main.join(' ')}]`);
+  throw badRequest(
+    `a container name must be specified for pod ${name}, choose one of: [${main.join(' ')}]`,
+  );
 }
 
 function forwardedHeaders(request: IncomingMessage): Record<string, string | string[]> {

@@ -1,14 +1,7 @@
 // GET of one object and of a list: selectors, pages, and an honest reading of resourceVersion.
 
 import { asVersion, type Cluster, readObject } from '../cluster.ts';
-import {
-  badRequest,
-  expired,
-  invalid,
-  notFound,
-  StatusError,
-  tooLargeVersion,
-} from '../errors.ts';
+import { badRequest, expired, invalid, notFound, StatusError, tooLargeVersion } from '../errors.ts';
 import type { KindDefinition } from '../kinds.ts';
 import type { KubeObject, ListMeta } from '../object.ts';
 import { bucketOf } from '../registry.ts';
@@ -80,7 +73,9 @@ export function listObjects(cluster: Cluster, selection: Selection, query: URLSe
   if (listing === undefined) throw forgotten(cluster, continuation);
   const chosen = listing.items.filter((object) => selects(selection, object));
   const start =
-    continuation === undefined ? 0 : chosen.findIndex((object) => keyText(object) > continuation.after);
+    continuation === undefined
+      ? 0
+      : chosen.findIndex((object) => keyText(object) > continuation.after);
   const rest = start === -1 ? [] : chosen.slice(start);
   const items = limit === 0 ? rest : rest.slice(0, limit);
   const last = items.at(-1);
@@ -109,11 +104,17 @@ function revisionToList(
   const asked = query.get('resourceVersion') ?? '';
   const match = query.get('resourceVersionMatch') ?? '';
   if (match !== '' && match !== 'Exact' && match !== 'NotOlderThan') {
-    throw badListOptions('resourceVersionMatch', `Unsupported value: "${match}": supported values: "Exact", "NotOlderThan", ""`);
+    throw badListOptions(
+      'resourceVersionMatch',
+      `Unsupported value: "${match}": supported values: "Exact", "NotOlderThan", ""`,
+    );
   }
   if (continuation !== undefined) {
     if (match !== '') {
-      throw badListOptions('resourceVersionMatch', 'Forbidden: resourceVersionMatch is forbidden when continue is provided');
+      throw badListOptions(
+        'resourceVersionMatch',
+        'Forbidden: resourceVersionMatch is forbidden when continue is provided',
+      );
     }
     if (asked !== '' && asked !== '0') {
       throw badRequest('specifying resource version is not allowed when using continue');
@@ -121,10 +122,16 @@ function revisionToList(
     return continuation.revision === -1 ? undefined : continuation.revision;
   }
   if (match !== '' && asked === '') {
-    throw badListOptions('resourceVersionMatch', 'Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided');
+    throw badListOptions(
+      'resourceVersionMatch',
+      'Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided',
+    );
   }
   if (match === 'Exact' && asked === '0') {
-    throw badListOptions('resourceVersionMatch', 'Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"');
+    throw badListOptions(
+      'resourceVersionMatch',
+      'Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"',
+    );
   }
   const revision = parseRevision(asked);
   if (revision > cluster.store.revision) throw tooLargeVersion(revision, cluster.store.revision);
@@ -137,7 +144,10 @@ function revisionToList(
 export function parseRevision(text: string): number {
   if (text === '') return 0;
   if (!/^\d+$/.test(text)) {
-    throw badListOptions('resourceVersion', `Invalid value: ${JSON.stringify(text)}: must be an unsigned integer`);
+    throw badListOptions(
+      'resourceVersion',
+      `Invalid value: ${JSON.stringify(text)}: must be an unsigned integer`,
+    );
   }
   return Number(text);
 }

@@ -2,7 +2,7 @@
 
 import { type Action, authorize, forbiddenAction } from '../auth/rbac.ts';
 import { answerReview } from '../auth/reviews.ts';
-import type { Tokens, TokenSettings } from '../auth/tokens.ts';
+import type { TokenSettings, Tokens } from '../auth/tokens.ts';
 import { asVersion, type Cluster, readObject } from '../cluster.ts';
 import { badRequest, methodNotAllowed, noSuchPath, notFound } from '../errors.ts';
 import { hasSubresource, type KindDefinition } from '../kinds.ts';
@@ -12,7 +12,8 @@ import { issueAccountToken } from './account-token.ts';
 import { decodeBody, mediaTypeOf, readBody } from './body.ts';
 import { serveDocuments } from './documents.ts';
 import { type Exchange, send, sendList, sendObject } from './exchange.ts';
-import { type ApiPath, type ResourcePath, parseApiPath } from './path.ts';
+import type { KubeletDialer } from './kubelet.ts';
+import { type ApiPath, parseApiPath, type ResourcePath } from './path.ts';
 import { proxyRequest } from './proxy.ts';
 import { getObject, listObjects, selectionOf } from './read.ts';
 import { isTrue, serveWatch } from './watch.ts';
@@ -26,7 +27,6 @@ import {
   type Target,
   writeRequestOf,
 } from './write.ts';
-import type { KubeletDialer } from './kubelet.ts';
 
 export type RouteParts = {
   readonly cluster: Cluster;
@@ -66,7 +66,8 @@ export async function route(parts: RouteParts, exchange: Exchange): Promise<void
 export function permit(parts: RouteParts, exchange: Exchange, path: ApiPath): void {
   const action = actionOf(exchange, path);
   if ('path' in action && isPublic(action.path) && action.verb === 'get') return;
-  if (!authorize(parts.cluster, exchange.user, action)) throw forbiddenAction(exchange.user, action);
+  if (!authorize(parts.cluster, exchange.user, action))
+    throw forbiddenAction(exchange.user, action);
 }
 
 function isPublic(path: string): boolean {
@@ -125,56 +126,68 @@ async function serveMain(
   kind: KindDefinition,
   path: ResourcePath,
 ): Promise<void> {
+  const { namespace, name } = path;
   const query = exchange.url.searchParams;
-  const target: Target = { kind, namespace: path.namespace, name: path.name ?? '', subresource: undefined };
   const verb = verbOf(exchange.request.method ?? 'GET', path, query);
-  if (path.name !== undefined && kind.namespaced && path.namespace === undefined) throw noSuchPath();
+  if (name !== undefined && kind.namespaced && namespace === undefined) throw noSuchPath();
+  checkScope(kind, path, verb);
   switch (verb) {
-    case 'get': {
-      const form = formOf(exchange, kind);
-      sendObject(exchange, 200, getObject(cluster, kind, path.namespace, target.name), kind, form);
-      return;
-    }
-    case 'list': {
-      const form = formOf(exchange, kind);
-      const page = listObjects(cluster, selectionOf(kind, path.namespace, query), query);
-      sendList(exchange, page.items, kind, page.meta, form);
-      return;
-    }
-    case 'watch':
-      await serveWatch(
-        cluster,
+    case 'get':
+      sendObject(
         exchange,
-        selectionOf(kind, path.namespace, query, path.name),
+        200,
+        getObject(cluster, kind, namespace, name ?? ''),
+        kind,
         formOf(exchange, kind),
       );
       return;
+    case 'list': {
+      const page = listObjects(cluster, selectionOf(kind, namespace, query), query);
+      sendList(exchange, page.items, kind, page.meta, formOf(exchange, kind));
+      return;
+    }
+    case 'watch': {
+      const selection = selectionOf(kind, namespace, query, name);
+      await serveWatch(cluster, exchange, selection, formOf(exchange, kind));
+      return;
+    }
+    default: {
+      const serve = WRITES[verb];
+      if (serve === undefined) throw methodNotAllowed(kind, verb);
+      await serve(cluster, exchange, { kind, namespace, name: name ?? '', subresource: undefined });
+    }
+  }
+}
+
+const WRITES: Readonly<
+  Record<string, (cluster: Cluster, exchange: Exchange, target: Target) => Promise<void>>
+> = {
+  create: serveCreate,
+  update: serveUpdate,
+  patch: servePatch,
+  delete: serveDelete,
+  deletecollection: serveDeleteCollection,
+};
+
+/** Which verbs need a name or a namespace, and which must not have them. */
+function checkScope(kind: KindDefinition, { namespace, name }: ResourcePath, verb: string): void {
+  const everywhere = kind.namespaced && namespace === undefined;
+  switch (verb) {
     case 'create':
-      if (path.name !== undefined) throw methodNotAllowed(kind, 'create');
-      if (kind.namespaced && path.namespace === undefined) {
-        throw badRequest(`${kind.plural} must be created in a namespace`);
-      }
-      await serveCreate(cluster, exchange, target);
+      if (name !== undefined) throw methodNotAllowed(kind, verb);
+      if (everywhere) throw badRequest(`${kind.plural} must be created in a namespace`);
       return;
     case 'update':
-      if (path.name === undefined) throw methodNotAllowed(kind, verb);
-      await serveUpdate(cluster, exchange, target);
-      return;
     case 'patch':
-      if (path.name === undefined) throw methodNotAllowed(kind, verb);
-      await servePatch(cluster, exchange, target);
-      return;
-    case 'delete':
-      await serveDelete(cluster, exchange, target);
+      if (name === undefined) throw methodNotAllowed(kind, verb);
       return;
     case 'deletecollection':
-      // wiping a kind across all namespaces is never meant
-      if (kind.namespaced && path.namespace === undefined) throw methodNotAllowed(kind, verb);
-      if (kind.plural === 'namespaces' && kind.group === '') throw methodNotAllowed(kind, verb);
-      await serveDeleteCollection(cluster, exchange, target);
+      // wiping a kind across all namespaces, or all namespaces, is never meant
+      if (everywhere || (kind.plural === 'namespaces' && kind.group === '')) {
+        throw methodNotAllowed(kind, verb);
+      }
       return;
     default:
-      throw methodNotAllowed(kind, verb);
   }
 }
 
@@ -240,14 +253,19 @@ async function serveVirtual(
   kind: KindDefinition,
   path: ResourcePath,
 ): Promise<void> {
-  if (exchange.request.method !== 'POST') throw methodNotAllowed(kind, exchange.request.method ?? '');
+  if (exchange.request.method !== 'POST')
+    throw methodNotAllowed(kind, exchange.request.method ?? '');
   const body = decodeBody(await readBody(exchange.request), mediaTypeOf(exchange.request));
   if (kind.kind === 'Binding') {
     const target: Target = { kind, namespace: path.namespace, name: '', subresource: 'binding' };
     const pods = parts.cluster.kinds.find('', 'v1', 'pods');
     const name = (body as { metadata?: { name?: string } } | undefined)?.metadata?.name ?? '';
     if (pods === undefined) throw noSuchPath();
-    send(exchange, 201, bindPod(parts.cluster, name, body, { ...writeRequestOf(exchange, target), kind: pods }));
+    send(
+      exchange,
+      201,
+      bindPod(parts.cluster, name, body, { ...writeRequestOf(exchange, target), kind: pods }),
+    );
     return;
   }
   const { user } = exchange;

@@ -3,12 +3,12 @@
 import { randomInt } from 'node:crypto';
 import type { Timer } from '../../../runtime/clock.ts';
 import { asVersion, type Cluster } from '../cluster.ts';
-import { StatusError, tooLargeVersion, tooOldVersion } from '../errors.ts';
+import { type StatusError, tooLargeVersion, tooOldVersion } from '../errors.ts';
 import { apiVersionOf } from '../kinds.ts';
 import type { KubeObject } from '../object.ts';
 import { bucketOf } from '../registry.ts';
 import type { Change } from '../store.ts';
-import { type Form, contentTypeOf } from './accept.ts';
+import { contentTypeOf, type Form } from './accept.ts';
 import { type Exchange, shape } from './exchange.ts';
 import { badListOptions, parseRevision, type Selection, selects, wholeNumber } from './read.ts';
 
@@ -36,14 +36,19 @@ export function serveWatch(
     randomInt(DEFAULT_TIMEOUT_SECONDS.min, DEFAULT_TIMEOUT_SECONDS.max);
   const { response } = exchange;
   response.writeHead(200, {
-    'Content-Type': form.as === 'object' ? contentTypeOf('json') : `application/json;as=${form.as};v=${form.version};g=meta.k8s.io`,
+    'Content-Type':
+      form.as === 'object'
+        ? contentTypeOf('json')
+        : `application/json;as=${form.as};v=${form.version};g=meta.k8s.io`,
     'Cache-Control': 'no-cache, private',
   });
   response.flushHeaders();
   const watcher = new Watcher(cluster, exchange, selection, form);
   const bucket = bucketOf(selection.kind);
   if (start.initial) watcher.initial(cluster.store.list(bucket)?.items ?? []);
-  else for (const change of cluster.store.changesSince(bucket, start.after) ?? []) watcher.change(change);
+  else
+    for (const change of cluster.store.changesSince(bucket, start.after) ?? [])
+      watcher.change(change);
   if (start.marksEnd) watcher.bookmark(true);
 
   return new Promise((resolve) => {
@@ -78,20 +83,31 @@ function whereToStart(cluster: Cluster, selection: Selection, query: URLSearchPa
   const match = query.get('resourceVersionMatch') ?? '';
   const sendInitial = query.get('sendInitialEvents');
   if (sendInitial === null && match !== '') {
-    throw badListOptions('resourceVersionMatch', 'Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided');
+    throw badListOptions(
+      'resourceVersionMatch',
+      'Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided',
+    );
   }
   if (sendInitial !== null && match !== 'NotOlderThan') {
-    throw badListOptions('resourceVersionMatch', 'Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan');
+    throw badListOptions(
+      'resourceVersionMatch',
+      'Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan',
+    );
   }
   const { store } = cluster;
   if (revision > store.revision) throw tooLargeVersion(revision, store.revision);
   if (isTrue(sendInitial)) {
-    return { initial: true, after: store.revision, marksEnd: isTrue(query.get('allowWatchBookmarks')) };
+    return {
+      initial: true,
+      after: store.revision,
+      marksEnd: isTrue(query.get('allowWatchBookmarks')),
+    };
   }
   if (sendInitial === null && (text === '' || text === '0')) {
     return { initial: true, after: store.revision, marksEnd: false };
   }
-  if (text === '' || text === '0') return { initial: false, after: store.revision, marksEnd: false };
+  if (text === '' || text === '0')
+    return { initial: false, after: store.revision, marksEnd: false };
   const bucket = bucketOf(selection.kind);
   if (store.changesSince(bucket, revision) === undefined) {
     throw tooOldVersion(revision, store.oldest(bucket));
@@ -125,7 +141,10 @@ class Watcher {
     else if (was && old !== undefined) {
       // it left the selection: the old object, at the revision of its leaving
       const { resourceVersion } = object.metadata;
-      const metadata = { ...old.metadata, ...(resourceVersion === undefined ? {} : { resourceVersion }) };
+      const metadata = {
+        ...old.metadata,
+        ...(resourceVersion === undefined ? {} : { resourceVersion }),
+      };
       this.#send('DELETED', { ...old, metadata });
     }
   }
@@ -138,7 +157,10 @@ class Watcher {
       ...(endsInitial ? { annotations: { [INITIAL_EVENTS_END]: 'true' } } : {}),
     };
     const object: KubeObject = { kind: kind.kind, apiVersion: apiVersionOf(kind), metadata };
-    this.#write({ type: 'BOOKMARK', object: this.#form.as === 'Table' ? this.#shaped(object) : object });
+    this.#write({
+      type: 'BOOKMARK',
+      object: this.#form.as === 'Table' ? this.#shaped(object) : object,
+    });
   }
 
   #send(type: string, stored: KubeObject): void {

@@ -27,15 +27,23 @@ export type Target = {
 /** The longest name of a field manager. */
 const MAX_MANAGER_LENGTH = 128;
 
-export function writeRequestOf(exchange: Exchange, target: Target, options?: JsonObject): WriteRequest {
+export function writeRequestOf(
+  exchange: Exchange,
+  target: Target,
+  options?: JsonObject,
+): WriteRequest {
   const query = exchange.url.searchParams;
   const dryRun = query.getAll('dryRun').concat(listOf(options?.['dryRun']));
   if (dryRun.some((value) => value !== 'All' && value !== '')) {
-    throw badRequest(`dryRun: Unsupported value: ${JSON.stringify(dryRun)}: supported values: "All"`);
+    throw badRequest(
+      `dryRun: Unsupported value: ${JSON.stringify(dryRun)}: supported values: "All"`,
+    );
   }
   const validation = query.get('fieldValidation') ?? '';
   if (!['', 'Ignore', 'Warn', 'Strict'].includes(validation)) {
-    throw badRequest(`fieldValidation: Unsupported value: "${validation}": supported values: "Ignore", "Warn", "Strict"`);
+    throw badRequest(
+      `fieldValidation: Unsupported value: "${validation}": supported values: "Ignore", "Warn", "Strict"`,
+    );
   }
   const asked = query.get('fieldManager');
   if (asked !== null && (asked.length > MAX_MANAGER_LENGTH || /[^\x20-\x7e]/.test(asked))) {
@@ -55,14 +63,22 @@ export function writeRequestOf(exchange: Exchange, target: Target, options?: Jso
   };
 }
 
-export async function serveCreate(cluster: Cluster, exchange: Exchange, target: Target): Promise<void> {
+export async function serveCreate(
+  cluster: Cluster,
+  exchange: Exchange,
+  target: Target,
+): Promise<void> {
   const form = formOf(exchange, target.kind);
   const body = decodeBody(await readBody(exchange.request), mediaTypeOf(exchange.request));
   const object = createFromBody(cluster, body, writeRequestOf(exchange, target));
   sendObject(exchange, 201, object, target.kind, form);
 }
 
-export async function serveUpdate(cluster: Cluster, exchange: Exchange, target: Target): Promise<void> {
+export async function serveUpdate(
+  cluster: Cluster,
+  exchange: Exchange,
+  target: Target,
+): Promise<void> {
   const { kind, namespace, name, subresource } = target;
   const form = formOf(exchange, kind);
   const body = decodeBody(await readBody(exchange.request), mediaTypeOf(exchange.request));
@@ -73,10 +89,20 @@ export async function serveUpdate(cluster: Cluster, exchange: Exchange, target: 
     send(exchange, 200, updateScale(cluster, old, body, request));
     return;
   }
-  sendObject(exchange, 200, updateObject(cluster, old, decodeObject(body, request), request), kind, form);
+  sendObject(
+    exchange,
+    200,
+    updateObject(cluster, old, decodeObject(body, request), request),
+    kind,
+    form,
+  );
 }
 
-export async function servePatch(cluster: Cluster, exchange: Exchange, target: Target): Promise<void> {
+export async function servePatch(
+  cluster: Cluster,
+  exchange: Exchange,
+  target: Target,
+): Promise<void> {
   const { kind, namespace, name, subresource } = target;
   const form = formOf(exchange, kind);
   const type = mediaTypeOf(exchange.request);
@@ -96,7 +122,11 @@ export async function servePatch(cluster: Cluster, exchange: Exchange, target: T
   sendObject(exchange, created ? 201 : 200, object, kind, form);
 }
 
-export async function serveDelete(cluster: Cluster, exchange: Exchange, target: Target): Promise<void> {
+export async function serveDelete(
+  cluster: Cluster,
+  exchange: Exchange,
+  target: Target,
+): Promise<void> {
   const { kind, namespace, name } = target;
   const form = formOf(exchange, kind);
   const body = decodeBody(await readBody(exchange.request), mediaTypeOf(exchange.request));

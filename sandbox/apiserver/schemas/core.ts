@@ -60,7 +60,9 @@ export const SERVICE: Schema = resource('A stable address in front of pods.', {
     }),
     clusterIP: text({ description: 'Address of the service; None makes it headless.' }),
     clusterIPs: list(text()),
-    type: oneOf(['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort'], { default: 'ClusterIP' }),
+    type: oneOf(['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort'], {
+      default: 'ClusterIP',
+    }),
     externalIPs: list(text()),
     sessionAffinity: oneOf(['ClientIP', 'None'], { default: 'None' }),
     loadBalancerIP: text(),
@@ -105,7 +107,12 @@ export const ENDPOINTS: Schema = resource('Addresses behind a service, in the ol
       notReadyAddresses: list(ENDPOINT_ADDRESS),
       ports: list(
         object(
-          { name: text(), port: integer(), protocol: text({ default: 'TCP' }), appProtocol: text() },
+          {
+            name: text(),
+            port: integer(),
+            protocol: text({ default: 'TCP' }),
+            appProtocol: text(),
+          },
           ['port'],
           { 'x-kubernetes-map-type': 'atomic' },
         ),
@@ -195,14 +202,20 @@ export const REPLICATION_CONTROLLER: Schema = resource('The old form of a replic
   status: anything(),
 });
 
-export const RESOURCE_QUOTA: Schema = resource('Limits on what a namespace may use; kept, not enforced.', {
-  spec: object({ hard: QUANTITIES, scopes: list(text()), scopeSelector: anything() }),
-  status: object({ hard: QUANTITIES, used: QUANTITIES }),
-});
+export const RESOURCE_QUOTA: Schema = resource(
+  'Limits on what a namespace may use; kept, not enforced.',
+  {
+    spec: object({ hard: QUANTITIES, scopes: list(text()), scopeSelector: anything() }),
+    status: object({ hard: QUANTITIES, used: QUANTITIES }),
+  },
+);
 
-export const LIMIT_RANGE: Schema = resource('Limits on each object of a namespace; kept, not enforced.', {
-  spec: object({ limits: list(anything()) }, ['limits']),
-});
+export const LIMIT_RANGE: Schema = resource(
+  'Limits on each object of a namespace; kept, not enforced.',
+  {
+    spec: object({ limits: list(anything()) }, ['limits']),
+  },
+);
 
 const CLAIM_SPEC: Schema = object({
   accessModes: list(text()),
@@ -216,10 +229,13 @@ const CLAIM_SPEC: Schema = object({
   volumeAttributesClassName: text(),
 });
 
-export const PERSISTENT_VOLUME_CLAIM: Schema = resource('A wish for storage; kept, not provisioned.', {
-  spec: CLAIM_SPEC,
-  status: anything(),
-});
+export const PERSISTENT_VOLUME_CLAIM: Schema = resource(
+  'A wish for storage; kept, not provisioned.',
+  {
+    spec: CLAIM_SPEC,
+    status: anything(),
+  },
+);
 
 export const CLAIM_TEMPLATE: Schema = object({
   apiVersion: text(),

@@ -22,11 +22,9 @@ import { VOLUMES } from './volumes.ts';
 const PORT_NUMBER: Schema = integer({ format: 'int32', minimum: 1, maximum: 65_535 });
 const seconds = (more: Partial<Schema> = {}): Schema => integer({ format: 'int32', ...more });
 
-const KEY_SELECTOR: Schema = object(
-  { name: text(), key: text(), optional: flag() },
-  ['key'],
-  { 'x-kubernetes-map-type': 'atomic' },
-);
+const KEY_SELECTOR: Schema = object({ name: text(), key: text(), optional: flag() }, ['key'], {
+  'x-kubernetes-map-type': 'atomic',
+});
 
 const ENV: Schema = keyedList(
   ['name'],
@@ -322,7 +320,9 @@ export const POD_SPEC: Schema = object(
     schedulingGates: keyedList(['name'], object({ name: text() }, ['name'])),
     resourceClaims: keyedList(
       ['name'],
-      object({ name: text(), resourceClaimName: text(), resourceClaimTemplateName: text() }, ['name']),
+      object({ name: text(), resourceClaimName: text(), resourceClaimTemplateName: text() }, [
+        'name',
+      ]),
     ),
     resources: object({ limits: QUANTITIES, requests: QUANTITIES }),
   },
@@ -357,10 +357,14 @@ const POD_STATUS: Schema = object(
   { description: 'What was last seen of the pod.' },
 );
 
-export const POD: Schema = resource('A group of containers that share an address and a life.', {
-  spec: POD_SPEC,
-  status: POD_STATUS,
-}, ['spec']);
+export const POD: Schema = resource(
+  'A group of containers that share an address and a life.',
+  {
+    spec: POD_SPEC,
+    status: POD_STATUS,
+  },
+  ['spec'],
+);
 
 export const POD_TEMPLATE_SPEC: Schema = object({ metadata: META, spec: POD_SPEC }, [], {
   description: 'Pods to make.',

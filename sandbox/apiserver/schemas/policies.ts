@@ -4,7 +4,6 @@ import {
   anything,
   flag,
   integer,
-
   list,
   object,
   oneOf,
@@ -133,10 +132,7 @@ export const NETWORK_POLICY: Schema = resource('Who may talk to pods; kept, not 
 });
 
 const BACKEND: Schema = object({
-  service: object(
-    { name: text(), port: object({ name: text(), number: integer() }) },
-    ['name'],
-  ),
+  service: object({ name: text(), port: object({ name: text(), number: integer() }) }, ['name']),
   resource: OBJECT_REFERENCE,
 });
 
@@ -261,4 +257,3 @@ export const CUSTOM_RESOURCE_DEFINITION: Schema = resource(
 export const INGRESS_CLASS: Schema = resource('Who serves ingresses.', {
   spec: object({ controller: text(), parameters: anything() }),
 });
-

@@ -14,18 +14,14 @@ import {
 import { LOCAL_REFERENCE, SELECTOR } from './meta.ts';
 
 const MODE: Schema = integer({ format: 'int32', minimum: 0, maximum: 0o777 });
-const ITEMS: Schema = list(
-  object({ key: text(), path: text(), mode: MODE }, ['key', 'path']),
-);
+const ITEMS: Schema = list(object({ key: text(), path: text(), mode: MODE }, ['key', 'path']));
 const DOWNWARD_ITEMS: Schema = list(
   object(
     {
       path: text(),
-      fieldRef: object(
-        { apiVersion: text({ default: 'v1' }), fieldPath: text() },
-        ['fieldPath'],
-        { 'x-kubernetes-map-type': 'atomic' },
-      ),
+      fieldRef: object({ apiVersion: text({ default: 'v1' }), fieldPath: text() }, ['fieldPath'], {
+        'x-kubernetes-map-type': 'atomic',
+      }),
       resourceFieldRef: object(
         { containerName: text(), resource: text(), divisor: intOrString() },
         ['resource'],
@@ -123,5 +119,8 @@ export const VOLUMES: Schema = keyedList(
     },
     ['name'],
   ),
-  { 'x-kubernetes-patch-strategy': 'merge,retainKeys', description: 'Volumes that containers mount.' },
+  {
+    'x-kubernetes-patch-strategy': 'merge,retainKeys',
+    description: 'Volumes that containers mount.',
+  },
 );

@@ -17,7 +17,8 @@ import { CLAIM_TEMPLATE } from './core.ts';
 import { CONDITIONS, META, OBJECT_REFERENCE, resource, SELECTOR } from './meta.ts';
 import { POD_TEMPLATE_SPEC } from './pod.ts';
 
-const count = (more: Partial<Schema> = {}): Schema => integer({ format: 'int32', minimum: 0, ...more });
+const count = (more: Partial<Schema> = {}): Schema =>
+  integer({ format: 'int32', minimum: 0, ...more });
 const statusOf = (fields: readonly string[], more: Readonly<Record<string, Schema>> = {}): Schema =>
   object({
     observedGeneration: integer({ format: 'int64' }),
@@ -39,7 +40,10 @@ export const DEPLOYMENT: Schema = resource('Pods kept running and updated step b
       selector: SELECTOR,
       template: POD_TEMPLATE_SPEC,
       strategy: object(
-        { type: oneOf(['Recreate', 'RollingUpdate'], { default: 'RollingUpdate' }), rollingUpdate: object(SURGE) },
+        {
+          type: oneOf(['Recreate', 'RollingUpdate'], { default: 'RollingUpdate' }),
+          rollingUpdate: object(SURGE),
+        },
         [],
         { default: {}, description: 'How old pods give way to new ones.' },
       ),
@@ -120,7 +124,10 @@ export const STATEFUL_SET: Schema = resource('Pods with a name and a place each.
       updateStrategy: object(
         {
           type: oneOf(['OnDelete', 'RollingUpdate'], { default: 'RollingUpdate' }),
-          rollingUpdate: object({ partition: integer({ default: 0 }), maxUnavailable: intOrString() }),
+          rollingUpdate: object({
+            partition: integer({ default: 0 }),
+            maxUnavailable: intOrString(),
+          }),
         },
         [],
         { default: {} },
@@ -141,10 +148,14 @@ export const STATEFUL_SET: Schema = resource('Pods with a name and a place each.
   ),
 });
 
-export const CONTROLLER_REVISION: Schema = resource('A snapshot of a template.', {
-  data: anything(),
-  revision: integer({ format: 'int64' }),
-}, ['revision']);
+export const CONTROLLER_REVISION: Schema = resource(
+  'A snapshot of a template.',
+  {
+    data: anything(),
+    revision: integer({ format: 'int64' }),
+  },
+  ['revision'],
+);
 
 const JOB_SPEC: Schema = object(
   {

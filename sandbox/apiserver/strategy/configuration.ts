@@ -64,7 +64,10 @@ function validateData(object: KubeObject, fields: readonly string[]): FieldError
           ),
         );
       }
-      bytes += Buffer.byteLength(String(value), field === 'data' && object.kind === 'ConfigMap' ? 'utf8' : 'base64');
+      bytes += Buffer.byteLength(
+        String(value),
+        field === 'data' && object.kind === 'ConfigMap' ? 'utf8' : 'base64',
+      );
     }
   }
   if (bytes > MAX_DATA_BYTES) errors.push(tooLong('data', MAX_DATA_BYTES));

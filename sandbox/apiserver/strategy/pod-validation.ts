@@ -40,11 +40,14 @@ function validateContainer(
   const image = stringAt(container, 'image') ?? '';
   if (image === '') errors.push(required(`${path}.image`));
   else if (image !== image.trim()) {
-    errors.push(invalidValue(`${path}.image`, image, 'must not have leading or trailing whitespace'));
+    errors.push(
+      invalidValue(`${path}.image`, image, 'must not have leading or trailing whitespace'),
+    );
   }
   listAt(container, 'volumeMounts').forEach((mount, index) => {
     const name = stringAt(mount, 'name') ?? '';
-    if (!volumes.has(name)) errors.push(missingReference(`${path}.volumeMounts[${index}].name`, name));
+    if (!volumes.has(name))
+      errors.push(missingReference(`${path}.volumeMounts[${index}].name`, name));
   });
   listAt(container, 'ports').forEach((port, index) => {
     const name = stringAt(port, 'name');

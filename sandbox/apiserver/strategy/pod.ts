@@ -1,9 +1,16 @@
 // Pods: conditional defaults, admission (account, token volume, priority, tolerations), and what may change later.
 
-import { deepEqual } from '../equal.ts';
 import { type Cluster, readObject, SERVICE_ACCOUNTS } from '../cluster.ts';
+import { deepEqual } from '../equal.ts';
 import { type FieldError, forbidden, forbiddenField } from '../errors.ts';
-import { isRecord, type JsonObject, type KubeObject, listAt, recordAt, stringAt } from '../object.ts';
+import {
+  isRecord,
+  type JsonObject,
+  type KubeObject,
+  listAt,
+  recordAt,
+  stringAt,
+} from '../object.ts';
 import { bucketOf } from '../registry.ts';
 import { fillPodDefaults } from './pod-defaults.ts';
 import { validatePodSpec } from './pod-validation.ts';
@@ -89,7 +96,9 @@ function tolerateNodeTrouble(spec: JsonObject): void {
       (entry) =>
         isRecord(entry) &&
         (entry['key'] === key || entry['key'] === undefined || entry['key'] === '') &&
-        (entry['effect'] === 'NoExecute' || entry['effect'] === undefined || entry['effect'] === ''),
+        (entry['effect'] === 'NoExecute' ||
+          entry['effect'] === undefined ||
+          entry['effect'] === ''),
     );
     if (!covered) {
       tolerations.push({

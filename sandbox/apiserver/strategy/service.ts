@@ -11,7 +11,14 @@ import {
   notSupported,
   required,
 } from '../errors.ts';
-import { isRecord, type JsonObject, type KubeObject, listAt, recordAt, stringAt } from '../object.ts';
+import {
+  isRecord,
+  type JsonObject,
+  type KubeObject,
+  listAt,
+  recordAt,
+  stringAt,
+} from '../object.ts';
 import { nameProblem } from '../validate/names.ts';
 import {
   type Family,
@@ -47,7 +54,8 @@ export const SERVICE_STRATEGY: Strategy = {
   admit(object, _old, { cluster }) {
     const spec = specOf(object);
     if (spec['type'] === 'ExternalName') {
-      for (const field of ['clusterIP', 'clusterIPs', 'ipFamilies', 'ipFamilyPolicy']) delete spec[field];
+      for (const field of ['clusterIP', 'clusterIPs', 'ipFamilies', 'ipFamilyPolicy'])
+        delete spec[field];
       return;
     }
     allocateAddresses(cluster, object.metadata.name ?? '', spec);
@@ -85,7 +93,8 @@ function keepAllocations(spec: JsonObject, old: JsonObject, type: string): void 
     const same = before.find(
       (other) => other['port'] === port['port'] && other['protocol'] === port['protocol'],
     );
-    if (port['nodePort'] === undefined && same?.['nodePort'] !== undefined) port['nodePort'] = same['nodePort'];
+    if (port['nodePort'] === undefined && same?.['nodePort'] !== undefined)
+      port['nodePort'] = same['nodePort'];
   }
 }
 
@@ -111,12 +120,20 @@ function allocateAddresses(cluster: Cluster, name: string, spec: JsonObject): vo
     if (wanted !== undefined) {
       if (cidr === undefined || !inRange(cidr, wanted)) {
         throw invalid(SERVICE, name, [
-          invalidValue('spec.clusterIPs', given, `failed to allocate IP ${wanted}: the provided IP is not in the valid range. The range of valid IPs is ${cidr ?? 'none'}`),
+          invalidValue(
+            'spec.clusterIPs',
+            given,
+            `failed to allocate IP ${wanted}: the provided IP is not in the valid range. The range of valid IPs is ${cidr ?? 'none'}`,
+          ),
         ]);
       }
       if (taken.has(wanted) && !isOwn(cluster, spec, wanted, name)) {
         throw invalid(SERVICE, name, [
-          invalidValue('spec.clusterIPs', given, `failed to allocate IP ${wanted}: provided IP is already allocated`),
+          invalidValue(
+            'spec.clusterIPs',
+            given,
+            `failed to allocate IP ${wanted}: provided IP is already allocated`,
+          ),
         ]);
       }
       addresses.push(wanted);
@@ -128,7 +145,8 @@ function allocateAddresses(cluster: Cluster, name: string, spec: JsonObject): vo
       ]);
     }
     const free = freeAddress(cidr, taken);
-    if (free === undefined) throw internalError(`failed to allocate a serviceIP: range ${cidr} is full`);
+    if (free === undefined)
+      throw internalError(`failed to allocate a serviceIP: range ${cidr} is full`);
     addresses.push(free);
   }
   spec['ipFamilies'] = families;
@@ -140,7 +158,10 @@ function allocateAddresses(cluster: Cluster, name: string, spec: JsonObject): vo
 function isOwn(cluster: Cluster, spec: JsonObject, address: string, name: string): boolean {
   for (const service of cluster.store.values('/services')) {
     if (service.metadata.name === name && listAt(service['spec'], 'clusterIPs').includes(address)) {
-      return recordAt(service, 'spec')['clusterIP'] === spec['clusterIP'] || listAt(spec, 'clusterIPs').includes(address);
+      return (
+        recordAt(service, 'spec')['clusterIP'] === spec['clusterIP'] ||
+        listAt(spec, 'clusterIPs').includes(address)
+      );
     }
   }
   return false;
@@ -152,7 +173,9 @@ function chooseFamilies(
   policy: string,
   given: readonly string[],
 ): Family[] {
-  const asked = listAt(spec, 'ipFamilies').filter((family) => family === 'IPv4' || family === 'IPv6');
+  const asked = listAt(spec, 'ipFamilies').filter(
+    (family) => family === 'IPv4' || family === 'IPv6',
+  );
   const configured = cidrs.map(familyOf);
   const wished: Family[] = asked.length > 0 ? (asked as Family[]) : given.map(familyOf);
   const first = wished[0] ?? configured[0] ?? 'IPv4';
@@ -208,7 +231,8 @@ function validatePorts(spec: JsonObject): FieldError[] {
       errors.push(...validatePortNumber(`${path}.targetPort`, port['targetPort'], 1));
     }
     const key = `${String(port['protocol'])}/${String(port['port'])}`;
-    if (numbers.has(key)) errors.push(duplicate(path, { port: port['port'], protocol: port['protocol'] }));
+    if (numbers.has(key))
+      errors.push(duplicate(path, { port: port['port'], protocol: port['protocol'] }));
     numbers.add(key);
   }
   return errors;
@@ -226,6 +250,8 @@ function validateChange(spec: JsonObject, old: JsonObject): FieldError[] {
   if (before === '' || before === after) return [];
   return [
     invalidValue('spec.clusterIPs[0]', after, 'may not change once set'),
-    ...(before === 'None' ? [forbiddenField('spec.clusterIP', 'a headless service stays headless')] : []),
+    ...(before === 'None'
+      ? [forbiddenField('spec.clusterIP', 'a headless service stays headless')]
+      : []),
   ];
 }

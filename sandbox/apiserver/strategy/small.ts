@@ -24,7 +24,9 @@ export const BINDING_STRATEGY: Strategy = {
     for (const subject of listAt(object, 'subjects')) {
       const kind = stringAt(subject, 'kind');
       if (kind === 'User' || kind === 'Group') {
-        Object.assign(subject as object, { apiGroup: stringAt(subject, 'apiGroup') ?? 'rbac.authorization.k8s.io' });
+        Object.assign(subject as object, {
+          apiGroup: stringAt(subject, 'apiGroup') ?? 'rbac.authorization.k8s.io',
+        });
       }
     }
   },
@@ -36,7 +38,10 @@ export const BINDING_STRATEGY: Strategy = {
       : [notSupported('roleRef.kind', reference['kind'], kinds)];
     if (stringAt(reference, 'name') === '') errors.push(required('roleRef.name'));
     listAt(object, 'subjects').forEach((subject, index) => {
-      if (stringAt(subject, 'kind') === 'ServiceAccount' && (stringAt(subject, 'namespace') ?? '') === '') {
+      if (
+        stringAt(subject, 'kind') === 'ServiceAccount' &&
+        (stringAt(subject, 'namespace') ?? '') === ''
+      ) {
         errors.push(required(`subjects[${index}].namespace`));
       }
     });

@@ -9,15 +9,22 @@ const VOLUME_PREFIX = 'kube-api-access-';
 const EXPIRATION_SECONDS = 3_607;
 
 export function mountToken(spec: JsonObject): void {
-  const containers = [...listAt(spec, 'containers'), ...listAt(spec, 'initContainers')].filter(isRecord);
+  const containers = [...listAt(spec, 'containers'), ...listAt(spec, 'initContainers')].filter(
+    isRecord,
+  );
   const without = containers.filter(
     (container) =>
-      !listAt(container, 'volumeMounts').some((mount) => stringAt(mount, 'mountPath') === MOUNT_PATH),
+      !listAt(container, 'volumeMounts').some(
+        (mount) => stringAt(mount, 'mountPath') === MOUNT_PATH,
+      ),
   );
   if (without.length === 0) return;
   const volumes = listAt(spec, 'volumes');
-  const present = volumes.find((volume) => stringAt(volume, 'name')?.startsWith(VOLUME_PREFIX) === true);
-  const name = stringAt(present, 'name') ?? VOLUME_PREFIX + randomBytes(3).toString('hex').slice(0, 5);
+  const present = volumes.find(
+    (volume) => stringAt(volume, 'name')?.startsWith(VOLUME_PREFIX) === true,
+  );
+  const name =
+    stringAt(present, 'name') ?? VOLUME_PREFIX + randomBytes(3).toString('hex').slice(0, 5);
   if (present === undefined) spec['volumes'] = [...volumes, tokenVolume(name)];
   for (const container of without) {
     const mount = { name, readOnly: true, mountPath: MOUNT_PATH };
@@ -35,7 +42,10 @@ function tokenVolume(name: string): JsonObject {
         {
           downwardAPI: {
             items: [
-              { path: 'namespace', fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' } },
+              {
+                path: 'namespace',
+                fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.namespace' },
+              },
             ],
           },
         },

@@ -72,7 +72,10 @@ export const STATEFUL_SET_STRATEGY: Strategy = {
     if (strategy['type'] === 'RollingUpdate') {
       strategy['rollingUpdate'] = { partition: 0, ...recordAt(strategy, 'rollingUpdate') };
     }
-    spec['persistentVolumeClaimRetentionPolicy'] ??= { whenDeleted: 'Retain', whenScaled: 'Retain' };
+    spec['persistentVolumeClaimRetentionPolicy'] ??= {
+      whenDeleted: 'Retain',
+      whenScaled: 'Retain',
+    };
   },
   validate: (object, old) => validateWorkload(object, old, RESTARTED_ALWAYS),
 };
@@ -80,7 +83,8 @@ export const STATEFUL_SET_STRATEGY: Strategy = {
 export const JOB_STRATEGY: Strategy = {
   defaults(object, old) {
     const spec = recordAt(object, 'spec');
-    if (spec['completions'] === undefined && spec['parallelism'] === undefined) spec['completions'] = 1;
+    if (spec['completions'] === undefined && spec['parallelism'] === undefined)
+      spec['completions'] = 1;
     spec['parallelism'] ??= 1;
     if (old === undefined && spec['manualSelector'] !== true) labelJobPods(object, spec);
     defaultTemplate(object);
@@ -98,7 +102,13 @@ export const CRON_JOB_STRATEGY: Strategy = {
     const errors: FieldError[] = [];
     const schedule = stringAt(spec, 'schedule') ?? '';
     if (!/^(@\w+( \S+)?|(\S+\s+){4}\S+)$/.test(schedule.trim())) {
-      errors.push(invalidValue('spec.schedule', schedule, 'expected five fields or a descriptor such as @hourly'));
+      errors.push(
+        invalidValue(
+          'spec.schedule',
+          schedule,
+          'expected five fields or a descriptor such as @hourly',
+        ),
+      );
     }
     const template = recordAt(recordAt(recordAt(spec, 'jobTemplate'), 'spec'), 'template');
     errors.push(...validateTemplate(template, 'spec.jobTemplate.spec.template', RUN_TO_END));
@@ -141,12 +151,20 @@ function validateWorkload(
   if (selector.length === 0) {
     errors.push(
       isRecord(spec['selector'])
-        ? invalidValue('spec.selector', spec['selector'], 'empty selector is invalid for a workload')
+        ? invalidValue(
+            'spec.selector',
+            spec['selector'],
+            'empty selector is invalid for a workload',
+          )
         : required('spec.selector'),
     );
   } else if (!matchesLabels(selector, labels)) {
     errors.push(
-      invalidValue('spec.template.metadata.labels', labels, '`selector` does not match template `labels`'),
+      invalidValue(
+        'spec.template.metadata.labels',
+        labels,
+        '`selector` does not match template `labels`',
+      ),
     );
   }
   if (old !== undefined && !deepEqual(spec['selector'], recordAt(old, 'spec')['selector'])) {

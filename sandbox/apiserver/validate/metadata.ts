@@ -1,11 +1,6 @@
 // Rules that the metadata of every object must keep, at creation and at each change.
 
-import {
-  type FieldError,
-  forbiddenField,
-  invalidValue,
-  required,
-} from '../errors.ts';
+import { type FieldError, forbiddenField, invalidValue, required } from '../errors.ts';
 import type { KindDefinition } from '../kinds.ts';
 import type { KubeObject } from '../object.ts';
 import {

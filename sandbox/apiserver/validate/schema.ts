@@ -78,7 +78,7 @@ function nameOfType(value: unknown): string {
 }
 
 function checkString(value: string, schema: Schema, path: string, errors: FieldError[]): void {
-  const length = [...value].length;
+  const length = Array.from(value).length;
   if (schema.maxLength !== undefined && length > schema.maxLength) {
     errors.push({
       field: path,
@@ -184,7 +184,9 @@ function checkUnique(
   value.forEach((item, index) => {
     const identity =
       listType === 'map' && isRecord(item)
-        ? Object.fromEntries(keys.map((key) => [key, item[key] ?? schema.items?.properties?.[key]?.default]))
+        ? Object.fromEntries(
+            keys.map((key) => [key, item[key] ?? schema.items?.properties?.[key]?.default]),
+          )
         : item;
     const text = JSON.stringify(identity);
     if (seen.has(text)) errors.push(duplicate(`${path}[${index}]`, identity));
@@ -227,13 +229,16 @@ function checkCombinations(
   if (schema.anyOf !== undefined && schema['x-kubernetes-int-or-string'] !== true) {
     const fits = schema.anyOf.some((part) => validateSchema(value, part, path).length === 0);
     if (!fits) {
-      errors.push(invalidValue(path, value, `${path} in body must validate at least one schema (anyOf)`));
+      errors.push(
+        invalidValue(path, value, `${path} in body must validate at least one schema (anyOf)`),
+      );
     }
   }
   if (schema.oneOf !== undefined) {
     const fitting = schema.oneOf.filter((part) => validateSchema(value, part, path).length === 0);
     if (fitting.length !== 1) {
-      const found = fitting.length === 0 ? 'Found none valid' : `Found ${fitting.length} valid alternatives`;
+      const found =
+        fitting.length === 0 ? 'Found none valid' : `Found ${fitting.length} valid alternatives`;
       const text = `${path} in body must validate one and only one schema (oneOf). ${found}`;
       errors.push(invalidValue(path, value, text));
     }

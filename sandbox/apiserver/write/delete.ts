@@ -3,7 +3,14 @@
 
 import { type Cluster, timestamp } from '../cluster.ts';
 import { badRequest, conflict } from '../errors.ts';
-import { isRecord, type JsonObject, type KubeObject, listAt, recordAt, stringAt } from '../object.ts';
+import {
+  isRecord,
+  type JsonObject,
+  type KubeObject,
+  listAt,
+  recordAt,
+  stringAt,
+} from '../object.ts';
 import { bucketOf } from '../registry.ts';
 import type { WriteRequest } from './request.ts';
 import { isFinished } from './update.ts';
@@ -31,7 +38,12 @@ export function parseDeleteOptions(body: unknown, query: URLSearchParams): Delet
     stringAt(options, 'propagationPolicy') ??
     query.get('propagationPolicy') ??
     (options['orphanDependents'] === true ? 'Orphan' : undefined);
-  if (policy !== undefined && policy !== 'Orphan' && policy !== 'Background' && policy !== 'Foreground') {
+  if (
+    policy !== undefined &&
+    policy !== 'Orphan' &&
+    policy !== 'Background' &&
+    policy !== 'Foreground'
+  ) {
     throw badRequest(
       `propagationPolicy: Unsupported value: "${policy}": supported values: "Foreground", "Background", "Orphan"`,
     );
@@ -102,7 +114,8 @@ function markDeleted(
   const pending = metadata.deletionTimestamp !== undefined;
   if (!pending || grace < (metadata.deletionGracePeriodSeconds ?? 0)) {
     const start = pending
-      ? Date.parse(metadata.deletionTimestamp ?? '') - (metadata.deletionGracePeriodSeconds ?? 0) * 1000
+      ? Date.parse(metadata.deletionTimestamp ?? '') -
+        (metadata.deletionGracePeriodSeconds ?? 0) * 1000
       : now;
     metadata.deletionTimestamp = timestamp(Math.max(now, start + grace * 1000));
     metadata.deletionGracePeriodSeconds = grace;

@@ -76,7 +76,8 @@ function applyObject(
     config.metadata = pickIdentity(config);
   } else if (hasSubresource(kind, 'status')) delete config['status'];
   if (old === undefined && subresource !== undefined) throw notFound(kind, name);
-  if (old === undefined && stringAt(config.metadata, 'uid') !== undefined) throw notFound(kind, name);
+  if (old === undefined && stringAt(config.metadata, 'uid') !== undefined)
+    throw notFound(kind, name);
   const writer = {
     manager: request.fieldManager,
     time: timestamp(cluster.clock.now()),
@@ -89,7 +90,8 @@ function applyObject(
     delete object.metadata.resourceVersion;
     return { object: createObject(cluster, object, request, applied.managedFields), created: true };
   }
-  object.metadata.resourceVersion = config.metadata.resourceVersion ?? old.metadata.resourceVersion ?? '';
+  object.metadata.resourceVersion =
+    config.metadata.resourceVersion ?? old.metadata.resourceVersion ?? '';
   if (config.metadata.uid !== undefined) object.metadata.uid = config.metadata.uid;
   return {
     object: updateObject(cluster, old, object, request, applied.managedFields),
@@ -103,7 +105,9 @@ function applyConfigurationOf(body: unknown, name: string, request: WriteRequest
     throw badRequest('an apply configuration must have apiVersion and kind');
   }
   if (request.fieldManager === '') {
-    throw badRequest('PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch');
+    throw badRequest(
+      'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
+    );
   }
   const managed = recordAt(body, 'metadata')['managedFields'];
   if (Array.isArray(managed) && managed.length > 0) {
@@ -113,13 +117,17 @@ function applyConfigurationOf(body: unknown, name: string, request: WriteRequest
   const config = decodeObject(body, request);
   const given = config.metadata.name;
   if (given !== undefined && given !== name) {
-    throw badRequest(`the name of the object (${given}) does not match the name on the URL (${name})`);
+    throw badRequest(
+      `the name of the object (${given}) does not match the name on the URL (${name})`,
+    );
   }
   config.metadata.name = name;
   if (request.kind.namespaced && request.namespace !== undefined) {
     const namespace = config.metadata.namespace;
     if (namespace !== undefined && namespace !== '' && namespace !== request.namespace) {
-      throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+      throw badRequest(
+        'the namespace of the provided object does not match the namespace sent on the request',
+      );
     }
     config.metadata.namespace = request.namespace;
   }

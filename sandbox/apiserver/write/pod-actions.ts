@@ -9,7 +9,12 @@ import { deleteObject, parseDeleteOptions } from './delete.ts';
 import type { WriteRequest } from './request.ts';
 import { updateObject } from './update.ts';
 
-export function bindPod(cluster: Cluster, name: string, body: unknown, request: WriteRequest): JsonObject {
+export function bindPod(
+  cluster: Cluster,
+  name: string,
+  body: unknown,
+  request: WriteRequest,
+): JsonObject {
   const pod = readObject(cluster, PODS, name, request.namespace);
   if (pod === undefined) throw notFound(PODS, name);
   const target = recordAt(body, 'target');
@@ -20,10 +25,18 @@ export function bindPod(cluster: Cluster, name: string, body: unknown, request: 
   }
   const bound = stringAt(pod['spec'], 'nodeName') ?? '';
   if (bound !== '') {
-    throw conflict({ group: '', plural: 'pods/binding' }, name, `pod ${name} is already assigned to node "${bound}"`);
+    throw conflict(
+      { group: '', plural: 'pods/binding' },
+      name,
+      `pod ${name} is already assigned to node "${bound}"`,
+    );
   }
   if (pod.metadata.deletionTimestamp !== undefined) {
-    throw conflict({ group: '', plural: 'pods/binding' }, name, `pod ${name} is being deleted, cannot be assigned to a host`);
+    throw conflict(
+      { group: '', plural: 'pods/binding' },
+      name,
+      `pod ${name} is being deleted, cannot be assigned to a host`,
+    );
   }
   const proposed = structuredClone(pod);
   proposed['spec'] = { ...recordAt(pod, 'spec'), nodeName: node };
@@ -53,7 +66,12 @@ export function bindPod(cluster: Cluster, name: string, body: unknown, request: 
   return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 };
 }
 
-export function evictPod(cluster: Cluster, name: string, body: unknown, request: WriteRequest): JsonObject {
+export function evictPod(
+  cluster: Cluster,
+  name: string,
+  body: unknown,
+  request: WriteRequest,
+): JsonObject {
   const pod = readObject(cluster, PODS, name, request.namespace);
   if (pod === undefined) throw notFound(PODS, name);
   const options = parseDeleteOptions(

@@ -1,6 +1,6 @@
 // The scale subresource: one small object in front of the replica fields of many kinds.
 
-import { type Cluster, asVersion } from '../cluster.ts';
+import { asVersion, type Cluster } from '../cluster.ts';
 import { badRequest, invalid, invalidValue, noSuchPath } from '../errors.ts';
 import type { KindDefinition } from '../kinds.ts';
 import { isRecord, type JsonObject, type KubeObject, recordAt } from '../object.ts';
@@ -56,7 +56,9 @@ export function updateScale(
 function selectorText(object: KubeObject): string {
   const selector = recordAt(object['spec'], 'selector');
   const isObjectForm = 'matchLabels' in selector || 'matchExpressions' in selector;
-  return formatLabelSelector(fromObjectSelector(isObjectForm ? selector : { matchLabels: selector }));
+  return formatLabelSelector(
+    fromObjectSelector(isObjectForm ? selector : { matchLabels: selector }),
+  );
 }
 
 function numberAt(object: KubeObject, path: string): number {

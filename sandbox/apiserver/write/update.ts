@@ -50,7 +50,12 @@ function checkIdentity(old: KubeObject, proposed: KubeObject, request: WriteRequ
     );
   }
   const namespace = metadata.namespace;
-  if (kind.namespaced && namespace !== undefined && namespace !== '' && namespace !== old.metadata.namespace) {
+  if (
+    kind.namespaced &&
+    namespace !== undefined &&
+    namespace !== '' &&
+    namespace !== old.metadata.namespace
+  ) {
     throw badRequest(
       'the namespace of the provided object does not match the namespace sent on the request',
     );
@@ -95,7 +100,10 @@ function partWritten(old: KubeObject, proposed: KubeObject, request: WriteReques
   if (subresource === 'finalize') {
     const object = structuredClone(old);
     const spec = proposed['spec'];
-    object['spec'] = { ...(isRecord(object['spec']) ? object['spec'] : {}), finalizers: listAt(spec, 'finalizers') };
+    object['spec'] = {
+      ...(isRecord(object['spec']) ? object['spec'] : {}),
+      finalizers: listAt(spec, 'finalizers'),
+    };
     return object;
   }
   if (hasSubresource(kind, 'status')) {
@@ -127,7 +135,8 @@ function keepServerMetadata(old: KubeObject, object: KubeObject): void {
     metadata.managedFields = old.metadata.managedFields;
   }
   for (const field of ['labels', 'annotations'] as const) {
-    if (metadata[field] !== undefined && Object.keys(metadata[field]).length === 0) delete metadata[field];
+    if (metadata[field] !== undefined && Object.keys(metadata[field]).length === 0)
+      delete metadata[field];
   }
   if (metadata.finalizers?.length === 0) delete metadata.finalizers;
   if (metadata.ownerReferences?.length === 0) delete metadata.ownerReferences;
@@ -152,6 +161,10 @@ export function isFinished(object: KubeObject): boolean {
     metadata.deletionTimestamp !== undefined &&
     (metadata.finalizers ?? []).length === 0 &&
     (metadata.deletionGracePeriodSeconds ?? 0) === 0 &&
-    !(object.kind === 'Namespace' && object.apiVersion === 'v1' && listAt(object['spec'], 'finalizers').length > 0)
+    !(
+      object.kind === 'Namespace' &&
+      object.apiVersion === 'v1' &&
+      listAt(object['spec'], 'finalizers').length > 0
+    )
   );
 }

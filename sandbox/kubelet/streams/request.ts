@@ -24,10 +24,9 @@ export function parseExecRequest(query: URLSearchParams): ExecRequest {
   };
 }
 
-/** `ports=80&ports=81` or `ports=80,81`. @throws RangeError */
+/** `ports=80&ports=81` or `ports=80,81`; an API server asks a kubelet by `port`. @throws RangeError */
 export function parsePorts(query: URLSearchParams): number[] {
-  const ports = query
-    .getAll('ports')
+  const ports = [...query.getAll('ports'), ...query.getAll('port')]
     .flatMap((value) => value.split(','))
     .map(parsePort);
   if (ports.length === 0 || ports.length > MAX_PORTS) {

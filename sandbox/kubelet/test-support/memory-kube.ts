@@ -212,7 +212,7 @@ export class MemoryKube implements KubeClient {
   }
 
   #tell(resource: Resource, event: WatchEvent<KubeObject>): void {
-    for (const watcher of [...this.#watchers]) {
+    for (const watcher of this.#watchers) {
       if (watcher.resource === resource && watcher.matches(event.object)) watcher.onEvent(event);
       else
         watcher.onEvent({
@@ -220,7 +220,7 @@ export class MemoryKube implements KubeClient {
           object: { metadata: { resourceVersion: String(this.#version) } },
         });
     }
-    for (const wake of [...this.#waiters]) wake();
+    for (const wake of this.#waiters) wake();
   }
 }
 

@@ -25,6 +25,9 @@ server.listen(inner.apiSocket, () => {
     netns: readlinkSync('/proc/self/ns/net'),
     pid: String(process.pid),
   });
+  // never gives way to events again
+  if (process.argv.includes('--hang'))
+    setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));
 });
 inner.stop.addEventListener('abort', () => {
   child.kill();

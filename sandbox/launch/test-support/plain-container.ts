@@ -12,6 +12,6 @@ exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
 /** Words to put before a command. */
 export function plainContainer(): readonly string[] {
   const prefix = ['unshare', '--user', '--map-root-user', 'sh', '-c', SCRIPT, 'sh'];
-  const [program = '', ...args] = [...prefix, 'true'];
-  return spawnSync(program, args).status === 0 ? prefix : [];
+  const [program, ...args] = prefix;
+  return spawnSync(program ?? '', [...args, 'true']).status === 0 ? prefix : [];
 }

@@ -42,7 +42,10 @@ export async function openLoopbackNetwork(
   mkdirSync(settings.directory, { recursive: true });
   const slice = await takeSlice();
   try {
-    const relay = await startRelay(parts, { host: relayAddress(slice) });
+    const relay = await startRelay(parts, {
+      host: relayAddress(slice),
+      lowPortsShifted: slice.lowPortsShifted,
+    });
     try {
       const dns = await startDns(
         { log: parts.log, forward: hostResolvers(parts) },

@@ -45,7 +45,7 @@ export function routeConnection(
   }
   const endpoint = behindService(view, source, target, { protocol: 'tcp', random });
   if (endpoint === undefined) return { kind: 'refused' };
-  if (crossesLink(place, source, endpoint.host)) {
+  if (crossesLink(place, endpoint.host)) {
     return { kind: 'proxied', source, target: place.relay, destination: real(place, endpoint) };
   }
   return direct(place, source, endpoint);
@@ -111,8 +111,9 @@ function hash(text: string): number {
   return value >>> 0;
 }
 
-function crossesLink(place: Place, source: string, destination: string): boolean {
-  const from = zoneOf(place, source);
+/** The process's own node counts, not the source: an agent delivers to its pods as from pods of other nodes. */
+function crossesLink(place: Place, destination: string): boolean {
+  const from = zoneOf(place, place.address);
   const to = zoneOf(place, destination);
   return typeof from === 'object' && typeof to === 'object' && from.node !== to.node;
 }

@@ -49,15 +49,23 @@ export function installNamesHook(settings: {
     const first = rest.length > 1 ? rest[0] : undefined;
     const options: LookupOptions =
       typeof first === 'number' ? { family: first } : ((first ?? {}) as LookupOptions);
-    find(hostname, options).then(
-      (found) => {
-        if (options.all === true) done(null, found);
-        else done(null, found[0]?.address, found[0]?.family);
-      },
-      (error: unknown) => {
-        done(error as NodeJS.ErrnoException);
-      },
-    );
+    void answer(hostname, options, done);
+  }
+
+  async function answer(
+    hostname: string,
+    options: LookupOptions,
+    done: LookupCallback,
+  ): Promise<void> {
+    let result: Parameters<LookupCallback>;
+    try {
+      const found = await find(hostname, options);
+      result = options.all === true ? [null, found] : [null, found[0]?.address, found[0]?.family];
+    } catch (error) {
+      result = [error as NodeJS.ErrnoException];
+    }
+    // outside of this promise: what the callback throws is the program's own affair
+    process.nextTick(done, ...result);
   }
 
   async function lookupPromise(hostname: string, given?: number | LookupOptions): Promise<unknown> {

@@ -9,10 +9,13 @@ import type { Clock } from '../../../runtime/clock.ts';
 import { readProxyHeader } from '../../../wire/proxy-protocol.ts';
 import type { LinkCapture } from '../network.ts';
 import type { LinkPacket } from '../packet.ts';
+import { shownPort } from './plan.ts';
 
 /** A PROXY v2 header without extras is 28 or 52 bytes; ours is written in one piece right after the connect. */
 const HEADER_TIMEOUT_MS = 5_000;
 const MAX_HEADER_BYTES = 536;
+
+type RelaySettings = { readonly host: string; readonly lowPortsShifted: boolean };
 
 export interface LinkRelay {
   readonly address: { readonly host: string; readonly port: number };
@@ -22,7 +25,7 @@ export interface LinkRelay {
 
 export async function startRelay(
   parts: { clock: Clock },
-  settings: { host: string },
+  settings: RelaySettings,
 ): Promise<LinkRelay> {
   const relay = new Relay(parts, settings);
   await relay.listen();
@@ -31,15 +34,15 @@ export async function startRelay(
 
 class Relay implements LinkRelay {
   readonly #clock: Clock;
-  readonly #host: string;
+  readonly #settings: RelaySettings;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #captures = new Set<(packet: LinkPacket) => void>();
   #port = 0;
 
-  constructor(parts: { clock: Clock }, settings: { host: string }) {
+  constructor(parts: { clock: Clock }, settings: RelaySettings) {
     this.#clock = parts.clock;
-    this.#host = settings.host;
+    this.#settings = settings;
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       this.#track(socket);
       this.#accept(socket);
@@ -47,11 +50,11 @@ class Relay implements LinkRelay {
   }
 
   get address(): LinkRelay['address'] {
-    return { host: this.#host, port: this.#port };
+    return { host: this.#settings.host, port: this.#port };
   }
 
   async listen(): Promise<void> {
-    this.#server.listen({ host: this.#host, port: 0 });
+    this.#server.listen({ host: this.#settings.host, port: 0 });
     await once(this.#server, 'listening');
     const address = this.#server.address();
     if (typeof address === 'object' && address !== null) this.#port = address.port;
@@ -113,8 +116,11 @@ class Relay implements LinkRelay {
     far.on('close', () => near.destroySoon());
     near.on('close', () => far.destroySoon());
     far.on('connect', () => {
-      this.#copy(near, far, source, destination);
-      this.#copy(far, near, destination, source);
+      // watchers see the port that was asked for
+      const port = shownPort(destination.port, this.#settings.lowPortsShifted);
+      const shown = { ip: destination.ip, port };
+      this.#copy(near, far, source, shown);
+      this.#copy(far, near, shown, source);
     });
   }
 

@@ -71,23 +71,36 @@ class NetnsCluster implements ClusterNetwork {
 
   async addNode(name: string): Promise<NodeNetwork> {
     const number = this.#numbers.take();
-    const fabric = this.#parts.fabric;
-    const dns = fabricAddresses(this.#ipv6).dns;
     try {
-      const node = await NetnsNode.create(
-        { fabric },
-        { name, number, ipv6: this.#ipv6, bridge: BRIDGE, dns },
-      );
-      for (const other of this.#nodes) await introduce(node, other);
-      this.#nodes.add(node);
+      const node = await this.#createNode(name, number);
       node.closed.addEventListener('abort', () => {
         this.#nodes.delete(node);
         this.#numbers.release(number);
       });
-      return node;
+      const others = [...this.#nodes];
+      this.#nodes.add(node);
+      try {
+        for (const other of others) await introduce(node, other);
+        return node;
+      } catch (error) {
+        await node.close();
+        throw error;
+      }
+    } catch (error) {
+      throw new Error(`Cannot make the network of node "${name}"`, { cause: error });
+    }
+  }
+
+  async #createNode(name: string, number: number): Promise<NetnsNode> {
+    const { dns } = fabricAddresses(this.#ipv6);
+    try {
+      return await NetnsNode.create(
+        { fabric: this.#parts.fabric },
+        { name, number, ipv6: this.#ipv6, bridge: BRIDGE, dns },
+      );
     } catch (error) {
       this.#numbers.release(number);
-      throw new Error(`Cannot make the network of node "${name}"`, { cause: error });
+      throw error;
     }
   }
 

@@ -14,6 +14,9 @@ import {
   openSocket,
 } from '../../../node-agent/capture/syscalls.ts';
 
+/** Enough to see what a program was given and what it found wrong; rules of a large cluster would flood the log. */
+const MAX_COMPLAINT_CHARS = 2_000;
+
 export class NetworkNamespace {
   readonly netns: Netns;
   /** undefined: the namespace the sandbox itself runs in. */
@@ -53,8 +56,9 @@ export class NetworkNamespace {
     const [code] = (await once(child, 'close')) as [number | null];
     if (code !== 0) {
       const line = [program, ...args].join(' ');
+      const said = complaint.trim().slice(0, MAX_COMPLAINT_CHARS) || '(no message)';
       throw new Error(
-        `Cannot run "${line}": it ended with ${code}: ${complaint.trim() || '(no message)'}\n${input}`,
+        `Cannot run "${line}": it ended with ${code}: ${said}\n${input.slice(0, MAX_COMPLAINT_CHARS)}`,
       );
     }
     return output;

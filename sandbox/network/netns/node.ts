@@ -142,10 +142,13 @@ export class NetnsNode implements NodeNetwork {
         namespace,
         release: async () => {
           // deleted by name: processes that outlive the pod would keep its namespace, and so the link, alive
-          await this.#namespace.ip([`link delete ${link}`]);
-          await namespace.close();
-          this.#pods.delete(network);
-          this.#podNumbers.release(number);
+          try {
+            await this.#namespace.ip([`link delete ${link}`]);
+          } finally {
+            await namespace.close();
+            this.#pods.delete(network);
+            this.#podNumbers.release(number);
+          }
         },
       },
       { addresses, resolvConf: resolvConf(pod.namespace, this.#settings.dns) },
@@ -214,9 +217,12 @@ export class NetnsNode implements NodeNetwork {
 
   async #close(): Promise<void> {
     await Promise.all([...this.#pods].map((pod) => pod.close()));
-    await this.#fabric.ip([`link delete node${this.#settings.number}`]);
-    await this.#namespace.close();
-    this.#closed.abort();
+    try {
+      await this.#fabric.ip([`link delete node${this.#settings.number}`]);
+    } finally {
+      await this.#namespace.close();
+      this.#closed.abort();
+    }
   }
 }
 

@@ -49,7 +49,7 @@ export async function serve(
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   t.after(() => child.kill('SIGKILL'));
-  await once(child.stdout!, 'data');
+  await once(must(child.stdout), 'data');
 }
 
 /** Runs a script to its end and gives what it printed. */
@@ -59,11 +59,19 @@ export async function run(pod: PodNetwork, script: string, ...args: string[]): P
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let text = '';
-  child.stdout!.setEncoding('utf8').on('data', (part: string) => {
-    text += part;
-  });
+  must(child.stdout)
+    .setEncoding('utf8')
+    .on('data', (part: string) => {
+      text += part;
+    });
   await once(child, 'close');
   return text.trim();
+}
+
+/** What a test knows to be there. */
+export function must<T>(value: T | null | undefined): T {
+  if (value === null || value === undefined) throw new TypeError('The test expected a value');
+  return value;
 }
 
 export const serveName = (t: TestContext, pod: PodNetwork, name: string): Promise<void> =>
@@ -132,7 +140,7 @@ export function driverRules(open: OpenNetwork): void {
     }
     assert.match(await text(await server.dial(8080)), / server$/);
     await assert.rejects(server.dial(8081), { code: 'ECONNREFUSED' });
-    await assert.rejects(node.dial(server.addresses[0]!, 8081), { code: 'ECONNREFUSED' });
+    await assert.rejects(node.dial(must(server.addresses[0]), 8081), { code: 'ECONNREFUSED' });
   });
 
   test('a node listens on its own address, and pods and nodes reach the API server, with their own addresses', async (t) => {
@@ -145,7 +153,7 @@ export function driverRules(open: OpenNetwork): void {
     await once(api, 'listening');
     t.after(() => api.close());
     const client = await node.addPod(pod('client'));
-    assert.equal(await call(client, node.addresses[0]!, 10250), client.addresses[0]);
+    assert.equal(await call(client, must(node.addresses[0]), 10250), client.addresses[0]);
     assert.equal(
       await call(client, network.apiServer.host, network.apiServer.port),
       client.addresses[0],
@@ -167,8 +175,8 @@ export function driverRules(open: OpenNetwork): void {
     await serveName(t, b, 'b');
     const clusterIps = serviceIps(network, 1);
     const endpoints = clusterIps.flatMap((_, family) => [
-      { ip: a.addresses[family]!, port: 8080, local: true },
-      { ip: b.addresses[family]!, port: 8080, local: false },
+      { ip: must(a.addresses[family]), port: 8080, local: true },
+      { ip: must(b.addresses[family]), port: 8080, local: false },
     ]);
     const table = [
       rule({ clusterIps, ports: [{ port: 80, protocol: 'TCP', nodePort: 30080, endpoints }] }),
@@ -179,13 +187,15 @@ export function driverRules(open: OpenNetwork): void {
       const seen = await bothOf(() => call(client, vip, 80));
       assert.deepEqual(seen, [`${client.addresses[family]} a`, `${client.addresses[family]} b`]);
     }
-    assert.match(await call(one.host, clusterIps[0]!, 80), / [ab]$/);
+    assert.match(await call(one.host, must(clusterIps[0]), 80), / [ab]$/);
     // a pod that may reach itself through its service
-    const own = await bothOf(async () => (await call(a, clusterIps[0]!, 80)).split(' ')[1]!);
+    const own = await bothOf(async () =>
+      must((await call(a, must(clusterIps[0]), 80)).split(' ')[1]),
+    );
     assert.deepEqual(own, ['a', 'b']);
     // a port of the node, from another node's pod
     const outside = await two.addPod(pod('outside'));
-    assert.match(await call(outside, one.addresses[0]!, 30080), / [ab]$/);
+    assert.match(await call(outside, must(one.addresses[0]), 30080), / [ab]$/);
   });
 
   test('a service without endpoints, or without that port, refuses at once', async (t) => {
@@ -197,8 +207,8 @@ export function driverRules(open: OpenNetwork): void {
       rule({ clusterIps, ports: [{ port: 80, protocol: 'TCP', endpoints: [] }] }),
     ]);
     for (const caller of [client, node.host]) {
-      assert.equal(await call(caller, clusterIps[0]!, 80), 'ECONNREFUSED');
-      assert.equal(await call(caller, clusterIps[0]!, 81), 'ECONNREFUSED');
+      assert.equal(await call(caller, must(clusterIps[0]), 80), 'ECONNREFUSED');
+      assert.equal(await call(caller, must(clusterIps[0]), 81), 'ECONNREFUSED');
     }
   });
 
@@ -212,8 +222,8 @@ export function driverRules(open: OpenNetwork): void {
     await serveName(t, b, 'b');
     const [clusterIp = ''] = serviceIps(network, 3);
     const endpoints = [
-      { ip: a.addresses[0]!, port: 8080, local: true },
-      { ip: b.addresses[0]!, port: 8080, local: false },
+      { ip: must(a.addresses[0]), port: 8080, local: true },
+      { ip: must(b.addresses[0]), port: 8080, local: false },
     ];
     await one.syncServices([
       rule({
@@ -233,7 +243,7 @@ export function driverRules(open: OpenNetwork): void {
     for (const name of ['a', 'b', 'c']) {
       const server = await node.addPod(pod(name));
       await serveName(t, server, name);
-      endpoints.push({ ip: server.addresses[0]!, port: 8080, local: true });
+      endpoints.push({ ip: must(server.addresses[0]), port: 8080, local: true });
     }
     const [clusterIp = ''] = serviceIps(network, 4);
     const table = [
@@ -261,8 +271,8 @@ export function driverRules(open: OpenNetwork): void {
     await serveName(t, server, 'server');
     const packets: LinkPacket[] = [];
     const capture = network.captureLink((packet) => packets.push(packet));
-    await call(near, server.addresses[0]!, 8080);
-    await call(far, server.addresses[0]!, 8080);
+    await call(near, must(server.addresses[0]), 8080);
+    await call(far, must(server.addresses[0]), 8080);
     capture.close();
     const carried = packets.filter(
       (packet) => packet.protocol === 'tcp' && packet.payload.length > 0,
@@ -271,8 +281,8 @@ export function driverRules(open: OpenNetwork): void {
       carried.map((packet) => packet.payload.toString()),
       [`${far.addresses[0]} server`],
     );
-    assert.deepEqual(carried[0]!.source, { ip: server.addresses[0], port: 8080 });
-    assert.equal(carried[0]!.destination.ip, far.addresses[0]);
+    assert.deepEqual(must(carried[0]).source, { ip: server.addresses[0], port: 8080 });
+    assert.equal(must(carried[0]).destination.ip, far.addresses[0]);
     assert.equal(capture.dropped(), 0);
   });
 
@@ -310,7 +320,7 @@ export function driverRules(open: OpenNetwork): void {
     const server = await node.addPod(pod('server'));
     await serve(t, server, UDP_SERVER);
     const [clusterIp = ''] = serviceIps(network, 6);
-    const endpoints = [{ ip: server.addresses[0]!, port: 5000, local: true }];
+    const endpoints = [{ ip: must(server.addresses[0]), port: 5000, local: true }];
     await node.syncServices([
       rule({ clusterIps: [clusterIp], ports: [{ port: 53, protocol: 'UDP', endpoints }] }),
     ]);

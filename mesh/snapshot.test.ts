@@ -1,0 +1,280 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { parseIp } from './address.ts';
+import { policyKey } from './policy.ts';
+import { serviceKey } from './service.ts';
+import { emptySnapshot, type ResourceUpdate, type Snapshot } from './snapshot.ts';
+import {
+  ANY_ENROLMENT,
+  ANY_POLICY,
+  ANY_SERVICE,
+  ANY_WORKLOAD,
+  matchOf,
+  policyOf,
+  serviceOf,
+  workloadOf,
+} from './test-arbitraries.ts';
+import type { Workload } from './workload.ts';
+
+const UPDATE: fc.Arbitrary<ResourceUpdate> = fc.oneof(
+  ANY_WORKLOAD.map((workload) => ({ kind: 'workload', workload }) as const),
+  ANY_SERVICE.map((service) => ({ kind: 'service', service }) as const),
+  ANY_POLICY.map((policy) => ({ kind: 'policy', policy }) as const),
+  ANY_ENROLMENT.map((enrolment) => ({ kind: 'enrolment', enrolment }) as const),
+  fc
+    .oneof(
+      ANY_WORKLOAD.map(({ uid }) => uid),
+      ANY_SERVICE.map(serviceKey),
+      fc.constant('nobody'),
+    )
+    .map((name) => ({ kind: 'address-removed', name }) as const),
+  ANY_POLICY.map((policy) => ({ kind: 'policy-removed', name: policyKey(policy) }) as const),
+  ANY_ENROLMENT.map(({ podUid }) => ({ kind: 'enrolment-removed', podUid }) as const),
+);
+const BATCHES = fc.array(fc.array(UPDATE, { maxLength: 6 }), { maxLength: 8 });
+
+/** What is left of all updates in the end, in an order of our own. */
+function survivors(batches: readonly (readonly ResourceUpdate[])[]): ResourceUpdate[] {
+  const last = new Map<string, ResourceUpdate>();
+  for (const update of batches.flat()) {
+    switch (update.kind) {
+      case 'workload':
+        last.set(`address ${update.workload.uid}`, update);
+        break;
+      case 'service':
+        last.set(`address ${serviceKey(update.service)}`, update);
+        break;
+      case 'policy':
+        last.set(`policy ${policyKey(update.policy)}`, update);
+        break;
+      case 'enrolment':
+        last.set(`enrolment ${update.enrolment.podUid}`, update);
+        break;
+      case 'address-removed':
+        last.delete(`address ${update.name}`);
+        break;
+      case 'policy-removed':
+        last.delete(`policy ${update.name}`);
+        break;
+      case 'enrolment-removed':
+        last.delete(`enrolment ${update.podUid}`);
+        break;
+    }
+  }
+  return [...last.values()].reverse();
+}
+
+const NETWORKS = ['', 'east', 'west'];
+const IPS = [
+  '10.0.0.1',
+  '10.0.0.2',
+  '10.0.1.1',
+  '10.1.0.0',
+  '10.9.9.9',
+  'fd00::1',
+  'fd00::2',
+  'fd00:1::',
+  'fd99::',
+];
+const NAMESPACES = ['shop', 'ops', 'ambit-system', 'elsewhere'];
+const HOSTNAMES = ['a.test', 'b.test', 'c.test', 'd.test'];
+const by =
+  <T>(key: (value: T) => string) =>
+  (a: T, b: T): number =>
+    key(a) < key(b) ? -1 : 1;
+const byUid = by(({ uid }: Workload) => uid);
+
+/** The answer to every question a snapshot can be asked about the pools' names. */
+function answers(snapshot: Snapshot): unknown {
+  const keys = NAMESPACES.flatMap((namespace) =>
+    HOSTNAMES.map((hostname) => `${namespace}/${hostname}`),
+  );
+  const workloads = [...snapshot.workloads()].sort(byUid);
+  const policies = NAMESPACES.flatMap((namespace) =>
+    ['p1', 'p2', 'p3'].map((name) => `${namespace}/${name}`),
+  );
+  return {
+    workloads,
+    byUid: workloads.map(({ uid }) => snapshot.workloadByUid(uid)),
+    byIp: NETWORKS.flatMap((network) =>
+      IPS.map((ip) => snapshot.workloadByIp(network, parseIp(ip))),
+    ),
+    services: [...snapshot.services()].sort(by(serviceKey)),
+    byKey: keys.map((key) => snapshot.serviceByKey(key)),
+    byVip: NETWORKS.flatMap((network) =>
+      IPS.flatMap((ip) =>
+        NAMESPACES.map((from) => snapshot.serviceByVip(network, parseIp(ip), from)),
+      ),
+    ),
+    byHostname: HOSTNAMES.flatMap((name) =>
+      NAMESPACES.map((from) => snapshot.serviceByHostname(name, from)),
+    ),
+    members: keys.map((key) => [...snapshot.membersOf(key)].sort(byUid)),
+    policies: [...snapshot.policies()].sort(by(policyKey)),
+    policyByKey: policies.map((key) => snapshot.policyByKey(key)),
+    policiesFor: workloads.map((workload) => snapshot.policiesFor(workload)),
+    enrolments: [...snapshot.enrolments()].sort(by(({ podUid }) => podUid)),
+    enrolment: ['u1', 'u2', 'u3', 'u4'].map((podUid) => snapshot.enrolment(podUid)),
+  };
+}
+
+const apply = (...updates: ResourceUpdate[]): Snapshot => emptySnapshot.apply(updates);
+const workload = (parts: Parameters<typeof workloadOf>[0]): ResourceUpdate => ({
+  kind: 'workload',
+  workload: workloadOf(parts),
+});
+const service = (parts: Parameters<typeof serviceOf>[0]): ResourceUpdate => ({
+  kind: 'service',
+  service: serviceOf(parts),
+});
+const policy = (parts: Parameters<typeof policyOf>[0]): ResourceUpdate => ({
+  kind: 'policy',
+  policy: policyOf(parts),
+});
+
+describe('a snapshot made by updates', () => {
+  test('equals one rebuilt from what is left, whatever the updates, batches and order', () => {
+    fc.assert(
+      fc.property(BATCHES, (batches) => {
+        const grown = batches.reduce((snapshot, batch) => snapshot.apply(batch), emptySnapshot);
+        assert.deepEqual(answers(grown), answers(emptySnapshot.apply(survivors(batches))));
+        assert.deepEqual(answers(emptySnapshot.apply(batches.flat())), answers(grown));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('never changes afterwards', () => {
+    fc.assert(
+      fc.property(BATCHES, (batches) => {
+        let snapshot = emptySnapshot;
+        const seen: [Snapshot, unknown][] = [];
+        for (const batch of batches) {
+          snapshot = snapshot.apply(batch);
+          seen.push([snapshot, structuredClone(answers(snapshot))]);
+        }
+        for (const [old, content] of seen) assert.deepEqual(answers(old), content);
+      }),
+    );
+  });
+
+  test('has a version that grows by one with each batch', () => {
+    assert.equal(emptySnapshot.version, 0);
+    assert.equal(apply(workload({ uid: 'a' }), workload({ uid: 'b' })).version, 1);
+    assert.equal(apply().apply([]).version, 2);
+  });
+});
+
+describe('who an address belongs to', () => {
+  const ip = parseIp('10.0.0.1');
+  const addresses = [ip];
+
+  test('a pod wins over another workload, then one in the mesh, then the first by uid', () => {
+    const entry = workload({ uid: 'k/a/WorkloadEntry/shop/1', addresses });
+    const plainPod = workload({ uid: 'k//Pod/shop/2', addresses, protocol: 'tcp' });
+    const pod3 = workload({ uid: 'k//Pod/shop/3', addresses });
+    const pod4 = workload({ uid: 'k//Pod/shop/4', addresses });
+    const winner = (...updates: ResourceUpdate[]) => apply(...updates).workloadByIp('', ip)?.uid;
+    assert.equal(winner(entry, plainPod), 'k//Pod/shop/2');
+    assert.equal(winner(pod3, plainPod, entry), 'k//Pod/shop/3');
+    assert.equal(winner(pod4, pod3), 'k//Pod/shop/3');
+  });
+
+  test('the next one has it when the winner is gone or moved', () => {
+    const snapshot = apply(
+      workload({ uid: 'k//Pod/shop/1', addresses }),
+      workload({ uid: 'k//Pod/shop/2', addresses }),
+    );
+    const left = snapshot.apply([{ kind: 'address-removed', name: 'k//Pod/shop/1' }]);
+    assert.equal(left.workloadByIp('', ip)?.uid, 'k//Pod/shop/2');
+    const moved = snapshot.apply([
+      workload({ uid: 'k//Pod/shop/1', addresses: [parseIp('10.0.0.9')] }),
+    ]);
+    assert.equal(moved.workloadByIp('', ip)?.uid, 'k//Pod/shop/2');
+  });
+
+  test('a workload on the host network owns none, and another network knows none', () => {
+    assert.equal(
+      apply(workload({ uid: 'a', addresses, hostNetwork: true })).workloadByIp('', ip),
+      undefined,
+    );
+    assert.equal(apply(workload({ uid: 'a', addresses })).workloadByIp('east', ip), undefined);
+  });
+});
+
+describe('which service an address is', () => {
+  const ip = parseIp('10.0.0.1');
+  const vip = (prefixLength?: number) => [{ network: '', ip, prefixLength }];
+  const found = (from: string, ...updates: ResourceUpdate[]) =>
+    apply(...updates).serviceByVip('', ip, from)?.hostname;
+
+  test('an exact address comes before any range', () => {
+    const range = service({ hostname: 'range', vips: vip(31) });
+    const exact = service({ hostname: 'exact', namespace: 'ops', vips: vip() });
+    assert.equal(found('shop', range, exact), 'exact');
+  });
+
+  test('a longer prefix comes before a shorter, but the own namespace before both', () => {
+    const wide = service({ hostname: 'wide', vips: vip(8) });
+    const narrow = service({ hostname: 'narrow', namespace: 'ops', vips: vip(24) });
+    assert.equal(found('elsewhere', wide, narrow), 'narrow');
+    assert.equal(found('shop', narrow, wide), 'wide');
+  });
+
+  test("one address of several services is the own namespace's, then the canonical one's, then the first by name", () => {
+    const a = service({ hostname: 'a', namespace: 'ns-a', vips: vip() });
+    const b = service({ hostname: 'b', namespace: 'ns-b', vips: vip(), canonical: true });
+    const c = service({ hostname: 'c', namespace: 'ns-c', vips: vip() });
+    assert.equal(found('ns-c', c, b, a), 'c');
+    assert.equal(found('elsewhere', c, a, b), 'b');
+    assert.equal(found('elsewhere', c, a), 'a');
+  });
+});
+
+describe('the workloads behind a service', () => {
+  test('are there whether the service or the workload came first, and go with either', () => {
+    const pod = workload({ uid: 'pod', services: new Map([['shop/web', []]]) });
+    const staged = apply(pod);
+    assert.equal(staged.membersOf('shop/web')[0]?.uid, 'pod');
+    const both = staged.apply([service({ hostname: 'web' })]);
+    assert.equal(both.membersOf('shop/web').length, 1);
+    assert.deepEqual(
+      both.apply([{ kind: 'address-removed', name: 'pod' }]).membersOf('shop/web'),
+      [],
+    );
+    assert.deepEqual(both.apply([workload({ uid: 'pod' })]).membersOf('shop/web'), []);
+  });
+});
+
+describe('the policies of a workload', () => {
+  const rules = [{ clauses: [{ matches: [matchOf({ destinationPorts: [1] })] }] }];
+  const names = (snapshot: Snapshot, authorizationPolicies: string[] = []) =>
+    snapshot.policiesFor(workloadOf({ uid: 'pod', authorizationPolicies })).map(policyKey);
+
+  test("are its namespace's, the mesh's and those that selected it, each once", () => {
+    const snapshot = apply(
+      policy({ name: 'own', rules }),
+      policy({ name: 'foreign', namespace: 'ops' }),
+      policy({ name: 'mesh', namespace: 'ambit-system', scope: 'mesh' }),
+      policy({ name: 'selected', namespace: 'ambit-system', scope: 'workload' }),
+      policy({ name: 'unselected', scope: 'workload' }),
+    );
+    assert.deepEqual(names(snapshot), ['shop/own', 'ambit-system/mesh']);
+    assert.deepEqual(names(snapshot, ['ambit-system/selected', 'shop/own', 'shop/unknown']), [
+      'shop/own',
+      'ambit-system/mesh',
+      'ambit-system/selected',
+    ]);
+  });
+
+  test('a policy whose scope changes leaves where it was', () => {
+    let snapshot = apply(policy({ name: 'p', scope: 'mesh' }));
+    assert.deepEqual(names(snapshot), ['shop/p']);
+    snapshot = snapshot.apply([policy({ name: 'p', scope: 'workload' })]);
+    assert.deepEqual(names(snapshot), []);
+    snapshot = snapshot.apply([policy({ name: 'p', scope: 'namespace' })]);
+    assert.deepEqual(names(snapshot), ['shop/p']);
+    assert.deepEqual(names(snapshot.apply([{ kind: 'policy-removed', name: 'shop/p' }])), []);
+  });
+});

@@ -1,0 +1,125 @@
+// What a proxy makes of responses: good resources are applied, bad ones are refused by name, and resuming is exact.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Enrolment } from '../mesh/enrolment.ts';
+import { encodeEnrolment, type Resource, TYPE_ADDRESS, TYPE_ENROLMENT } from '../wire/discovery.ts';
+import { DiscoveryState } from './discovery-state.ts';
+
+function enrolment(podUid: string): Enrolment {
+  return {
+    podUid,
+    workloadUid: `Kubernetes//Pod/shop/${podUid}`,
+    name: podUid,
+    namespace: 'shop',
+    identity: { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'web' },
+    addresses: [],
+  };
+}
+
+const resource = (name: string, changes: Partial<Resource> = {}): Resource => ({
+  name,
+  version: `v-${name}`,
+  aliases: [],
+  typeUrl: TYPE_ENROLMENT,
+  body: encodeEnrolment(enrolment(name)),
+  ...changes,
+});
+
+const response = (
+  resources: Resource[],
+  removed: string[] = [],
+  typeUrl: string = TYPE_ENROLMENT,
+) => ({
+  systemVersion: '1',
+  typeUrl,
+  resources,
+  removed,
+  nonce: '7',
+});
+
+describe('DiscoveryState', () => {
+  test('applies a response and acknowledges its nonce', () => {
+    const state = new DiscoveryState();
+    const { answer, updates } = state.apply(response([resource('a'), resource('b')]));
+    assert.deepEqual(
+      [answer.nonce, answer.typeUrl, answer.error, updates],
+      ['7', TYPE_ENROLMENT, undefined, 2],
+    );
+    assert.deepEqual([...state.snapshot.enrolments()].map(({ podUid }) => podUid).sort(), [
+      'a',
+      'b',
+    ]);
+  });
+
+  const bad: [string, Resource, RegExp][] = [
+    [
+      'bytes that are no message',
+      resource('x', { body: new Uint8Array([255, 255]) }),
+      /^x: Cannot read/,
+    ],
+    [
+      'a body under another name',
+      resource('x', { body: encodeEnrolment(enrolment('y')) }),
+      /named "y"/,
+    ],
+    ['a body of another type', resource('x', { typeUrl: TYPE_ADDRESS }), /its body is of type/],
+  ];
+  for (const [name, broken, message] of bad) {
+    test(`${name}: refused by name, the good ones beside it are applied`, () => {
+      const state = new DiscoveryState();
+      const { answer, rejected } = state.apply(response([broken, resource('b')]));
+      assert.match(answer.error?.message ?? '', message);
+      assert.equal(answer.nonce, '7');
+      assert.deepEqual(
+        rejected.map(({ name }) => name),
+        ['x'],
+      );
+      assert.deepEqual(
+        [...state.snapshot.enrolments()].map(({ podUid }) => podUid),
+        ['b'],
+      );
+      const resumed = state
+        .openingRequests({ id: 'n', cluster: 'c' })
+        .find(({ typeUrl }) => typeUrl === TYPE_ENROLMENT);
+      assert.deepEqual(
+        [...(resumed?.initialVersions ?? [])],
+        [['b', 'v-b']],
+        'what was refused is not had',
+      );
+    });
+  }
+
+  test('a refused update leaves what was known under its name', () => {
+    const state = new DiscoveryState();
+    state.apply(response([resource('a')]));
+    state.apply(response([resource('a', { version: 'v2', body: new Uint8Array([255]) })]));
+    assert.equal(state.snapshot.enrolment('a')?.podUid, 'a');
+  });
+
+  test('a response of a type that was not asked for is refused', () => {
+    const { answer } = new DiscoveryState().apply(response([], [], 'type.googleapis.com/x'));
+    assert.match(answer.error?.message ?? '', /was not asked for/);
+  });
+
+  test('removes what is named, and ignores names it does not know', () => {
+    const state = new DiscoveryState();
+    state.apply(response([resource('a')]));
+    const before = state.snapshot;
+    assert.equal(state.apply(response([], ['nobody'])).updates, 0);
+    assert.equal(state.snapshot, before, 'no new snapshot without a change');
+    state.apply(response([], ['a']));
+    assert.equal(state.snapshot.enrolment('a'), undefined);
+  });
+
+  test('is complete once every type was heard of, be it empty', () => {
+    const state = new DiscoveryState();
+    const types = state.openingRequests({ id: 'n', cluster: 'c' }).map(({ typeUrl }) => typeUrl);
+    assert.equal(types.length, 3);
+    for (const typeUrl of types) {
+      assert.equal(state.complete, false);
+      state.apply(response([], [], typeUrl));
+    }
+    assert.equal(state.complete, true);
+  });
+});
