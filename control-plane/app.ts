@@ -29,7 +29,7 @@ import { ProblemTeller } from './status/problems.ts';
 import { statusOf } from './status/view.ts';
 import { Store } from './store.ts';
 import { isAlive } from './translate/mode.ts';
-import { type Translation, translate } from './translate/world.ts';
+import { createTranslationMemo, type Translation, translate } from './translate/world.ts';
 import { watchCluster } from './watch/cluster.ts';
 
 export type ControlPlaneParts = {
@@ -64,10 +64,11 @@ export async function startControlPlane(
 
   // watch -> translate -> publish
   const settings = { ...config, rootNamespace: config.namespace };
+  const memo = createTranslationMemo();
   const publish = (): void => {
     const world = cluster.world();
     const running = new Set([...world.pods].filter(isAlive).map(({ metadata }) => metadata.uid));
-    newest = translate(world, settings);
+    newest = translate(world, settings, memo);
     const enrolments = retirement.plan(newest.enrolments, (uid) => running.has(uid));
     if (store.publish({ ...newest, enrolments })) {
       log.debug('Published', { version: store.current.version });

@@ -84,8 +84,6 @@ export class ReportWriter {
         await this.#writeOnce(waiting);
         return;
       } catch (error) {
-        // a newer word waits: this one need not be written any more
-        if (this.#stop.signal.aborted || this.#waiting.has(report.podUid)) return;
         if (tries === MAX_TRIES) {
           log.error('Cannot write an enrolment report: the pod keeps its old state', {
             pod: `${report.namespace}/${report.name}`,
@@ -95,6 +93,8 @@ export class ReportWriter {
           return;
         }
         await clock.sleep(retry.next(), this.#stop.signal).catch(() => {});
+        // a newer word waits: this one need not be written any more
+        if (this.#stop.signal.aborted || this.#waiting.has(report.podUid)) return;
       }
     }
   }

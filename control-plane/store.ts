@@ -2,8 +2,10 @@
 // version before. Written by app.ts after each translation, read by every push session.
 
 import { createHash } from 'node:crypto';
-import { policyKey } from '../mesh/policy.ts';
-import { serviceKey } from '../mesh/service.ts';
+import type { Enrolment } from '../mesh/enrolment.ts';
+import { type AuthorizationPolicy, policyKey } from '../mesh/policy.ts';
+import { type Service, serviceKey } from '../mesh/service.ts';
+import type { Workload } from '../mesh/workload.ts';
 import { encodeService, encodeWorkload } from '../wire/address-resource.ts';
 import {
   encodeEnrolment,
@@ -19,6 +21,9 @@ export type TypeUrl = typeof TYPE_ADDRESS | typeof TYPE_AUTHORIZATION | typeof T
 
 /** The order types are sent in: policies before the workloads they protect, both before a pod is enrolled. */
 export const TYPES: readonly TypeUrl[] = [TYPE_AUTHORIZATION, TYPE_ADDRESS, TYPE_ENROLMENT];
+
+/** What of a translation is for agents. */
+type Published = Pick<Translation, 'workloads' | 'services' | 'policies' | 'enrolments'>;
 
 export type StoredResource = Resource & {
   /** Only the agent of this node may have it; undefined: everybody. */
@@ -40,6 +45,8 @@ const NOTHING: Publication = {
 
 export class Store {
   #current = NOTHING;
+  /** Of a value that the translation took over as it was, the encoding and version are known. */
+  readonly #encoded = new WeakMap<object, StoredResource>();
   readonly #listeners = new Set<(publication: Publication) => void>();
 
   get current(): Publication {
@@ -47,10 +54,8 @@ export class Store {
   }
 
   /** Returns whether anything differs from the version before; if not, no new version is made. */
-  publish(
-    translation: Pick<Translation, 'workloads' | 'services' | 'policies' | 'enrolments'>,
-  ): boolean {
-    const resources = resourcesOf(translation);
+  publish(translation: Published): boolean {
+    const resources = resourcesOf(translation, this.#encoded);
     const changed = new Map<TypeUrl, ReadonlySet<string>>();
     for (const type of TYPES) {
       const names = difference(this.#current.resources.get(type), resources.get(type));
@@ -72,37 +77,60 @@ export class Store {
 }
 
 function resourcesOf(
-  translation: Pick<Translation, 'workloads' | 'services' | 'policies' | 'enrolments'>,
+  translation: Published,
+  known: WeakMap<object, StoredResource>,
 ): Map<TypeUrl, Map<string, StoredResource>> {
-  const addresses = new Map<string, StoredResource>();
-  const policies = new Map<string, StoredResource>();
-  const enrolments = new Map<string, StoredResource>();
-  const put = (
-    into: Map<string, StoredResource>,
-    typeUrl: TypeUrl,
-    name: string,
-    body: Uint8Array,
-    node?: string,
-  ): void => {
-    into.set(name, { name, typeUrl, body, version: contentHash(body), aliases: [], node });
+  const resources = new Map<TypeUrl, Map<string, StoredResource>>(
+    TYPES.map((type) => [type, new Map()]),
+  );
+  const put = <T extends object>(value: T, describe: Description<T>): void => {
+    const resource = known.get(value) ?? storedResource(value, describe);
+    known.set(value, resource);
+    resources.get(describe.typeUrl)?.set(resource.name, resource);
   };
-  for (const service of translation.services) {
-    put(addresses, TYPE_ADDRESS, serviceKey(service), encodeService(service));
-  }
-  for (const workload of translation.workloads) {
-    put(addresses, TYPE_ADDRESS, workload.uid, encodeWorkload(workload));
-  }
-  for (const policy of translation.policies) {
-    put(policies, TYPE_AUTHORIZATION, policyKey(policy), encodePolicy(policy));
-  }
+  for (const service of translation.services) put(service, SERVICE);
+  for (const workload of translation.workloads) put(workload, WORKLOAD);
+  for (const policy of translation.policies) put(policy, POLICY);
   for (const { node, enrolment } of translation.enrolments) {
-    put(enrolments, TYPE_ENROLMENT, enrolment.podUid, encodeEnrolment(enrolment), node);
+    put(enrolment, { ...ENROLMENT, node });
   }
-  return new Map<TypeUrl, Map<string, StoredResource>>([
-    [TYPE_ADDRESS, addresses],
-    [TYPE_AUTHORIZATION, policies],
-    [TYPE_ENROLMENT, enrolments],
-  ]);
+  return resources;
+}
+
+type Description<T> = {
+  readonly typeUrl: TypeUrl;
+  readonly nameOf: (value: T) => string;
+  readonly encode: (value: T) => Uint8Array;
+  readonly node?: string;
+};
+
+const SERVICE: Description<Service> = {
+  typeUrl: TYPE_ADDRESS,
+  nameOf: serviceKey,
+  encode: encodeService,
+};
+const WORKLOAD: Description<Workload> = {
+  typeUrl: TYPE_ADDRESS,
+  nameOf: ({ uid }) => uid,
+  encode: encodeWorkload,
+};
+const POLICY: Description<AuthorizationPolicy> = {
+  typeUrl: TYPE_AUTHORIZATION,
+  nameOf: policyKey,
+  encode: encodePolicy,
+};
+const ENROLMENT: Description<Enrolment> = {
+  typeUrl: TYPE_ENROLMENT,
+  nameOf: ({ podUid }) => podUid,
+  encode: encodeEnrolment,
+};
+
+function storedResource<T>(
+  value: T,
+  { typeUrl, nameOf, encode, node }: Description<T>,
+): StoredResource {
+  const body = encode(value);
+  return { name: nameOf(value), typeUrl, body, version: contentHash(body), aliases: [], node };
 }
 
 /** The same on every replica, so that an agent may resume at another one. 96 bits: no two of a mesh are alike. */

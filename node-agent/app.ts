@@ -18,9 +18,11 @@ import type { CaptureDriver } from './capture/capture.ts';
 import { Certificates, type Issue } from './certificates.ts';
 import type { AgentConfig } from './config.ts';
 import { Connections } from './connections.ts';
-import { Enrolments, type Journeys, type LocalPod } from './enrolment.ts';
+import { Enrolments } from './enrolment.ts';
 import { receive } from './inbound.ts';
 import { knownSource, type SnapshotSource } from './known-source.ts';
+import { sweepLeftovers } from './leftovers.ts';
+import type { Journeys, LocalPod } from './local-pod.ts';
 import { carry, EndpointLoad } from './outbound.ts';
 import { admitPlain } from './passthrough.ts';
 import { PolicyWatch } from './policy-watch.ts';
@@ -42,7 +44,13 @@ export type AgentParts = {
 
 export type AgentSettings = Pick<
   AgentConfig,
-  'certificateTtlMs' | 'drainDeadlineMs' | 'admin' | 'metrics' | 'ready'
+  | 'certificateTtlMs'
+  | 'drainDeadlineMs'
+  | 'leaveGraceMs'
+  | 'watchIntervalMs'
+  | 'admin'
+  | 'metrics'
+  | 'ready'
 >;
 
 export type Agent = {
@@ -91,7 +99,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
         direction: 'inbound',
         error,
       }),
-    left: (pod) => pool.drain(pod.enrolment.podUid),
+    left: ({ enrolment: { podUid } }, gone) => (gone ? pool.release(podUid) : pool.drain(podUid)),
   };
   const enrolments = new Enrolments({
     clock,
@@ -101,6 +109,8 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     connections,
     journeys,
     report: (report) => discovery.report(report),
+    leaveGraceMs: settings.leaveGraceMs,
+    watchIntervalMs: settings.watchIntervalMs,
   });
 
   const dialTunnel = async (key: TunnelKey, signal: AbortSignal): Promise<Tunnel> => {
@@ -135,12 +145,21 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     },
   );
 
+  const podUids = (): Set<string> =>
+    new Set([...enrolments.pods()].map(({ enrolment }) => enrolment.podUid));
+  const stopping = new AbortController();
+  const begin = async (): Promise<void> => {
+    firstSync();
+    take(discovery.snapshot());
+    await enrolments.settled();
+    firstEnrolments();
+    const graceMs = settings.drainDeadlineMs + settings.leaveGraceMs;
+    await sweepLeftovers(parts, { wanted: podUids, graceMs }, stopping.signal);
+  };
+  let begun: Promise<void> | undefined;
   discovery.synced.then(
-    async () => {
-      firstSync();
-      take(discovery.snapshot());
-      await enrolments.settled();
-      firstEnrolments();
+    () => {
+      if (!stopping.signal.aborted) begun = begin();
     },
     () => {
       // closed before it was ever connected
@@ -152,6 +171,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     metrics,
     async stop() {
       readiness.blocker('stopping');
+      stopping.abort(new Error('The agent is stopping'));
       unsubscribe();
       const deadline = new AbortController();
       const timer = clock.timer(settings.drainDeadlineMs, () => deadline.abort());
@@ -165,6 +185,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
       );
       await Promise.all([enrolments.close(), pool.close()]);
       await drained;
+      await begun;
       certificates.close();
       await admin.close();
     },

@@ -18,6 +18,8 @@ export type AgentConfig = {
   readonly podDirectory: string;
   readonly certificateTtlMs: number;
   readonly drainDeadlineMs: number;
+  readonly leaveGraceMs: number;
+  readonly watchIntervalMs: number;
   readonly admin: Door;
   readonly metrics: Door;
   readonly ready: Door;
@@ -26,6 +28,9 @@ export type AgentConfig = {
 const DAY_MS = 86_400_000;
 /** Below the 30 s a pod is usually given to end, with time left to close what remains. */
 const DRAIN_DEADLINE_MS = 20_000;
+/** Discovery tells every peer within milliseconds; this covers one that was just reconnecting. */
+const LEAVE_GRACE_MS = 5000;
+const WATCH_INTERVAL_MS = 10_000;
 
 /** @throws ConfigError naming every setting that is wrong */
 export function readAgentConfig(env: SettingsReader): AgentConfig {
@@ -50,6 +55,9 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
     // the reference's lifetime; renewed at half of it
     certificateTtlMs: env.durationMs('AMBIT_CERTIFICATE_TTL', DAY_MS),
     drainDeadlineMs: env.durationMs('AMBIT_DRAIN_DEADLINE', DRAIN_DEADLINE_MS),
+    leaveGraceMs: env.durationMs('AMBIT_LEAVE_GRACE', LEAVE_GRACE_MS),
+    // pods live for hours: this only bounds how long one with a new namespace stays outside
+    watchIntervalMs: env.durationMs('AMBIT_WATCH_INTERVAL', WATCH_INTERVAL_MS),
     // for people on the machine only
     admin: { host: '127.0.0.1', port: port('AMBIT_ADMIN_PORT', 15000) },
     metrics: { host: '0.0.0.0', port: port('AMBIT_METRICS_PORT', 15020) },

@@ -66,7 +66,7 @@ export class Connections {
 
   /** After a change of policy or workloads: cuts what would not be let in now. */
   recheck(): void {
-    for (const { connection, abort } of [...this.#entries]) {
+    for (const { connection, abort } of this.#entries) {
       try {
         connection.check?.();
       } catch (error) {
@@ -77,7 +77,7 @@ export class Connections {
 
   /** Cuts a pod's connections, or all of them. */
   cutAll(reason: MeshError, podUid?: string): void {
-    for (const { connection, abort } of [...this.#entries]) {
+    for (const { connection, abort } of this.#entries) {
       if (podUid === undefined || connection.podUid === podUid) abort.abort(reason);
     }
   }
@@ -105,6 +105,6 @@ export class Connections {
     const left = (this.#perPod.get(podUid) ?? 1) - 1;
     if (left > 0) this.#perPod.set(podUid, left);
     else this.#perPod.delete(podUid);
-    if (left === 0) for (const listener of [...this.#endListeners]) listener();
+    if (left === 0) for (const listener of this.#endListeners) listener();
   }
 }

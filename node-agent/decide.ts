@@ -5,7 +5,7 @@ import { authorize, type Decision, type Request } from '../mesh/authorize.ts';
 import { MeshError } from '../mesh/failures.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
 import type { Log } from '../runtime/log.ts';
-import type { LocalPod } from './enrolment.ts';
+import type { LocalPod } from './local-pod.ts';
 
 export type PolicyView = { readonly snapshot: () => Snapshot; readonly log: Log };
 

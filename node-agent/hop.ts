@@ -29,7 +29,7 @@ export type Hop =
       readonly service: Service | undefined;
     };
 
-/** @throws MeshError NO_HEALTHY_ENDPOINT, WAYPOINT_UNAVAILABLE, DESTINATION_UNKNOWN (it is on another network) */
+/** @throws MeshError NO_HEALTHY_ENDPOINT, WAYPOINT_UNAVAILABLE */
 export function nextHop(
   intent: Permit<Intent>,
   source: Workload,
@@ -41,13 +41,13 @@ export function nextHop(
     case 'passthrough':
       return { via: 'tcp', to: destination, workload: undefined, service: undefined };
     case 'workload':
-      return hopTo(intent.workload, destination, source, undefined);
+      return hopTo(intent.workload, destination, undefined);
     case 'service': {
       const { service, port } = intent;
       const wanted = { source, service, port, preferIpv6: isIpv6(destination.ip) };
       const endpoint = pickEndpoint(wanted, snapshot, balance);
       const to = { ip: endpoint.address, port: endpoint.port };
-      return hopTo(endpoint.workload, to, source, service);
+      return hopTo(endpoint.workload, to, service);
     }
     case 'waypoint': {
       const waypoint = pickWaypoint(intent.waypoints, balance, destination);
@@ -65,18 +65,7 @@ export function nextHop(
   }
 }
 
-function hopTo(
-  workload: Workload,
-  to: IpPort,
-  source: Workload,
-  service: Service | undefined,
-): Hop {
-  if (workload.network !== source.network) {
-    throw new MeshError(
-      'DESTINATION_UNKNOWN',
-      `Cannot connect to ${workload.uid}: it is on network "${workload.network}", and there is no gateway to it`,
-    );
-  }
+function hopTo(workload: Workload, to: IpPort, service: Service | undefined): Hop {
   if (workload.protocol !== 'hbone') return { via: 'tcp', to, workload, service };
   return {
     via: 'tunnel',

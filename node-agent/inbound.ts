@@ -16,8 +16,8 @@ import { OWN_PORTS } from './capture/capture.ts';
 import { addressedService, baggageFields } from './connect-head.ts';
 import type { Connections } from './connections.ts';
 import { decide, type PolicyView } from './decide.ts';
-import type { LocalPod } from './enrolment.ts';
 import { socketLeg } from './leg.ts';
+import type { LocalPod } from './local-pod.ts';
 import type { Trails } from './trail.ts';
 
 export type InboundSteps = {

@@ -15,9 +15,9 @@ import type { ConnectHead, TunnelStream } from '../tunnel/tunnel.ts';
 import { type Captured, OWN_PORTS } from './capture/capture.ts';
 import { connectHead } from './connect-head.ts';
 import type { Connections, Registered } from './connections.ts';
-import type { LocalPod } from './enrolment.ts';
 import { type Hop, nextHop } from './hop.ts';
 import { socketLeg } from './leg.ts';
+import type { LocalPod } from './local-pod.ts';
 import type { Trail, Trails } from './trail.ts';
 
 /** Endpoints one connection is tried at; only while the application's bytes have not gone anywhere. */

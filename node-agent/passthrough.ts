@@ -10,9 +10,9 @@ import { splice } from '../tunnel/splice.ts';
 import { type Captured, OWN_PORTS } from './capture/capture.ts';
 import type { Connections } from './connections.ts';
 import { decide, type PolicyView } from './decide.ts';
-import type { LocalPod } from './enrolment.ts';
 import { asSeenBy, serviceOfPort } from './inbound.ts';
 import { socketLeg } from './leg.ts';
+import type { LocalPod } from './local-pod.ts';
 import type { Trails } from './trail.ts';
 
 export type PassthroughSteps = {

@@ -28,7 +28,7 @@ export function endpointsOf(
   services: ReadonlyMap<string, KnownService>,
   context: { readonly cluster: string; readonly network: string; readonly trustDomain: string },
 ): EndpointTranslation {
-  const pods = new Map<string, Map<string, PortMapping[]>>();
+  const pods = new Map<string, Map<string, readonly PortMapping[]>>();
   const others = new Map<string, Workload>();
   for (const slice of slices) {
     const namespace = slice.metadata.namespace ?? '';
@@ -40,7 +40,7 @@ export function endpointsOf(
     for (const endpoint of slice.endpoints ?? []) {
       if (endpoint.targetRef?.kind === 'Pod') {
         const pod = `${endpoint.targetRef.namespace ?? namespace}/${endpoint.targetRef.name}`;
-        const memberships = pods.get(pod) ?? new Map<string, PortMapping[]>();
+        const memberships = pods.get(pod) ?? new Map<string, readonly PortMapping[]>();
         pods.set(pod, memberships);
         memberships.set(key, mergePorts(memberships.get(key) ?? [], ports));
       } else {
@@ -50,7 +50,15 @@ export function endpointsOf(
       }
     }
   }
+  // the order in which slices were seen must not show: the same content has the same version everywhere
+  for (const [pod, memberships] of pods) {
+    if (memberships.size > 1) pods.set(pod, new Map([...memberships].toSorted(byKey)));
+  }
   return { pods, others: [...others.values()] };
+}
+
+function byKey(a: readonly [string, unknown], b: readonly [string, unknown]): number {
+  return a[0] < b[0] ? -1 : 1;
 }
 
 /** Slice and Service ports belong together by name. */
@@ -67,7 +75,8 @@ function portsOf(slice: EndpointSlice, service: KubeService): PortMapping[] {
 }
 
 /** A pod can be in several slices of one Service: one for each address family. */
-function mergePorts(a: readonly PortMapping[], b: readonly PortMapping[]): PortMapping[] {
+function mergePorts(a: readonly PortMapping[], b: readonly PortMapping[]): readonly PortMapping[] {
+  if (a.length === 0) return b;
   const known = new Set(a.map(({ servicePort }) => servicePort));
   return [...a, ...b.filter(({ servicePort }) => !known.has(servicePort))].toSorted(
     (x, y) => x.servicePort - y.servicePort,

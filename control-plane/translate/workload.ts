@@ -69,7 +69,7 @@ function isHealthy(pod: Pod): boolean {
   );
 }
 
-function localityOf(node: Node | undefined): Workload['locality'] {
+export function localityOf(node: Node | undefined): Workload['locality'] {
   const labels = node?.metadata.labels ?? {};
   return {
     region: labels['topology.kubernetes.io/region'] ?? '',

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Namespace, Node, Pod, Service } from '../../runtime/kubernetes/objects.ts';
-import { type Translation, translate, type World } from './world.ts';
+import { createTranslationMemo, type Translation, translate, type World } from './world.ts';
 
 const SETTINGS = {
   cluster: 'Kubernetes',
@@ -69,7 +69,7 @@ function service(changes: object = {}): Service {
   };
 }
 
-function run(changes: Changes = {}): Translation {
+function run(changes: Changes = {}, memo = createTranslationMemo()): Translation {
   const namespace: Namespace = {
     metadata: { name: 'shop', labels: changes.labels ?? { 'ambit-mesh.io/mode': 'ambient' } },
   };
@@ -112,6 +112,7 @@ function run(changes: Changes = {}): Translation {
       ...changes.world,
     },
     SETTINGS,
+    memo,
   );
 }
 
@@ -337,4 +338,40 @@ describe('translate(): problems', () => {
       ['AuthorizationPolicy shop/p', 'Unreadable'],
     );
   });
+});
+
+describe('translate() with a memo', () => {
+  const object = pod({ annotations: ENABLED });
+  const worlds: [string, Changes][] = [
+    ['the namespace gets its label', {}],
+    ['the namespace loses its label', { labels: {} }],
+    ['the node gets another zone', { world: { nodes: new Map() } }],
+    ['the service gets another port', { service: { ports: [{ name: 'http', port: 81 }] } }],
+    ['the service goes', { world: { services: [] } }],
+    [
+      'a policy selects the pod',
+      {
+        world: {
+          authorizationPolicies: [
+            {
+              metadata: { name: 'p', namespace: 'shop' },
+              spec: { selector: { matchLabels: { app: 'web' } } },
+            },
+          ],
+        },
+      },
+    ],
+  ];
+  const memo = createTranslationMemo();
+  for (const [name, changes] of worlds) {
+    test(`gives what one without gives, when ${name}`, () => {
+      const input: Changes = { ...changes, world: { ...changes.world, pods: [object] } };
+      assert.deepEqual(run(input, memo), run(input));
+      assert.equal(
+        run(input, memo).workloads[0],
+        run(input, memo).workloads[0],
+        'and makes nothing twice',
+      );
+    });
+  }
 });

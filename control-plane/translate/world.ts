@@ -21,11 +21,12 @@ import {
 } from './authorization.ts';
 import { endpointsOf, type KnownService } from './endpoints.ts';
 import { enrolmentOf } from './enrolment.ts';
-import { isAlive, modeProblem, REDIRECTION, REDIRECTION_MESSAGE } from './mode.ts';
+import { Memo } from './memo.ts';
+import { isAlive, modeOf, modeProblem, REDIRECTION, REDIRECTION_MESSAGE } from './mode.ts';
 import { type PeerAuthenticationObject, peerAuthenticationsOf } from './peer-authentication.ts';
 import { selects, type WorkloadSelector } from './selector.ts';
 import { serviceOf } from './service.ts';
-import { workloadOf } from './workload.ts';
+import { localityOf, type WorkloadContext, workloadOf } from './workload.ts';
 
 export type World = {
   readonly namespaces: ReadonlyMap<string, Namespace>;
@@ -56,7 +57,26 @@ export type Translation = {
   readonly problems: readonly Problem[];
 };
 
-export function translate(world: World, settings: WorldSettings): Translation {
+type PodTranslation = {
+  readonly workload: Workload | undefined;
+  readonly enrolment: Enrolment | undefined;
+};
+
+/** What a translation may take over from the one before; a new one starts from nothing and gives the same result. */
+export type TranslationMemo = {
+  readonly pods: Memo<PodTranslation>;
+  readonly services: Memo<Service | undefined>;
+};
+
+export function createTranslationMemo(): TranslationMemo {
+  return { pods: new Memo(), services: new Memo() };
+}
+
+export function translate(
+  world: World,
+  settings: WorldSettings,
+  memo: TranslationMemo = createTranslationMemo(),
+): Translation {
   const problems: Problem[] = [];
   for (const namespace of world.namespaces.values()) {
     const problem = modeProblem('Namespace', namespace);
@@ -65,7 +85,7 @@ export function translate(world: World, settings: WorldSettings): Translation {
 
   const services = new Map<string, KnownService>();
   for (const object of world.services) {
-    const service = serviceOf(object, settings);
+    const service = memo.services.of(object, '', () => serviceOf(object, settings));
     if (service !== undefined) {
       services.set(`${service.namespace}/${service.name}`, { object, service });
     }
@@ -77,16 +97,19 @@ export function translate(world: World, settings: WorldSettings): Translation {
   const enrolments: PlacedEnrolment[] = [];
   for (const pod of world.pods) {
     const { name, namespace = '' } = pod.metadata;
-    const workload = workloadOf(pod, {
+    const context = {
       ...settings,
       namespace: world.namespaces.get(namespace),
       node: world.nodes.get(pod.spec.nodeName ?? ''),
-      services: endpoints.pods.get(`${namespace}/${name}`) ?? new Map(),
+      services: endpoints.pods.get(`${namespace}/${name}`) ?? NO_SERVICES,
       authorizationPolicies: policies.attachedTo(pod),
-    });
+    };
+    const { workload, enrolment } = memo.pods.of(pod, keyOf(context), () => ({
+      workload: workloadOf(pod, context),
+      enrolment: enrolmentOf(pod, context.namespace, settings),
+    }));
     if (workload === undefined) continue;
     workloads.push(workload);
-    const enrolment = enrolmentOf(pod, world.namespaces.get(namespace), settings);
     if (enrolment !== undefined) enrolments.push({ node: workload.node, enrolment });
     problems.push(...podProblems(pod));
   }
@@ -97,6 +120,22 @@ export function translate(world: World, settings: WorldSettings): Translation {
     enrolments,
     problems,
   };
+}
+
+const NO_SERVICES: WorkloadContext['services'] = new Map();
+
+/** All of a context that can differ from one translation to the next, as text. */
+function keyOf(context: WorkloadContext): string {
+  const { region, zone, subzone } = localityOf(context.node);
+  const services: string[] = [];
+  for (const [key, ports] of context.services) {
+    services.push(key);
+    for (const { servicePort, targetPort, appProtocol } of ports) {
+      services.push(`${servicePort}:${targetPort}:${appProtocol}`);
+    }
+  }
+  const place = `${modeOf(context.namespace)} ${region}/${zone}/${subzone}`;
+  return `${place} ${services.join(' ')} ${context.authorizationPolicies.join(' ')}`;
 }
 
 function translatePolicies(

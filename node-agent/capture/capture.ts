@@ -59,15 +59,25 @@ export interface PodCapture {
   closeDoors(): Promise<void>;
   /** Takes back everything that was changed in the pod. */
   remove(): Promise<void>;
-  /** True when the pod is not there any more: nothing in it needs care. */
+  /** True when the pod is not there any more, or has another namespace: nothing in this one needs care. */
   vanished(): Promise<boolean>;
   /** Forgets the pod without changing anything in it. */
   close(): Promise<void>;
 }
 
+/** Redirection of an agent that ended, in a pod that was let go since: its connections would fail for ever. */
+export type Leftover = {
+  readonly podUid: string;
+  release(): Promise<void>;
+  remove(): Promise<void>;
+  close(): Promise<void>;
+};
+
 export interface CaptureDriver {
   /** @throws CaptureError NoNetworkNamespace */
   open(pod: Enrolment): Promise<PodCapture>;
+  /** Redirected pods of this node besides those that are wanted. */
+  leftovers(wanted: ReadonlySet<string>): Promise<Leftover[]>;
 }
 
 export function podName(pod: Pick<Enrolment, 'namespace' | 'name'>): string {

@@ -2,7 +2,7 @@
 // their connections here while `redirect.json` is there, each opened with a PROXY protocol v2 header that names both
 // ends. Called by enrolment.ts in the sandbox's loopback mode. Plaintext that arrives for a pod is not captured.
 
-import { rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { IpAddress } from '../../mesh/address.ts';
@@ -20,6 +20,8 @@ import {
 } from './capture.ts';
 import { type Listener, listen } from './listener.ts';
 import { takeProxyHeader } from './proxy-header.ts';
+
+const REDIRECT_FILE = 'redirect.json';
 
 export type LoopbackParts = { readonly clock: Clock };
 
@@ -40,6 +42,21 @@ export function loopbackCapture(
       }
       return loopbackPod(parts, pod, address, folder);
     },
+    async leftovers(wanted) {
+      const names = await readdir(settings.directory).catch(() => []);
+      const unwanted = names.filter((name) => !wanted.has(name));
+      const files = unwanted.map((podUid) => ({
+        podUid,
+        file: join(settings.directory, podUid, REDIRECT_FILE),
+      }));
+      const there = await Promise.all(files.map(({ file }) => isFile(file)));
+      return files
+        .filter((_, index) => there[index])
+        .map(({ podUid, file }) => {
+          const remove = (): Promise<void> => rm(file, { force: true });
+          return { podUid, release: remove, remove, close: async () => {} };
+        });
+    },
   };
 }
 
@@ -49,7 +66,7 @@ function loopbackPod(
   address: IpAddress,
   folder: string,
 ): PodCapture {
-  const file = join(folder, 'redirect.json');
+  const file = join(folder, REDIRECT_FILE);
   let listeners: Listener[] = [];
 
   const listenOn = async (
@@ -118,6 +135,14 @@ function loopbackPod(
 async function isFolder(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isFile();
   } catch {
     return false;
   }

@@ -1,6 +1,7 @@
 // Capture by nft inside the pod's own network namespace: our listening sockets live there, redirect rules lead new
 // connections to them. Called by enrolment.ts; the way it works on every real node. Nothing in the pod itself changes.
 
+import { fstatSync } from 'node:fs';
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import { formatIpPort, type IpPort, isIpv6, parseIp } from '../../mesh/address.ts';
 import type { Enrolment } from '../../mesh/enrolment.ts';
@@ -13,6 +14,7 @@ import {
   type Captured,
   CaptureError,
   type Doors,
+  type Leftover,
   OUTBOUND_PORT,
   PASSTHROUGH_PORT,
   type PodCapture,
@@ -20,10 +22,11 @@ import {
   TUNNEL_PORT,
 } from './capture.ts';
 import { CommandError, runInside } from './commands.ts';
-import { findNetns, type NetnsSource } from './find-netns.ts';
+import { findNetns, inodeOf, type NetnsSource } from './find-netns.ts';
 import { type Listener, listen } from './listener.ts';
 import {
   AGENT_MARK,
+  LIST_TABLE,
   type RuleState,
   routeBatch,
   routeRemovalBatch,
@@ -56,12 +59,60 @@ export function netnsCapture(parts: NetnsParts): CaptureDriver {
       const path = await findNetns(parts.sources, pod.podUid);
       if (path === undefined) throw noNamespace(pod);
       try {
-        return new NetnsPod(parts, pod, openNetns(path));
+        return new NetnsPod(parts, pod, { path, netns: openNetns(path) });
       } catch (cause) {
         throw noNamespace(pod, cause);
       }
     },
+    async leftovers(wanted) {
+      const found: Leftover[] = [];
+      const listed = await Promise.all(parts.sources.map((source) => source.list()));
+      for (const podUid of new Set(listed.flat())) {
+        if (wanted.has(podUid)) continue;
+        const leftover = await leftoverOf(parts, podUid);
+        if (leftover !== undefined) found.push(leftover);
+      }
+      return found;
+    },
   };
+}
+
+async function leftoverOf(
+  { sources, log }: NetnsParts,
+  podUid: string,
+): Promise<Leftover | undefined> {
+  const path = await findNetns(sources, podUid);
+  if (path === undefined) return undefined;
+  let netns: Netns | undefined;
+  try {
+    netns = openNetns(path);
+    await runInside(netns, 'nft', LIST_TABLE);
+  } catch (error) {
+    netns?.close();
+    // a table that is not there is the rule; a missing program is said at the first enrolment
+    log.debug('No leftover in a pod', { podUid, error });
+    return undefined;
+  }
+  const inside = netns;
+  return {
+    podUid,
+    release: () => applyRules(inside, 'released'),
+    remove: () => removeAll(inside, [4, 6]),
+    close: async () => inside.close(),
+  };
+}
+
+async function applyRules(netns: Netns, state: RuleState): Promise<void> {
+  await runInside(netns, 'nft', ['-f', '-'], ruleset(state));
+}
+
+async function removeAll(netns: Netns, families: readonly (4 | 6)[]): Promise<void> {
+  await runInside(netns, 'nft', ['-f', '-'], rulesetRemoval());
+  for (const family of families) {
+    // -force: what is not there any more needs no removing
+    const args = [`-${family}`, '-force', '-batch', '-'];
+    await runInside(netns, 'ip', args, routeRemovalBatch(family)).catch(() => '');
+  }
 }
 
 function noNamespace(pod: Enrolment, cause?: unknown): CaptureError {
@@ -76,14 +127,18 @@ class NetnsPod implements PodCapture {
   readonly #parts: NetnsParts;
   readonly #pod: Enrolment;
   readonly #netns: Netns;
+  readonly #inode: number;
+  #path: string;
   #listeners: Listener[] = [];
   /** Whether the kernel of this pod speaks IPv6; known after listen(). */
   #v6 = true;
 
-  constructor(parts: NetnsParts, pod: Enrolment, netns: Netns) {
+  constructor(parts: NetnsParts, pod: Enrolment, found: { path: string; netns: Netns }) {
     this.#parts = parts;
     this.#pod = pod;
-    this.#netns = netns;
+    this.#netns = found.netns;
+    this.#path = found.path;
+    this.#inode = fstatSync(found.netns.fd).ino;
   }
 
   async dial(target: DialTarget, signal?: AbortSignal): Promise<Socket> {
@@ -145,12 +200,12 @@ class NetnsPod implements PodCapture {
   async redirect(): Promise<void> {
     await this.#attempt('redirect its connections', async () => {
       await this.#applyRoutes();
-      await this.#applyRules('capturing');
+      await applyRules(this.#netns, 'capturing');
     });
   }
 
   async release(): Promise<void> {
-    await this.#attempt('let go of its connections', () => this.#applyRules('released'));
+    await this.#attempt('let go of its connections', () => applyRules(this.#netns, 'released'));
   }
 
   async closeDoors(): Promise<void> {
@@ -160,18 +215,16 @@ class NetnsPod implements PodCapture {
   }
 
   async remove(): Promise<void> {
-    await this.#attempt('remove the redirection', async () => {
-      await runInside(this.#netns, 'nft', ['-f', '-'], rulesetRemoval());
-      for (const family of this.#families()) {
-        // -force: what is not there any more needs no removing
-        const args = [`-${family}`, '-force', '-batch', '-'];
-        await runInside(this.#netns, 'ip', args, routeRemovalBatch(family)).catch(() => '');
-      }
-    });
+    await this.#attempt('remove the redirection', () => removeAll(this.#netns, this.#families()));
   }
 
   async vanished(): Promise<boolean> {
-    return (await findNetns(this.#parts.sources, this.#pod.podUid)) === undefined;
+    // the usual case costs one stat, a scan only when the path has changed its meaning
+    if ((await inodeOf(this.#path)) === this.#inode) return false;
+    const path = await findNetns(this.#parts.sources, this.#pod.podUid);
+    if (path === undefined || (await inodeOf(path)) !== this.#inode) return true;
+    this.#path = path;
+    return false;
   }
 
   async close(): Promise<void> {
@@ -181,10 +234,6 @@ class NetnsPod implements PodCapture {
 
   #families(): (4 | 6)[] {
     return this.#v6 ? [4, 6] : [4];
-  }
-
-  async #applyRules(state: RuleState): Promise<void> {
-    await runInside(this.#netns, 'nft', ['-f', '-'], ruleset(state));
   }
 
   async #applyRoutes(): Promise<void> {

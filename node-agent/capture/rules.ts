@@ -6,11 +6,11 @@ import { OUTBOUND_PORT, PASSTHROUGH_PORT, TUNNEL_PORT } from './capture.ts';
 /** SO_MARK of every socket the agent opens in a pod: such traffic is never captured. */
 export const AGENT_MARK = 0x539;
 /** Connections the agent opened into the pod as somebody else: replies come back to the agent. */
-export const REPLY_MARK = 0x111;
+const REPLY_MARK = 0x111;
 const MARK_MASK = 0xfff;
-export const ROUTE_TABLE = 100;
+const ROUTE_TABLE = 100;
 const RULE_PRIORITY = 32764;
-export const TABLE = 'ambit';
+const TABLE = 'ambit';
 /** Raised when the rules change, so that an agent sees which ones a pod has. */
 const RULES_VERSION = 1;
 
@@ -54,6 +54,9 @@ ${indent(nat_out)}
 export function rulesetRemoval(): string {
   return `add table inet ${TABLE}\ndelete table inet ${TABLE}\n`;
 }
+
+/** `nft` arguments that succeed when the table is there. */
+export const LIST_TABLE = ['list', 'table', 'inet', TABLE];
 
 // Only the opening SYN: conntrack takes the first packet it sees of a connection that is already open for a new one, and
 // redirecting that would break the connection at enrolment.

@@ -31,12 +31,12 @@ export class HandmadeDiscovery implements Discovery {
 
   report(report: EnrolmentReport): void {
     this.reports.push(report);
-    for (const wake of [...this.#waiting]) wake();
+    for (const wake of this.#waiting) wake();
   }
 
   push(...updates: readonly ResourceUpdate[]): void {
     this.#snapshot = this.#snapshot.apply(updates);
-    for (const listener of [...this.#listeners]) listener(this.#snapshot);
+    for (const listener of this.#listeners) listener(this.#snapshot);
   }
 
   /** Resolves with the first report about the pod, in that state, that came after `since` reports. */

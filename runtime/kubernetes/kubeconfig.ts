@@ -5,7 +5,8 @@ import { readFile } from 'node:fs/promises';
 import type { RequestOptions } from 'node:https';
 import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
-import { type Duplex, PassThrough, Duplex as StreamDuplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
+import { ForwardedPort } from './forwarded-port.ts';
 
 export type KubernetesSettings = {
   /** Path of a kubeconfig file; without it the ServiceAccount files and variables of a pod are used. */
@@ -60,31 +61,21 @@ export async function loadAccess(settings: KubernetesSettings): Promise<Access> 
       return options;
     },
     async portForward(namespace, pod, port) {
-      const fromPod = new PassThrough();
-      const toPod = new PassThrough();
-      const errors = new PassThrough();
-      const duplex = StreamDuplex.from({ readable: fromPod, writable: toPod });
+      const target = `port ${port} of pod ${namespace}/${pod}`;
+      const forwarded = new ForwardedPort({ target });
+      const { fromPod, errors, toPod } = forwarded;
       const forward = new PortForward(config);
       const made = await forward
         .portForward(namespace, pod, [port], fromPod, errors, toPod)
         .catch((cause: unknown) => {
-          throw new Error(
-            `Cannot forward port ${port} of pod ${namespace}/${pod}: ${reasonOf(cause)}`,
-            { cause },
-          );
+          throw new Error(`Cannot forward ${target}: ${reasonOf(cause)}`, { cause });
         });
       const socket = typeof made === 'function' ? made() : made;
-      errors.once('data', (text: Buffer) => {
-        duplex.destroy(
-          new Error(`Cannot forward port ${port} of pod ${namespace}/${pod}: ${text}`),
-        );
-      });
-      socket?.addEventListener('close', () => {
-        fromPod.end();
-        toPod.destroy();
-      });
-      duplex.once('close', () => socket?.close());
-      return duplex;
+      socket?.addEventListener('close', () => forwarded.disconnected());
+      forwarded.connected(() => socket?.close());
+      // the kubelet may have said no before we were done
+      if (forwarded.errored !== null) throw forwarded.errored;
+      return forwarded;
     },
   };
 }

@@ -16,6 +16,7 @@ import { serveDefinitions } from './crd/register.ts';
 import { KindRegistry } from './registry.ts';
 import { createKubeletDialer } from './rest/kubelet.ts';
 import { type ListenOn, startFront } from './rest/listener.ts';
+import { OpenApiDocuments } from './rest/openapi.ts';
 import { Store } from './store.ts';
 import { firstServiceAddress } from './strategy/service-addresses.ts';
 
@@ -83,6 +84,7 @@ export async function startApiServer(
     tokens,
     tokenSettings: { ...DEFAULT_TOKEN_SETTINGS, ...settings.tokens },
     kubelets: createKubeletDialer(cluster, kubeletClient),
+    openApi: new OpenApiDocuments(cluster.kinds),
     serverAddress: first === undefined ? 'localhost' : authorityOf(first.host, first.port),
   };
   const front = await startFront(routeParts, { serving, caPem: authority.caPem }, settings.listen);

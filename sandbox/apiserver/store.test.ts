@@ -29,7 +29,8 @@ describe('Store', () => {
           run(store, step);
           states.push([store.revision, store.list('b')?.items]);
         }
-        for (const [revision, items] of states) assert.deepEqual(store.list('b', revision)?.items, items);
+        for (const [revision, items] of states)
+          assert.deepEqual(store.list('b', revision)?.items, items);
       }),
     );
   });

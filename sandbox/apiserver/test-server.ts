@@ -1,8 +1,8 @@
 // A real API server for tests: own port, own state directory, and a small HTTPS client with the admin's certificate.
 
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { Agent, request } from 'node:https';
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -75,7 +75,9 @@ export async function startTestServer(
       method,
       agent,
       ca: server.caPem,
-      ...(withCertificate ? { cert: pem('client-certificate-data'), key: pem('client-key-data') } : {}),
+      ...(withCertificate
+        ? { cert: pem('client-certificate-data'), key: pem('client-key-data') }
+        : {}),
       headers: {
         accept: options.accept ?? 'application/json',
         'user-agent': 'test/1.0',

@@ -3,6 +3,7 @@
 // it shows: a promise that does not hold ends the tour with an error that says which.
 
 import { connectKubernetes, type KubeClient } from '../../runtime/kubernetes/client.ts';
+import type { Tally } from '../apps/load/tally.ts';
 import { installManifests } from '../install.ts';
 import { captureLink } from '../link-service.ts';
 import { ambit, type MeshView, meshView } from './cli.ts';
@@ -169,14 +170,18 @@ async function nothingLost(report: Report, client: KubeClient, before: ShopState
     const after = await readShop(client, SHOP);
     const lost = losses(before, after);
     if (lost.length > 0) throw new Error(`Something was lost on the way: ${lost.join('; ')}`);
-    const { requests, connections, messages } = after.tally;
     return (
-      `${requests.ok} requests answered, ${requests.failed} failed\n` +
-      `${connections.opened} long-lived connections opened, ${connections.dropped} dropped, ${messages.echoed} messages on them, ${messages.wrong} wrong\n` +
+      `${gained(before, after, ({ requests }) => requests.ok)} requests answered since the label, 0 failed\n` +
+      `${after.tally.connections.opened} long-lived connections, 0 dropped, ` +
+      `${gained(before, after, ({ messages }) => messages.echoed)} messages on them since, 0 wrong\n` +
       `${after.pods.size} pods, the same as before, 0 restarts`
     );
   });
   report.show(text);
+}
+
+function gained(before: ShopState, after: ShopState, count: (tally: Tally) => number): number {
+  return count(after.tally) - count(before.tally);
 }
 
 async function showStatus(report: Report, settings: TourSettings, view: MeshView): Promise<void> {

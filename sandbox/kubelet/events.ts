@@ -6,7 +6,7 @@ import { type KubeClient, KubeError } from '../../runtime/kubernetes/client.ts';
 import type { Event } from '../../runtime/kubernetes/objects.ts';
 import { EVENTS } from '../../runtime/kubernetes/resources.ts';
 import type { Log } from '../../runtime/log.ts';
-import type { PodRef } from './pod-spec.ts';
+import type { PodRef } from './pod/pod-spec.ts';
 import { rfc3339 } from './time.ts';
 
 export type News = {

@@ -12,8 +12,8 @@ import {
   SECRETS,
 } from '../../runtime/kubernetes/resources.ts';
 import { inNamespaces } from '../launch/test-support/in-namespaces.ts';
-import type { ContainerSpec, Pod, VolumeSpec } from './pod-spec.ts';
-import { findStrays } from './processes.ts';
+import { findStrays } from './container/processes.ts';
+import type { ContainerSpec, Pod, VolumeSpec } from './pod/pod-spec.ts';
 import { isReady, openNode, type TestNode } from './test-support/node.ts';
 
 /** Ends at once on SIGTERM; `sleep` alone would too, but says nothing. */

@@ -13,17 +13,17 @@ import type { Service } from '../../runtime/kubernetes/objects.ts';
 import { PODS, SERVICES } from '../../runtime/kubernetes/resources.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { NetworkMode, NodeNetwork } from '../network/network.ts';
-import type { Isolation } from './container-start.ts';
+import type { Isolation } from './container/container-start.ts';
+import { endStrays } from './container/processes.ts';
+import { KUBERNETES_RESTARTS, type RestartSettings } from './container/restart-delay.ts';
 import { recordEvents } from './events.ts';
 import { type NodeParts, type NodeSettings, nodeRunDirectory } from './node-parts.ts';
 import { machineMemory, registerNode } from './node-registration.ts';
-import { PodSet } from './pod-set.ts';
-import type { Pod } from './pod-spec.ts';
-import { endStrays } from './processes.ts';
-import { KUBERNETES_RESTARTS, type RestartSettings } from './restart-delay.ts';
-import { type ServerSettings, startServer } from './server.ts';
+import { PodSet } from './pod/pod-set.ts';
+import type { Pod } from './pod/pod-spec.ts';
+import { writeStatuses } from './pod/status-writer.ts';
+import { type ServerSettings, startServer } from './server/server.ts';
 import { startServiceProxy } from './service-proxy.ts';
-import { writeStatuses } from './status-writer.ts';
 import { findTools } from './tools.ts';
 
 export type KubeletParts = {

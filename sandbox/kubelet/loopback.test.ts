@@ -5,8 +5,8 @@ import { readFile } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
 import type { ConfigMap } from '../../runtime/kubernetes/objects.ts';
 import { CONFIG_MAPS, PODS } from '../../runtime/kubernetes/resources.ts';
-import type { Pod, ProbeSpec } from './pod-spec.ts';
-import { findStrays } from './processes.ts';
+import { findStrays } from './container/processes.ts';
+import type { Pod, ProbeSpec } from './pod/pod-spec.ts';
 import { isReady, openNode, type TestNode } from './test-support/node.ts';
 
 const TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount';

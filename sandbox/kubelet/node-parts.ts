@@ -6,11 +6,11 @@ import type { KubeClient } from '../../runtime/kubernetes/client.ts';
 import type { Service } from '../../runtime/kubernetes/objects.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { NodeNetwork } from '../network/network.ts';
-import type { Isolation } from './container-start.ts';
+import type { Isolation } from './container/container-start.ts';
+import type { RestartSettings } from './container/restart-delay.ts';
 import type { EventRecorder } from './events.ts';
 import type { ImageSource } from './images.ts';
-import type { PodRef } from './pod-spec.ts';
-import type { RestartSettings } from './restart-delay.ts';
+import type { PodRef } from './pod/pod-spec.ts';
 
 export type NodeParts = {
   readonly client: KubeClient;

@@ -7,7 +7,14 @@ import type { KindDefinition } from '../kinds.ts';
 import type { KubeObject } from '../object.ts';
 import { keyedList, list, mapOf, object, setOf, text } from '../schema.ts';
 import { META } from '../schemas/meta.ts';
-import { difference, type FieldSet, formatFieldsV1, intersection, parseFieldsV1, union } from './field-set.ts';
+import {
+  difference,
+  type FieldSet,
+  formatFieldsV1,
+  intersection,
+  parseFieldsV1,
+  union,
+} from './field-set.ts';
 import { applyConfiguration, trackUpdate } from './managed-fields.ts';
 
 const KIND: KindDefinition = {
@@ -45,9 +52,17 @@ const thing = (spec: object, metadata: object = {}): KubeObject => ({
   spec,
 });
 
-function apply(live: KubeObject | undefined, manager: string, spec: object, force = false): KubeObject {
+function apply(
+  live: KubeObject | undefined,
+  manager: string,
+  spec: object,
+  force = false,
+): KubeObject {
   const writer = { manager, time: '2026-01-01T00:00:00Z' };
-  const { object: merged, managedFields } = applyConfiguration(KIND, live, thing(spec), { writer, force });
+  const { object: merged, managedFields } = applyConfiguration(KIND, live, thing(spec), {
+    writer,
+    force,
+  });
   return { ...merged, metadata: { ...merged.metadata, managedFields } };
 }
 
@@ -62,7 +77,12 @@ const fieldsOf = (live: KubeObject, manager: string): unknown =>
 
 describe('server-side apply', () => {
   test('the applier owns exactly what it applied, lists by their keys with defaults', () => {
-    const live = apply(undefined, 'one', { size: 's', data: { k: 'v' }, tags: ['x'], ports: [{ port: 80 }] });
+    const live = apply(undefined, 'one', {
+      size: 's',
+      data: { k: 'v' },
+      tags: ['x'],
+      ports: [{ port: 80 }],
+    });
     assert.deepEqual(fieldsOf(live, 'one'), {
       'f:spec': {
         'f:data': { 'f:k': {} },
@@ -103,7 +123,10 @@ describe('server-side apply', () => {
           error.message,
           'Apply failed with 2 conflicts: conflicts with "one":\n- .spec.color\n- .spec.size',
         );
-        assert.deepEqual(error.details?.causes?.map(({ field }) => field), ['.spec.color', '.spec.size']);
+        assert.deepEqual(
+          error.details?.causes?.map(({ field }) => field),
+          ['.spec.color', '.spec.size'],
+        );
         return true;
       },
     );
@@ -129,7 +152,10 @@ describe('server-side apply', () => {
     let live = apply(undefined, 'one', { size: 's', color: 'c' });
     live = update(live, 'editor', { size: 'xl', color: 'c' });
     assert.deepEqual(fieldsOf(live, 'editor'), { 'f:spec': { 'f:size': {} } });
-    assert.throws(() => apply(live, 'one', { size: 's', color: 'c' }), /conflict with "editor" using example\.com\/v1: \.spec\.size/);
+    assert.throws(
+      () => apply(live, 'one', { size: 's', color: 'c' }),
+      /conflict with "editor" using example\.com\/v1: \.spec\.size/,
+    );
   });
 
   test('a list without keys belongs to one manager as a whole', () => {
@@ -141,11 +167,16 @@ describe('server-side apply', () => {
     const spec = fc.record(
       {
         size: fc.constantFrom('s', 'm', 'l'),
-        data: fc.dictionary(fc.constantFrom('a', 'b', 'c'), fc.constantFrom('1', '2'), { maxKeys: 3 }),
-        tags: fc.uniqueArray(fc.constantFrom('x', 'y', 'z')),
-        ports: fc.uniqueArray(fc.record({ port: fc.constantFrom(1, 2, 3), name: fc.constantFrom('n', 'o') }), {
-          selector: ({ port }) => port,
+        data: fc.dictionary(fc.constantFrom('a', 'b', 'c'), fc.constantFrom('1', '2'), {
+          maxKeys: 3,
         }),
+        tags: fc.uniqueArray(fc.constantFrom('x', 'y', 'z')),
+        ports: fc.uniqueArray(
+          fc.record({ port: fc.constantFrom(1, 2, 3), name: fc.constantFrom('n', 'o') }),
+          {
+            selector: ({ port }) => port,
+          },
+        ),
       },
       { requiredKeys: [] },
     );
@@ -157,7 +188,10 @@ describe('server-side apply', () => {
         const again = apply(live, 'one', third);
         assert.ok(deepEqual(again, live), 'idempotent');
         const left = apply(apply(live, 'one', {}), 'two', {});
-        assert.ok(deepEqual(left['spec'] ?? {}, {}), `all withdrawn, but ${JSON.stringify(left['spec'])} is left`);
+        assert.ok(
+          deepEqual(left['spec'] ?? {}, {}),
+          `all withdrawn, but ${JSON.stringify(left['spec'])} is left`,
+        );
       }),
     );
   });
@@ -172,7 +206,10 @@ describe('field sets', () => {
         depth === 0
           ? fc.constant(new Map<string, FieldSet>())
           : fc
-              .uniqueArray(fc.tuple(edges, levels(depth - 1)), { selector: ([edge]) => edge, maxLength: 3 })
+              .uniqueArray(fc.tuple(edges, levels(depth - 1)), {
+                selector: ([edge]) => edge,
+                maxLength: 3,
+              })
               .map((entries) => new Map(entries)),
     });
   const trie = levels(3);
@@ -200,6 +237,9 @@ describe('field sets', () => {
 
   function members(set: FieldSet, path = ''): string[] {
     const own = set.here ? [path] : [];
-    return [...own, ...[...set.children].flatMap(([edge, child]) => members(child, `${path}/${edge}`))].sort();
+    return [
+      ...own,
+      ...[...set.children].flatMap(([edge, child]) => members(child, `${path}/${edge}`)),
+    ].sort();
   }
 });

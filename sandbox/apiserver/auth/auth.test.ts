@@ -77,7 +77,9 @@ describe('ServiceAccount tokens', () => {
   test('a token bound to a pod names pod and node in the review, for its audience only', async () => {
     await using server = await startTestServer();
     await server.call('POST', ACCOUNTS, { body: { metadata: { name: 'robot' } } });
-    const node = await server.call('POST', '/api/v1/nodes', { body: { metadata: { name: 'node-1' } } });
+    const node = await server.call('POST', '/api/v1/nodes', {
+      body: { metadata: { name: 'node-1' } },
+    });
     const uid = await makePod(server, 'p');
     const token = await tokenFor(server, {
       audiences: ['ambit-ca'],
@@ -112,7 +114,10 @@ describe('ServiceAccount tokens', () => {
     const unbound = await tokenFor(server);
     await server.call('DELETE', `${PODS}/p?gracePeriodSeconds=0`);
     await makePod(server, 'p');
-    assert.match((await review(server, bound)).error ?? '', /UID in the token does not match that of pod/);
+    assert.match(
+      (await review(server, bound)).error ?? '',
+      /UID in the token does not match that of pod/,
+    );
     assert.equal((await review(server, unbound)).authenticated, true);
     await server.call('DELETE', `${ACCOUNTS}/robot`);
     assert.match((await review(server, unbound)).error ?? '', /has been deleted/);
@@ -129,13 +134,17 @@ describe('ServiceAccount tokens', () => {
     assert.match((await review(server, token)).error ?? '', /"exp" claim timestamp check failed/);
   });
 
-  test('too short a life, another account\'s pod and a wrong uid are refused with the reason', async () => {
+  test("too short a life, another account's pod and a wrong uid are refused with the reason", async () => {
     await using server = await startTestServer();
-    for (const name of ['robot', 'other']) await server.call('POST', ACCOUNTS, { body: { metadata: { name } } });
+    for (const name of ['robot', 'other'])
+      await server.call('POST', ACCOUNTS, { body: { metadata: { name } } });
     await makePod(server, 'p');
     const ask = (account: string, spec: object): ReturnType<TestServer['call']> =>
       server.call('POST', `${ACCOUNTS}/${account}/token`, { body: { spec } });
-    assert.match((await ask('robot', { expirationSeconds: 5 })).body.message, /less than 600 seconds/);
+    assert.match(
+      (await ask('robot', { expirationSeconds: 5 })).body.message,
+      /less than 600 seconds/,
+    );
     const pod = { boundObjectRef: { kind: 'Pod', name: 'p' } };
     assert.match((await ask('other', pod)).body.message, /different serviceaccount name/);
     const wrong = { boundObjectRef: { kind: 'Pod', name: 'p', uid: 'x' } };
@@ -195,11 +204,18 @@ describe('what an account may do', () => {
   test('the access review answers as the server would act', async () => {
     await using server = await startTestServer();
     const token = await grant(server, [{ apiGroups: [''], resources: ['pods'], verbs: ['list'] }]);
-    for (const [verb, allowed] of [['list', true], ['delete', false]] as const) {
-      const { body } = await server.call('POST', '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', {
-        token,
-        body: { spec: { resourceAttributes: { verb, resource: 'pods', namespace: 'default' } } },
-      });
+    for (const [verb, allowed] of [
+      ['list', true],
+      ['delete', false],
+    ] as const) {
+      const { body } = await server.call(
+        'POST',
+        '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
+        {
+          token,
+          body: { spec: { resourceAttributes: { verb, resource: 'pods', namespace: 'default' } } },
+        },
+      );
       assert.equal((body['status'] as { allowed: boolean }).allowed, allowed);
     }
   });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { startTestServer, type Answer, type TestServer } from '../test-server.ts';
+import { type Answer, startTestServer, type TestServer } from '../test-server.ts';
 
 const DEFINITIONS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const WIDGETS = '/apis/example.com/v1/namespaces/default/widgets';
@@ -33,7 +33,10 @@ const SCHEMA = {
         },
       },
     },
-    status: { type: 'object', properties: { ready: { type: 'boolean' }, replicas: { type: 'integer' } } },
+    status: {
+      type: 'object',
+      properties: { ready: { type: 'boolean' }, replicas: { type: 'integer' } },
+    },
   },
 };
 
@@ -70,7 +73,8 @@ describe('CustomResourceDefinitions', () => {
     await using server = await startTestServer();
     const { status, body } = await server.call('POST', DEFINITIONS, { body: definition() });
     assert.equal(status, 201);
-    const conditions = (body['status'] as { conditions: { type: string; status: string }[] }).conditions;
+    const conditions = (body['status'] as { conditions: { type: string; status: string }[] })
+      .conditions;
     assert.deepEqual(
       conditions.map(({ type, status: state }) => `${type}=${state}`),
       ['NamesAccepted=True', 'Established=True'],
@@ -104,15 +108,51 @@ describe('CustomResourceDefinitions', () => {
 
   const invalid: [string, object, string][] = [
     ['a missing field', {}, 'spec.size: Required value'],
-    ['a value outside the enum', { size: 'huge' }, 'spec.size: Unsupported value: "huge": supported values: "small", "large"'],
-    ['a wrong type', { size: 'small', replicas: 'x' }, 'spec.replicas: Invalid value: "string": spec.replicas in body must be of type integer: "string"'],
-    ['a number too small', { size: 'small', replicas: 0 }, 'spec.replicas: Invalid value: 0: spec.replicas in body should be greater than or equal to 1'],
-    ['a text off the pattern', { size: 'small', name: 'A1' }, "spec.name: Invalid value: \"A1\": spec.name in body should match '^[a-z]+$'"],
-    ['a text too long', { size: 'small', name: 'abcdef' }, 'spec.name: Too long: may not be more than 5 bytes'],
-    ['a boolean for int-or-string', { size: 'small', port: true }, 'spec.port: Invalid value: "boolean": spec.port in body must be of type integer,string: "boolean"'],
-    ['a map value of a wrong type', { size: 'small', labels: { a: 1 } }, 'spec.labels.a: Invalid value: "integer": spec.labels.a in body must be of type string: "integer"'],
-    ['a repeated key', { size: 'small', items: [{ name: 'a' }, { name: 'a' }] }, 'spec.items[1]: Duplicate value: {"name":"a"}'],
-    ['too many items', { size: 'small', items: ['a', 'b', 'c', 'd'].map((name) => ({ name })) }, 'spec.items: Too many: 4: must have at most 3 items'],
+    [
+      'a value outside the enum',
+      { size: 'huge' },
+      'spec.size: Unsupported value: "huge": supported values: "small", "large"',
+    ],
+    [
+      'a wrong type',
+      { size: 'small', replicas: 'x' },
+      'spec.replicas: Invalid value: "string": spec.replicas in body must be of type integer: "string"',
+    ],
+    [
+      'a number too small',
+      { size: 'small', replicas: 0 },
+      'spec.replicas: Invalid value: 0: spec.replicas in body should be greater than or equal to 1',
+    ],
+    [
+      'a text off the pattern',
+      { size: 'small', name: 'A1' },
+      'spec.name: Invalid value: "A1": spec.name in body should match \'^[a-z]+$\'',
+    ],
+    [
+      'a text too long',
+      { size: 'small', name: 'abcdef' },
+      'spec.name: Too long: may not be more than 5 bytes',
+    ],
+    [
+      'a boolean for int-or-string',
+      { size: 'small', port: true },
+      'spec.port: Invalid value: "boolean": spec.port in body must be of type integer,string: "boolean"',
+    ],
+    [
+      'a map value of a wrong type',
+      { size: 'small', labels: { a: 1 } },
+      'spec.labels.a: Invalid value: "integer": spec.labels.a in body must be of type string: "integer"',
+    ],
+    [
+      'a repeated key',
+      { size: 'small', items: [{ name: 'a' }, { name: 'a' }] },
+      'spec.items[1]: Duplicate value: {"name":"a"}',
+    ],
+    [
+      'too many items',
+      { size: 'small', items: ['a', 'b', 'c', 'd'].map((name) => ({ name })) },
+      'spec.items: Too many: 4: must have at most 3 items',
+    ],
   ];
   for (const [name, spec, message] of invalid) {
     test(`${name} is refused with the field and the rule`, async () => {
@@ -133,7 +173,10 @@ describe('CustomResourceDefinitions', () => {
     const ignored = await patch('', { status: { ready: true } });
     assert.equal(ignored.body['status'], undefined);
     const set = await patch('/status', { status: { ready: true }, spec: { size: 'large' } });
-    assert.deepEqual([set.body['status'], (set.body['spec'] as { size: string }).size], [{ ready: true }, 'small']);
+    assert.deepEqual(
+      [set.body['status'], (set.body['spec'] as { size: string }).size],
+      [{ ready: true }, 'small'],
+    );
     await patch('/scale', { spec: { replicas: 7 } });
     const { body } = await server.call('GET', `${WIDGETS}/w`);
     assert.equal((body['spec'] as { replicas: number }).replicas, 7);
@@ -210,15 +253,42 @@ describe('CustomResourceDefinitions', () => {
 
   const refusedDefinitions: [string, object, RegExp][] = [
     ['a name that is not plural.group', { group: 'other.com' }, /must be spec\.names\.plural/],
-    ['no storage version', { versions: [{ name: 'v1', served: true, storage: false, schema: { openAPIV3Schema: SCHEMA } }] }, /exactly one version marked as storage/],
-    ['no schema', { versions: [{ name: 'v1', served: true, storage: true }] }, /schemas are required/],
-    ['a schema without types', { versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: { type: 'object', properties: { spec: {} } } } }] }, /must not be empty for specified object fields/],
+    [
+      'no storage version',
+      {
+        versions: [
+          { name: 'v1', served: true, storage: false, schema: { openAPIV3Schema: SCHEMA } },
+        ],
+      },
+      /exactly one version marked as storage/,
+    ],
+    [
+      'no schema',
+      { versions: [{ name: 'v1', served: true, storage: true }] },
+      /schemas are required/,
+    ],
+    [
+      'a schema without types',
+      {
+        versions: [
+          {
+            name: 'v1',
+            served: true,
+            storage: true,
+            schema: { openAPIV3Schema: { type: 'object', properties: { spec: {} } } },
+          },
+        ],
+      },
+      /must not be empty for specified object fields/,
+    ],
     ['a webhook conversion', { conversion: { strategy: 'Webhook' } }, /supported values: "None"/],
   ];
   for (const [name, spec, message] of refusedDefinitions) {
     test(`${name} is refused`, async () => {
       await using server = await startTestServer();
-      const { status, body } = await server.call('POST', DEFINITIONS, { body: definition(SCHEMA, spec) });
+      const { status, body } = await server.call('POST', DEFINITIONS, {
+        body: definition(SCHEMA, spec),
+      });
       assert.equal(status, 422, body.message);
       assert.match(body.message, message);
     });

@@ -10,15 +10,43 @@ import { applyStrategicPatch } from './strategic.ts';
 describe('applyJsonPatch()', () => {
   const cases = [
     ['adds a member', { a: 1 }, [{ op: 'add', path: '/b', value: 2 }], { a: 1, b: 2 }],
-    ['adds an item before another', { a: [1, 3] }, [{ op: 'add', path: '/a/1', value: 2 }], { a: [1, 2, 3] }],
+    [
+      'adds an item before another',
+      { a: [1, 3] },
+      [{ op: 'add', path: '/a/1', value: 2 }],
+      { a: [1, 2, 3] },
+    ],
     ['appends with -', { a: [1] }, [{ op: 'add', path: '/a/-', value: 2 }], { a: [1, 2] }],
     ['removes a member', { a: 1, b: 2 }, [{ op: 'remove', path: '/b' }], { a: 1 }],
     ['removes an item', { a: [1, 2, 3] }, [{ op: 'remove', path: '/a/1' }], { a: [1, 3] }],
-    ['replaces an item in place', { a: [1, 2] }, [{ op: 'replace', path: '/a/0', value: 9 }], { a: [9, 2] }],
-    ['moves', { a: { b: 1 }, c: {} }, [{ op: 'move', from: '/a/b', path: '/c/d' }], { a: {}, c: { d: 1 } }],
+    [
+      'replaces an item in place',
+      { a: [1, 2] },
+      [{ op: 'replace', path: '/a/0', value: 9 }],
+      { a: [9, 2] },
+    ],
+    [
+      'moves',
+      { a: { b: 1 }, c: {} },
+      [{ op: 'move', from: '/a/b', path: '/c/d' }],
+      { a: {}, c: { d: 1 } },
+    ],
     ['copies', { a: [1] }, [{ op: 'copy', from: '/a', path: '/b' }], { a: [1], b: [1] }],
-    ['unescapes ~1 and ~0', { 'a/b': 1, 'c~d': 2 }, [{ op: 'remove', path: '/a~1b' }, { op: 'remove', path: '/c~0d' }], {}],
-    ['tests deeply', { a: { b: [1] } }, [{ op: 'test', path: '/a', value: { b: [1] } }], { a: { b: [1] } }],
+    [
+      'unescapes ~1 and ~0',
+      { 'a/b': 1, 'c~d': 2 },
+      [
+        { op: 'remove', path: '/a~1b' },
+        { op: 'remove', path: '/c~0d' },
+      ],
+      {},
+    ],
+    [
+      'tests deeply',
+      { a: { b: [1] } },
+      [{ op: 'test', path: '/a', value: { b: [1] } }],
+      { a: { b: [1] } },
+    ],
     ['replaces the whole', { a: 1 }, [{ op: 'replace', path: '', value: 5 }], 5],
   ] as const;
   for (const [name, target, patch, result] of cases) {
@@ -62,7 +90,11 @@ describe('applyMergePatch()', () => {
       [{ a: 'c' }, { a: ['b'] }, { a: ['b'] }],
       [{ a: { b: 'c' } }, { a: { b: 'd', c: null } }, { a: { b: 'd' } }],
       [{ a: [{ b: 'c' }] }, { a: [1] }, { a: [1] }],
-      [['a', 'b'], ['c', 'd'], ['c', 'd']],
+      [
+        ['a', 'b'],
+        ['c', 'd'],
+        ['c', 'd'],
+      ],
       [{ a: 'b' }, ['c'], ['c']],
       [{ e: null }, { a: 1 }, { e: null, a: 1 }],
       [{}, { a: { bb: { ccc: null } } }, { a: { bb: {} } }],
@@ -73,7 +105,9 @@ describe('applyMergePatch()', () => {
   });
 
   test('is idempotent, and touches only what the patch names', () => {
-    const json = fc.dictionary(fc.string({ maxLength: 3 }), fc.jsonValue({ maxDepth: 2 }), { maxKeys: 4 });
+    const json = fc.dictionary(fc.string({ maxLength: 3 }), fc.jsonValue({ maxDepth: 2 }), {
+      maxKeys: 4,
+    });
     fc.assert(
       fc.property(json, json, (target, patch) => {
         const once = applyMergePatch(target, patch) as Record<string, unknown>;
@@ -87,7 +121,11 @@ describe('applyMergePatch()', () => {
 });
 
 describe('applyStrategicPatch()', () => {
-  const item = object({ name: text(), image: text(), env: keyedList(['name'], object({ name: text(), value: text() })) });
+  const item = object({
+    name: text(),
+    image: text(),
+    env: keyedList(['name'], object({ name: text(), value: text() })),
+  });
   const schema: Schema = object({
     containers: keyedList(['name'], item),
     finalizers: setOf(text()),
@@ -97,9 +135,19 @@ describe('applyStrategicPatch()', () => {
   const cases = [
     [
       'merges items by key and keeps the others',
-      { containers: [{ name: 'a', image: '1' }, { name: 'b', image: '1' }] },
+      {
+        containers: [
+          { name: 'a', image: '1' },
+          { name: 'b', image: '1' },
+        ],
+      },
       { containers: [{ name: 'b', image: '2' }] },
-      { containers: [{ name: 'a', image: '1' }, { name: 'b', image: '2' }] },
+      {
+        containers: [
+          { name: 'a', image: '1' },
+          { name: 'b', image: '2' },
+        ],
+      },
     ],
     [
       'adds items with a new key',
@@ -136,7 +184,10 @@ describe('applyStrategicPatch()', () => {
     [
       '$setElementOrder orders the items it names',
       { containers: [{ name: 'a' }, { name: 'b' }, { name: 'c' }] },
-      { '$setElementOrder/containers': [{ name: 'c' }, { name: 'a' }], containers: [{ name: 'a', image: '1' }] },
+      {
+        '$setElementOrder/containers': [{ name: 'c' }, { name: 'a' }],
+        containers: [{ name: 'a', image: '1' }],
+      },
       { containers: [{ name: 'c' }, { name: 'b' }, { name: 'a', image: '1' }] },
     ],
     [
@@ -156,7 +207,13 @@ describe('applyStrategicPatch()', () => {
   }
 
   test('an item without its key and an unknown directive are refused', () => {
-    assert.throws(() => applyStrategicPatch({}, { containers: [{ image: 'x' }] }, schema), /merge key: name/);
-    assert.throws(() => applyStrategicPatch({}, { $patch: 'invert' }, schema), /unknown patch directive/);
+    assert.throws(
+      () => applyStrategicPatch({}, { containers: [{ image: 'x' }] }, schema),
+      /merge key: name/,
+    );
+    assert.throws(
+      () => applyStrategicPatch({}, { $patch: 'invert' }, schema),
+      /unknown patch directive/,
+    );
   });
 });

@@ -3,7 +3,8 @@
 import type { IncomingMessage } from 'node:http';
 import { parse as parseYaml } from 'yaml';
 import { badRequest, tooLarge, unsupportedMediaType } from '../errors.ts';
-import { decodeKubernetesProtobuf } from '../presentation.ts';
+import { decodeKubernetesProtobuf } from '../protobuf/codec.ts';
+import { decodeTypedBody, typeOfProtobuf } from '../typed/decode.ts';
 import { PROTOBUF } from './accept.ts';
 
 /** The limit of a real API server: an object that etcd would refuse is not accepted here either. */
@@ -71,11 +72,9 @@ export function parseYamlBody(bytes: Buffer): unknown {
 }
 
 function decodeProtobuf(bytes: Buffer): unknown {
-  try {
-    return decodeKubernetesProtobuf(bytes);
-  } catch (error) {
-    throw badRequest(`couldn't decode the protobuf body: ${messageOf(error)}`);
-  }
+  const type = typeOfProtobuf(bytes);
+  const configuration = type?.kind === 'Secret' || type?.kind === 'ConfigMap';
+  return configuration ? decodeKubernetesProtobuf(bytes) : decodeTypedBody(bytes);
 }
 
 function messageOf(error: unknown): string {

@@ -2,7 +2,6 @@
 
 import { ISSUER } from '../auth/tokens.ts';
 import { noSuchPath } from '../errors.ts';
-import { openApiV2, openApiV3Group, openApiV3Root } from '../presentation.ts';
 import { acceptedForms } from './accept.ts';
 import {
   aggregatedDiscovery,
@@ -12,6 +11,7 @@ import {
   resourceList,
 } from './discovery.ts';
 import { type Exchange, send, sendBytes } from './exchange.ts';
+import type { Document } from './openapi.ts';
 import type { ApiPath } from './path.ts';
 import type { RouteParts } from './route.ts';
 
@@ -27,11 +27,11 @@ export const VERSION = {
   platform: 'linux/amd64',
 };
 
-export async function serveDocuments(
+export function serveDocuments(
   parts: RouteParts,
   exchange: Exchange,
   path: Exclude<ApiPath, { is: 'resource' }>,
-): Promise<void> {
+): void {
   const { kinds } = parts.cluster;
   switch (path.is) {
     case 'group':
@@ -41,14 +41,13 @@ export async function serveDocuments(
       send(exchange, 200, resourceList(kinds, path));
       return;
     case 'other':
-      await serveOther(parts, exchange, trimmed(path.path));
+      serveOther(parts, exchange, trimmed(path.path));
   }
 }
 
-async function serveOther(parts: RouteParts, exchange: Exchange, path: string): Promise<void> {
-  const { kinds } = parts.cluster;
+function serveOther(parts: RouteParts, exchange: Exchange, path: string): void {
   if (path.startsWith('/openapi/v3/')) {
-    send(exchange, 200, openApiV3Group(kinds.all(), groupVersionOf(path)));
+    sendDocument(exchange, parts.openApi.group(groupVersionOf(path)));
     return;
   }
   switch (path) {
@@ -65,10 +64,10 @@ async function serveOther(parts: RouteParts, exchange: Exchange, path: string): 
       sendBytes(exchange, 200, Buffer.from('ok'), 'text/plain; charset=utf-8');
       return;
     case '/openapi/v2':
-      send(exchange, 200, openApiV2(kinds.all()));
+      sendDocument(exchange, parts.openApi.v2(exchange.request.headers.accept));
       return;
     case '/openapi/v3':
-      send(exchange, 200, openApiV3Root(kinds.all()));
+      sendDocument(exchange, parts.openApi.root());
       return;
     case '/openid/v1/jwks':
       send(exchange, 200, parts.tokens.jwks);
@@ -99,6 +98,10 @@ async function serveOther(parts: RouteParts, exchange: Exchange, path: string): 
     default:
       throw noSuchPath();
   }
+}
+
+function sendDocument(exchange: Exchange, { bytes, type }: Document): void {
+  sendBytes(exchange, 200, bytes, type);
 }
 
 function serveGroups(parts: RouteParts, exchange: Exchange, core: boolean): void {

@@ -5,7 +5,7 @@ import { stringify as stringifyYaml } from 'yaml';
 import type { User } from '../cluster.ts';
 import type { KindDefinition } from '../kinds.ts';
 import { isRecord, type KubeObject, type ListMeta } from '../object.ts';
-import { encodeKubernetesProtobuf } from '../presentation.ts';
+import { encodeKubernetesProtobuf } from '../protobuf/codec.ts';
 import { toTable } from '../table/table.ts';
 import { contentTypeOf, type Form } from './accept.ts';
 

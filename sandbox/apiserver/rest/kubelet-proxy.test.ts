@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict';
-import { createServer, type Server } from 'node:https';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { readFile } from 'node:fs/promises';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { describe, test } from 'node:test';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { parse } from 'yaml';
 import { startTestServer, type TestServer } from '../test-server.ts';
 
-type FakeKubelet = AsyncDisposable & { readonly requests: string[]; readonly peers: string[]; readonly port: number };
+type FakeKubelet = AsyncDisposable & {
+  readonly requests: string[];
+  readonly peers: string[];
+  readonly port: number;
+};
 
 /** A kubelet that says what it was asked; upgrades are echoed. */
 async function startKubelet(server: TestServer): Promise<FakeKubelet> {
@@ -20,7 +24,13 @@ async function startKubelet(server: TestServer): Promise<FakeKubelet> {
   const peers: string[] = [];
   const open = new Set<TLSSocket>();
   const kubelet: Server = createServer(
-    { cert: certPem, key: keyPem, ca: server.server.caPem, requestCert: true, rejectUnauthorized: true },
+    {
+      cert: certPem,
+      key: keyPem,
+      ca: server.server.caPem,
+      requestCert: true,
+      rejectUnauthorized: true,
+    },
     (request, response) => {
       requests.push(`${request.method} ${request.url}`);
       peers.push(String((request.socket as TLSSocket).getPeerCertificate().subject.CN));
@@ -37,7 +47,9 @@ async function startKubelet(server: TestServer): Promise<FakeKubelet> {
   });
   kubelet.on('upgrade', (request, socket) => {
     requests.push(`${request.method} ${request.url} ${request.headers.upgrade}`);
-    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
+    socket.write(
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n',
+    );
     socket.on('data', (chunk: Buffer) => socket.write(chunk));
     socket.on('error', () => {});
   });
@@ -67,7 +79,10 @@ async function addNode(server: TestServer, port: number): Promise<void> {
   });
   for (const name of ['p', 'missing']) {
     await server.call('POST', '/api/v1/namespaces/default/pods', {
-      body: { metadata: { name }, spec: { nodeName: 'n', containers: [{ name: 'c', image: 'i' }] } },
+      body: {
+        metadata: { name },
+        spec: { nodeName: 'n', containers: [{ name: 'c', image: 'i' }] },
+      },
     });
   }
 }
@@ -87,7 +102,9 @@ async function upgrade(server: TestServer, path: string, method = 'GET'): Promis
     key: Buffer.from(user['client-key-data'] ?? '', 'base64'),
   });
   await once(socket, 'secureConnect');
-  socket.write(`${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n`);
+  socket.write(
+    `${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n`,
+  );
   return socket;
 }
 
@@ -101,7 +118,7 @@ async function readUntil(socket: TLSSocket, end: string): Promise<string> {
 }
 
 describe('requests a kubelet answers', () => {
-  test('logs come from the kubelet, which sees the server\'s client certificate and the options', async () => {
+  test("logs come from the kubelet, which sees the server's client certificate and the options", async () => {
     await using server = await startTestServer();
     await using kubelet = await startKubelet(server);
     await addNode(server, kubelet.port);
@@ -115,16 +132,23 @@ describe('requests a kubelet answers', () => {
     await using server = await startTestServer();
     await using kubelet = await startKubelet(server);
     await addNode(server, kubelet.port);
-    const { status, body } = await server.call('GET', '/api/v1/namespaces/default/pods/missing/log');
+    const { status, body } = await server.call(
+      'GET',
+      '/api/v1/namespaces/default/pods/missing/log',
+    );
     assert.equal(status, 400);
     assert.match(body.message, /is waiting to start: ContainerCreating$/);
   });
 
-  test('an upgraded exec passes bytes both ways, with the parameters in the kubelet\'s words', async () => {
+  test("an upgraded exec passes bytes both ways, with the parameters in the kubelet's words", async () => {
     await using server = await startTestServer();
     await using kubelet = await startKubelet(server);
     await addNode(server, kubelet.port);
-    const socket = await upgrade(server, `${POD}/exec?command=sh&command=-c&stdin=true&stdout=1&tty=false`, 'POST');
+    const socket = await upgrade(
+      server,
+      `${POD}/exec?command=sh&command=-c&stdin=true&stdout=1&tty=false`,
+      'POST',
+    );
     socket.write('hello');
     const text = await readUntil(socket, 'hello');
     assert.match(text, /^HTTP\/1\.1 101 Switching Protocols\r\n/);
@@ -160,7 +184,10 @@ describe('requests a kubelet answers', () => {
     await kubelet[Symbol.asyncDispose]();
     const { status, body } = await server.call('GET', `${POD}/log`);
     assert.equal(status, 503);
-    assert.match(body.message, /^error dialing the kubelet of node "n" at https:\/\/127\.0\.0\.1:\d+: .*ECONNREFUSED/);
+    assert.match(
+      body.message,
+      /^error dialing the kubelet of node "n" at https:\/\/127\.0\.0\.1:\d+: .*ECONNREFUSED/,
+    );
     const socket = await upgrade(server, `${POD}/exec?command=sh&stdout=true`);
     assert.match(await readUntil(socket, '}'), /^HTTP\/1\.1 503 ServiceUnavailable\r\n/);
     socket.destroy();
@@ -169,8 +196,14 @@ describe('requests a kubelet answers', () => {
   test('exec without an upgrade, an unknown container and a pod without a node are refused', async () => {
     await using server = await startTestServer();
     await addNode(server, 1);
-    assert.match((await server.call('POST', `${POD}/exec?command=sh`)).body.message, /Upgrade request required/);
-    assert.match((await server.call('GET', `${POD}/log?container=z`)).body.message, /container z is not valid for pod p/);
+    assert.match(
+      (await server.call('POST', `${POD}/exec?command=sh`)).body.message,
+      /Upgrade request required/,
+    );
+    assert.match(
+      (await server.call('GET', `${POD}/log?container=z`)).body.message,
+      /container z is not valid for pod p/,
+    );
     await server.call('POST', '/api/v1/namespaces/default/pods', {
       body: { metadata: { name: 'q' }, spec: { containers: [{ name: 'c', image: 'i' }] } },
     });

@@ -5,7 +5,8 @@ import { startTestServer, type TestServer } from '../test-server.ts';
 const CONFIG_MAPS = '/api/v1/namespaces/default/configmaps';
 
 async function fill(server: TestServer, names: readonly string[]): Promise<void> {
-  for (const name of names) await server.call('POST', CONFIG_MAPS, { body: { metadata: { name } } });
+  for (const name of names)
+    await server.call('POST', CONFIG_MAPS, { body: { metadata: { name } } });
 }
 
 const namesIn = (body: { items: { metadata: { name?: string } }[] }): unknown[] =>
@@ -54,7 +55,10 @@ describe('lists', () => {
   test('NotOlderThan shows the present, a future version is refused, senseless options are 400', async () => {
     await using server = await startTestServer();
     await fill(server, ['a', 'b']);
-    const newer = await server.call('GET', `${CONFIG_MAPS}?resourceVersion=1&resourceVersionMatch=NotOlderThan`);
+    const newer = await server.call(
+      'GET',
+      `${CONFIG_MAPS}?resourceVersion=1&resourceVersionMatch=NotOlderThan`,
+    );
     assert.deepEqual(namesIn(newer.body), ['a', 'b']);
     assert.equal((await server.call('GET', `${CONFIG_MAPS}?resourceVersion=999999`)).status, 504);
     for (const query of [
@@ -72,12 +76,18 @@ describe('lists', () => {
   test('field selectors choose by name, node and phase; an unknown field is 400', async () => {
     await using server = await startTestServer();
     const pods = '/api/v1/namespaces/default/pods';
-    for (const [name, nodeName] of [['p', 'one'], ['q', 'two']]) {
+    for (const [name, nodeName] of [
+      ['p', 'one'],
+      ['q', 'two'],
+    ]) {
       const spec = { nodeName, containers: [{ name: 'c', image: 'i' }] };
       await server.call('POST', pods, { body: { metadata: { name }, spec } });
     }
     const at = async (selector: string): Promise<unknown[]> =>
-      namesIn((await server.call('GET', `/api/v1/pods?fieldSelector=${encodeURIComponent(selector)}`)).body);
+      namesIn(
+        (await server.call('GET', `/api/v1/pods?fieldSelector=${encodeURIComponent(selector)}`))
+          .body,
+      );
     assert.deepEqual(await at('spec.nodeName=two'), ['q']);
     assert.deepEqual(await at('status.phase!=Running,metadata.name=p'), ['p']);
     const unknown = await server.call('GET', '/api/v1/pods?fieldSelector=spec.color%3Dred');
@@ -96,7 +106,11 @@ describe('lists', () => {
       accept: 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io',
     });
     assert.equal(partial.body.kind, 'PartialObjectMetadataList');
-    assert.deepEqual(Object.keys(partial.body.items[0] ?? {}).sort(), ['apiVersion', 'kind', 'metadata']);
+    assert.deepEqual(Object.keys(partial.body.items[0] ?? {}).sort(), [
+      'apiVersion',
+      'kind',
+      'metadata',
+    ]);
   });
 
   test('a form nobody can make is 406', async () => {

@@ -34,7 +34,9 @@ describe('create, read, update, delete', () => {
     await using server = await startTestServer();
     const { body } = await server.call('POST', CONFIG_MAPS, { body: configMap('a') });
     await server.call('PUT', `${CONFIG_MAPS}/a`, { body: { ...body, data: { a: '2' } } });
-    const stale = await server.call('PUT', `${CONFIG_MAPS}/a`, { body: { ...body, data: { a: '3' } } });
+    const stale = await server.call('PUT', `${CONFIG_MAPS}/a`, {
+      body: { ...body, data: { a: '3' } },
+    });
     assert.equal(stale.status, 409);
     assert.equal(
       stale.body.message,
@@ -47,7 +49,9 @@ describe('create, read, update, delete', () => {
   test('an update without a resourceVersion overwrites', async () => {
     await using server = await startTestServer();
     await server.call('POST', CONFIG_MAPS, { body: configMap('a') });
-    const written = await server.call('PUT', `${CONFIG_MAPS}/a`, { body: configMap('a', { b: '2' }) });
+    const written = await server.call('PUT', `${CONFIG_MAPS}/a`, {
+      body: configMap('a', { b: '2' }),
+    });
     assert.equal(written.status, 200);
     assert.deepEqual(written.body['data'], { b: '2' });
   });
@@ -215,12 +219,19 @@ describe('deletion', () => {
 
   test('deletecollection deletes what the selector chooses and nothing else', async () => {
     await using server = await startTestServer();
-    for (const [name, color] of [['a', 'red'], ['b', 'blue'], ['c', 'red']]) {
+    for (const [name, color] of [
+      ['a', 'red'],
+      ['b', 'blue'],
+      ['c', 'red'],
+    ]) {
       await server.call('POST', CONFIG_MAPS, { body: { metadata: { name, labels: { color } } } });
     }
     await server.call('DELETE', `${CONFIG_MAPS}?labelSelector=color%3Dred`);
     const { body } = await server.call('GET', CONFIG_MAPS);
-    assert.deepEqual(body.items.map((item) => item.metadata.name), ['b']);
+    assert.deepEqual(
+      body.items.map((item) => item.metadata.name),
+      ['b'],
+    );
   });
 });
 
@@ -230,16 +241,25 @@ describe('status and generation', () => {
     metadata: { name: 'd' },
     spec: {
       selector: { matchLabels: { a: 'b' } },
-      template: { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } },
+      template: {
+        metadata: { labels: { a: 'b' } },
+        spec: { containers: [{ name: 'c', image: 'i' }] },
+      },
     },
   };
 
   test('a write to the object leaves the status alone, a write to the status all else', async () => {
     await using server = await startTestServer();
-    const { body } = await server.call('POST', deployments, { body: { ...deployment, status: { replicas: 9 } } });
+    const { body } = await server.call('POST', deployments, {
+      body: { ...deployment, status: { replicas: 9 } },
+    });
     assert.equal(body['status'], undefined);
     const status = await server.call('PUT', `${deployments}/d/status`, {
-      body: { ...body, spec: { ...(body['spec'] as object), replicas: 7 }, status: { replicas: 1 } },
+      body: {
+        ...body,
+        spec: { ...(body['spec'] as object), replicas: 7 },
+        status: { replicas: 1 },
+      },
     });
     assert.equal((status.body['spec'] as { replicas: number }).replicas, 1);
     assert.deepEqual(status.body['status'], { replicas: 1 });
@@ -273,7 +293,9 @@ describe('status and generation', () => {
     const { body: scale } = await server.call('GET', `${deployments}/d/scale`);
     assert.equal(scale.kind, 'Scale');
     assert.deepEqual(scale['status'], { replicas: 0, selector: 'a=b' });
-    await server.call('PUT', `${deployments}/d/scale`, { body: { ...scale, spec: { replicas: 4 } } });
+    await server.call('PUT', `${deployments}/d/scale`, {
+      body: { ...scale, spec: { replicas: 4 } },
+    });
     const { body } = await server.call('GET', `${deployments}/d`);
     assert.equal((body['spec'] as { replicas: number }).replicas, 4);
   });

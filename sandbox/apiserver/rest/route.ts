@@ -13,6 +13,7 @@ import { decodeBody, mediaTypeOf, readBody } from './body.ts';
 import { serveDocuments } from './documents.ts';
 import { type Exchange, send, sendList, sendObject } from './exchange.ts';
 import type { KubeletDialer } from './kubelet.ts';
+import type { OpenApiDocuments } from './openapi.ts';
 import { type ApiPath, parseApiPath, type ResourcePath } from './path.ts';
 import { proxyRequest } from './proxy.ts';
 import { getObject, listObjects, selectionOf } from './read.ts';
@@ -34,6 +35,7 @@ export type RouteParts = {
   readonly tokenSettings: TokenSettings;
   readonly kubelets: KubeletDialer;
   readonly serverAddress: string;
+  readonly openApi: OpenApiDocuments;
 };
 
 /** Paths anybody may read, as load balancers and clients in doubt do. */
@@ -45,7 +47,7 @@ export async function route(parts: RouteParts, exchange: Exchange): Promise<void
   const path = parseApiPath(exchange.url.pathname);
   permit(parts, exchange, path);
   if (path.is !== 'resource') {
-    await serveDocuments(parts, exchange, path);
+    serveDocuments(parts, exchange, path);
     return;
   }
   const kind = parts.cluster.kinds.find(path.group, path.version, path.resource);

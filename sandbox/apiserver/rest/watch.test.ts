@@ -20,16 +20,25 @@ describe('watch', () => {
     await create(server, 'a');
     const { body } = await server.call('GET', CONFIG_MAPS);
     await create(server, 'b');
-    const watch = await server.watch(`${CONFIG_MAPS}?watch=1&resourceVersion=${body.metadata.resourceVersion}`);
+    const watch = await server.watch(
+      `${CONFIG_MAPS}?watch=1&resourceVersion=${body.metadata.resourceVersion}`,
+    );
     await relabel(server, 'a', { x: 'y' });
     await server.call('DELETE', `${CONFIG_MAPS}/b`);
     const seen = [await watch.next(), await watch.next(), await watch.next()];
     assert.deepEqual(
       seen.map(({ type, object }) => [type, object.metadata.name]),
-      [['ADDED', 'b'], ['MODIFIED', 'a'], ['DELETED', 'b']],
+      [
+        ['ADDED', 'b'],
+        ['MODIFIED', 'a'],
+        ['DELETED', 'b'],
+      ],
     );
     const versions = seen.map(({ object }) => Number(object.metadata.resourceVersion));
-    assert.deepEqual(versions, [...versions].sort((a, b) => a - b));
+    assert.deepEqual(
+      versions,
+      [...versions].sort((a, b) => a - b),
+    );
     watch.close();
   });
 
@@ -107,7 +116,9 @@ describe('watch', () => {
     const quick = await server.watch(`${CONFIG_MAPS}?watch=1`);
     const data = { blob: 'x'.repeat(900_000) };
     for (let index = 0; index < 40; index += 1) {
-      await server.call('POST', CONFIG_MAPS, { body: { metadata: { name: `big-${index}` }, data } });
+      await server.call('POST', CONFIG_MAPS, {
+        body: { metadata: { name: `big-${index}` }, data },
+      });
       assert.equal((await quick.next()).object.metadata.name, `big-${index}`);
     }
     stalled();

@@ -47,14 +47,23 @@ describe('pods', () => {
     await using server = await startTestServer();
     const mounted = specOf(await create(server, pod()));
     const [container] = mounted['containers'] as { volumeMounts: JsonObject[] }[];
-    assert.equal(container?.volumeMounts[0]?.['mountPath'], '/var/run/secrets/kubernetes.io/serviceaccount');
+    assert.equal(
+      container?.volumeMounts[0]?.['mountPath'],
+      '/var/run/secrets/kubernetes.io/serviceaccount',
+    );
     assert.match(String((mounted['volumes'] as JsonObject[])[0]?.['name']), /^kube-api-access-/);
-    const without = { metadata: { name: 'q' }, spec: { automountServiceAccountToken: false, containers: [{ name: 'c', image: 'i' }] } };
+    const without = {
+      metadata: { name: 'q' },
+      spec: { automountServiceAccountToken: false, containers: [{ name: 'c', image: 'i' }] },
+    };
     assert.equal(specOf(await create(server, without))['volumes'], undefined);
     await server.call('POST', `${NS}/serviceaccounts`, {
       body: { metadata: { name: 'quiet' }, automountServiceAccountToken: false },
     });
-    const quiet = { metadata: { name: 'r' }, spec: { serviceAccountName: 'quiet', containers: [{ name: 'c', image: 'i' }] } };
+    const quiet = {
+      metadata: { name: 'r' },
+      spec: { serviceAccountName: 'quiet', containers: [{ name: 'c', image: 'i' }] },
+    };
     assert.equal(specOf(await create(server, quiet))['volumes'], undefined);
   });
 
@@ -68,10 +77,31 @@ describe('pods', () => {
   const invalid: [string, object, string][] = [
     ['no containers', { containers: [] }, 'spec.containers: Required value'],
     ['no image', { containers: [{ name: 'c' }] }, 'spec.containers[0].image: Required value'],
-    ['two of one name', { containers: [{ name: 'c', image: 'i' }, { name: 'c', image: 'i' }] }, 'spec.containers[1].name: Duplicate value: "c"'],
-    ['a mount of no volume', { containers: [{ name: 'c', image: 'i', volumeMounts: [{ name: 'v', mountPath: '/v' }] }] }, 'spec.containers[0].volumeMounts[0].name: Not found: "v"'],
-    ['a probe without a handler', { containers: [{ name: 'c', image: 'i', readinessProbe: {} }] }, 'spec.containers[0].readinessProbe: Required value: must specify a handler type'],
-    ['an unknown restart policy', { restartPolicy: 'Maybe', containers: [{ name: 'c', image: 'i' }] }, 'spec.restartPolicy: Unsupported value: "Maybe"'],
+    [
+      'two of one name',
+      {
+        containers: [
+          { name: 'c', image: 'i' },
+          { name: 'c', image: 'i' },
+        ],
+      },
+      'spec.containers[1].name: Duplicate value: "c"',
+    ],
+    [
+      'a mount of no volume',
+      { containers: [{ name: 'c', image: 'i', volumeMounts: [{ name: 'v', mountPath: '/v' }] }] },
+      'spec.containers[0].volumeMounts[0].name: Not found: "v"',
+    ],
+    [
+      'a probe without a handler',
+      { containers: [{ name: 'c', image: 'i', readinessProbe: {} }] },
+      'spec.containers[0].readinessProbe: Required value: must specify a handler type',
+    ],
+    [
+      'an unknown restart policy',
+      { restartPolicy: 'Maybe', containers: [{ name: 'c', image: 'i' }] },
+      'spec.restartPolicy: Unsupported value: "Maybe"',
+    ],
   ];
   for (const [name, spec, message] of invalid) {
     test(`with ${name} are invalid`, async () => {
@@ -99,7 +129,9 @@ describe('pods', () => {
     await using server = await startTestServer();
     await create(server, pod());
     const bind = (node: string): Promise<Answer> =>
-      server.call('POST', `${NS}/pods/p/binding`, { body: { target: { kind: 'Node', name: node } } });
+      server.call('POST', `${NS}/pods/p/binding`, {
+        body: { target: { kind: 'Node', name: node } },
+      });
     assert.equal((await bind('one')).status, 201);
     assert.equal(specOf(await server.call('GET', `${NS}/pods/p`))['nodeName'], 'one');
     assert.equal((await bind('two')).status, 409);
@@ -107,13 +139,20 @@ describe('pods', () => {
 
   test('are not evicted against a disruption budget', async () => {
     await using server = await startTestServer();
-    await create(server, { ...pod({ nodeName: 'n' }), metadata: { name: 'p', labels: { a: 'b' } } });
+    await create(server, {
+      ...pod({ nodeName: 'n' }),
+      metadata: { name: 'p', labels: { a: 'b' } },
+    });
     await merge(server, `${NS}/pods/p/status`, { status: { phase: 'Running' } });
     const budgets = '/apis/policy/v1/namespaces/default/poddisruptionbudgets';
     await server.call('POST', budgets, {
-      body: { metadata: { name: 'b' }, spec: { minAvailable: 1, selector: { matchLabels: { a: 'b' } } } },
+      body: {
+        metadata: { name: 'b' },
+        spec: { minAvailable: 1, selector: { matchLabels: { a: 'b' } } },
+      },
     });
-    const evict = (): Promise<Answer> => server.call('POST', `${NS}/pods/p/eviction`, { body: { metadata: { name: 'p' } } });
+    const evict = (): Promise<Answer> =>
+      server.call('POST', `${NS}/pods/p/eviction`, { body: { metadata: { name: 'p' } } });
     assert.equal((await evict()).status, 429);
     await merge(server, `${budgets}/b/status`, { status: { disruptionsAllowed: 1 } });
     assert.equal((await evict()).status, 201);
@@ -134,24 +173,38 @@ describe('services', () => {
     assert.equal(first['type'], 'ClusterIP');
     assert.equal(first['sessionAffinity'], 'None');
     assert.equal(first['internalTrafficPolicy'], 'Cluster');
-    assert.equal(specOf(await create(server, 'b', { ports: [{ port: 80 }] }))['clusterIP'], '10.96.0.3');
+    assert.equal(
+      specOf(await create(server, 'b', { ports: [{ port: 80 }] }))['clusterIP'],
+      '10.96.0.3',
+    );
     await server.call('DELETE', `${NS}/services/a`);
-    assert.equal(specOf(await create(server, 'c', { ports: [{ port: 80 }] }))['clusterIP'], '10.96.0.2');
+    assert.equal(
+      specOf(await create(server, 'c', { ports: [{ port: 80 }] }))['clusterIP'],
+      '10.96.0.2',
+    );
   });
 
   test('two families on request', async () => {
     await using server = await startTestServer();
-    const spec = specOf(await create(server, 'a', { ipFamilyPolicy: 'PreferDualStack', ports: [{ port: 80 }] }));
+    const spec = specOf(
+      await create(server, 'a', { ipFamilyPolicy: 'PreferDualStack', ports: [{ port: 80 }] }),
+    );
     assert.deepEqual(spec['clusterIPs'], ['10.96.0.2', 'fd00:96::1']);
     assert.deepEqual(spec['ipFamilies'], ['IPv4', 'IPv6']);
   });
 
   test('headless, external and node-port services are what they say', async () => {
     await using server = await startTestServer();
-    assert.deepEqual(specOf(await create(server, 'h', { clusterIP: 'None' }))['clusterIPs'], ['None']);
-    const external = specOf(await create(server, 'e', { type: 'ExternalName', externalName: 'example.com' }));
+    assert.deepEqual(specOf(await create(server, 'h', { clusterIP: 'None' }))['clusterIPs'], [
+      'None',
+    ]);
+    const external = specOf(
+      await create(server, 'e', { type: 'ExternalName', externalName: 'example.com' }),
+    );
     assert.equal(external['clusterIP'], undefined);
-    const [port] = specOf(await create(server, 'n', { type: 'NodePort', ports: [{ port: 80 }] }))['ports'] as JsonObject[];
+    const [port] = specOf(await create(server, 'n', { type: 'NodePort', ports: [{ port: 80 }] }))[
+      'ports'
+    ] as JsonObject[];
     assert.equal(port?.['nodePort'], 30_000);
   });
 
@@ -162,7 +215,9 @@ describe('services', () => {
       body: { metadata: { name: 'a' }, spec: { ports: [{ port: 81 }] } },
     });
     assert.equal(specOf(kept)['clusterIP'], '10.96.0.2');
-    const moved = await merge(server, `${NS}/services/a`, { spec: { clusterIP: '10.96.0.9', clusterIPs: ['10.96.0.9'] } });
+    const moved = await merge(server, `${NS}/services/a`, {
+      spec: { clusterIP: '10.96.0.9', clusterIPs: ['10.96.0.9'] },
+    });
     assert.equal(moved.status, 422);
     assert.match(moved.body.message, /may not change once set/);
   });
@@ -197,27 +252,41 @@ describe('secrets and config maps', () => {
   test('an immutable one stays as it is', async () => {
     await using server = await startTestServer();
     for (const kind of ['secrets', 'configmaps']) {
-      await server.call('POST', `${NS}/${kind}`, { body: { metadata: { name: 'x' }, immutable: true, data: { a: 'YQ==' } } });
+      await server.call('POST', `${NS}/${kind}`, {
+        body: { metadata: { name: 'x' }, immutable: true, data: { a: 'YQ==' } },
+      });
       const changed = await merge(server, `${NS}/${kind}/x`, { data: { a: 'Yg==' } });
       assert.equal(changed.status, 422);
       assert.match(changed.body.message, /field is immutable when `immutable` is set/);
-      assert.equal((await merge(server, `${NS}/${kind}/x`, { metadata: { labels: { a: 'b' } } })).status, 200);
+      assert.equal(
+        (await merge(server, `${NS}/${kind}/x`, { metadata: { labels: { a: 'b' } } })).status,
+        200,
+      );
     }
   });
 
   test('keys, base64 and the keys a type needs are checked', async () => {
     await using server = await startTestServer();
-    const create = (body: object): Promise<Answer> => server.call('POST', `${NS}/secrets`, { body: { metadata: { name: 's' }, ...body } });
-    assert.match((await create({ data: { 'a/b': '' } })).body.message, /a valid config key must consist of/);
+    const create = (body: object): Promise<Answer> =>
+      server.call('POST', `${NS}/secrets`, { body: { metadata: { name: 's' }, ...body } });
+    assert.match(
+      (await create({ data: { 'a/b': '' } })).body.message,
+      /a valid config key must consist of/,
+    );
     assert.equal((await create({ data: { a: '%%' } })).status, 422);
-    assert.match((await create({ type: 'kubernetes.io/tls', data: {} })).body.message, /data\[tls\.crt\]: Required value/);
+    assert.match(
+      (await create({ type: 'kubernetes.io/tls', data: {} })).body.message,
+      /data\[tls\.crt\]: Required value/,
+    );
   });
 });
 
 describe('namespaces', () => {
   test('carry their name as a label, whatever is asked', async () => {
     await using server = await startTestServer();
-    const { body } = await server.call('POST', '/api/v1/namespaces', { body: { metadata: { name: 'n' } } });
+    const { body } = await server.call('POST', '/api/v1/namespaces', {
+      body: { metadata: { name: 'n' } },
+    });
     assert.equal(body.metadata.labels?.['kubernetes.io/metadata.name'], 'n');
     const patched = await merge(server, '/api/v1/namespaces/n', { metadata: { labels: null } });
     assert.equal(patched.body.metadata.labels?.['kubernetes.io/metadata.name'], 'n');
@@ -226,7 +295,9 @@ describe('namespaces', () => {
   test('names follow the rules', async () => {
     await using server = await startTestServer();
     for (const name of ['Bad', 'a.b', '-a', 'x'.repeat(64)]) {
-      const { status } = await server.call('POST', '/api/v1/namespaces', { body: { metadata: { name } } });
+      const { status } = await server.call('POST', '/api/v1/namespaces', {
+        body: { metadata: { name } },
+      });
       assert.equal(status, 422, name);
     }
   });
@@ -238,11 +309,15 @@ describe('jobs', () => {
     const { body } = await server.call('POST', '/apis/batch/v1/namespaces/default/jobs', {
       body: {
         metadata: { name: 'j' },
-        spec: { template: { spec: { restartPolicy: 'Never', containers: [{ name: 'c', image: 'i' }] } } },
+        spec: {
+          template: { spec: { restartPolicy: 'Never', containers: [{ name: 'c', image: 'i' }] } },
+        },
       },
     });
     const spec = body['spec'] as { selector: JsonObject; template: { metadata: JsonObject } };
-    assert.deepEqual(spec.selector, { matchLabels: { 'batch.kubernetes.io/controller-uid': body.metadata.uid } });
+    assert.deepEqual(spec.selector, {
+      matchLabels: { 'batch.kubernetes.io/controller-uid': body.metadata.uid },
+    });
     assert.equal((spec.template.metadata['labels'] as JsonObject)['job-name'], 'j');
   });
 });

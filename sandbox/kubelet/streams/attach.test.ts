@@ -394,6 +394,26 @@ describe('port-forward over WebSocket channels', () => {
   });
 });
 
+describe('the end of a port-forward over WebSocket channels', () => {
+  test('is the end of the pod, for the client cannot end its own direction', async (t) => {
+    const server = createTcpServer((socket) => socket.end('bye'));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const dial = async (): Promise<Duplex> => {
+      const target = (server.address() as AddressInfo).port;
+      const socket = connect({ port: target, host: '127.0.0.1', allowHalfOpen: true });
+      await once(socket, 'connect');
+      return socket;
+    };
+    const { port, ended } = await serve(t, { dial });
+    const client = await webSocket(t, port, 'ports=80', ['v4.channel.k8s.io']);
+    await once(client.socket, 'close');
+    assert.equal(client.received(0), 'P\0bye');
+    await ended;
+  });
+});
+
 describe('attachStreams()', () => {
   for (const { name, headers, query, status, message } of [
     {

@@ -53,7 +53,7 @@ async function forwardPair(
     data.destroy();
     return;
   }
-  await forwardConnection({ data, error }, port, dial, signal);
+  await forwardConnection({ data, error, halfClose: true }, port, dial, signal);
 }
 
 type Half = { readonly stream: SpdyStream; readonly cancel: () => void };

@@ -38,7 +38,7 @@ export async function forwardOverWebSocket(
   });
   await Promise.all(
     clients.map(({ port, error, data }) =>
-      forwardConnection({ data, error }, port, dial, gone.signal),
+      forwardConnection({ data, error, halfClose: false }, port, dial, gone.signal),
     ),
   );
   socket.close(NORMAL_CLOSURE);

@@ -7,7 +7,12 @@ import { messageOf } from './outcome.ts';
 import type { StreamSession } from './session.ts';
 
 export async function forwardConnection(
-  client: { readonly data: Duplex; readonly error: Writable },
+  client: {
+    readonly data: Duplex;
+    readonly error: Writable;
+    /** False where the client cannot end its direction: then the pod's end is the end of both. */
+    readonly halfClose: boolean;
+  },
   port: number,
   dial: NonNullable<StreamSession['dial']>,
   signal: AbortSignal,
@@ -22,11 +27,14 @@ export async function forwardConnection(
     data.end();
     return;
   }
+  const fromPod = pipeline(upstream, data, { end: true, signal });
+  const toPod = pipeline(data, upstream, { end: true, signal });
+  // whichever is awaited second must not fail unheard meanwhile
+  toPod.catch(() => {});
   try {
-    await Promise.all([
-      pipeline(data, upstream, { end: true, signal }),
-      pipeline(upstream, data, { end: true, signal }),
-    ]);
+    await fromPod;
+    if (client.halfClose) await toPod;
+    else upstream.destroy();
   } catch {
     // either end broke off: the other one sees it as a reset
     upstream.destroy();

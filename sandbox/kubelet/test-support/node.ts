@@ -22,7 +22,7 @@ import { openLoopbackNetwork } from '../../network/loopback/cluster.ts';
 import { openNetnsNetwork } from '../../network/netns/cluster.ts';
 import type { ClusterNetwork, NetworkMode, NodeNetwork } from '../../network/network.ts';
 import { type KubeletSettings, startKubelet } from '../kubelet.ts';
-import type { Pod, PodSpec } from '../pod-spec.ts';
+import type { Pod, PodSpec } from '../pod/pod-spec.ts';
 import { MemoryKube } from './memory-kube.ts';
 
 export const testLog = createLog({

@@ -54,7 +54,6 @@ message SubjectAccessReviewSpec {
   ResourceAttributes resourceAttributes = 1; NonResourceAttributes nonResourceAttributes = 2; string user = 3;
   repeated string groups = 4; map<string, ExtraValue> extra = 5; string uid = 6;
 }
-message ExtraValue { repeated string items = 1; }
 message SelfSubjectRulesReview {
   ObjectMeta metadata = 1; SelfSubjectRulesReviewSpec spec = 2; SubjectRulesReviewStatus status = 3;
 }

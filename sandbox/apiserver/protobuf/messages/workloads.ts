@@ -54,11 +54,7 @@ message PodFailurePolicyOnExitCodesRequirement {
 message PodFailurePolicyOnPodConditionsPattern { string type = 1; string status = 2; }
 message SuccessPolicy { repeated SuccessPolicyRule rules = 1; }
 message SuccessPolicyRule { optional string succeededIndexes = 1; optional int32 succeededCount = 2; }
-message JobSchedulingConfiguration {
-  WorkloadPodGroupSchedulingPolicy schedulingPolicy = 1;
-  WorkloadPodGroupSchedulingConstraints schedulingConstraints = 2;
-  WorkloadPodGroupDisruptionMode disruptionMode = 3; repeated WorkloadPodGroupResourceClaim resourceClaims = 4;
-}
+message JobSchedulingConfiguration {  }
 message CronJob { ObjectMeta metadata = 1; CronJobSpec spec = 2; Opaque status = 3; }
 message CronJobSpec {
   string schedule = 1; optional string timeZone = 8; optional int64 startingDeadlineSeconds = 2;

@@ -1,0 +1,224 @@
+// Bad input on the discovery connection, from either end: one clear line, and both go on.
+
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { WebSocket } from 'ws';
+import type { EnrolmentReport } from '../../mesh/enrolment.ts';
+import { parseIdentity } from '../../mesh/identity.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import { createDiscoveryClient, type DiscoveryClient } from '../../runtime/discovery-client.ts';
+import { createLog } from '../../runtime/log.ts';
+import { createTestCa, type TestCa } from '../../tunnel/test-ca.ts';
+import {
+  type ClientFrame,
+  decodeClientFrame,
+  encodeServerFrame,
+  TYPE_ADDRESS,
+} from '../../wire/discovery.ts';
+import { Store } from '../store.ts';
+import { type AgentConnection, serveAgent } from './connection.ts';
+import { type PushServer, servePush } from './serve.ts';
+
+const OWN = parseIdentity('spiffe://cluster.local/ns/ambit-system/sa/ambit-control-plane');
+
+type Line = { message: string; [field: string]: unknown };
+type Setup = {
+  lines: Line[];
+  server: PushServer;
+  client: DiscoveryClient;
+  /** Each connection the client makes. */
+  accepted: AsyncGenerator<WebSocket>;
+  close(): Promise<void>;
+};
+
+let folder: string;
+let ca: TestCa;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'ambit-push-'));
+  ca = await createTestCa();
+  await writeFile(join(folder, 'root.pem'), ca.rootPem);
+  await writeFile(join(folder, 'token'), 'token');
+});
+
+after(() => rm(folder, { recursive: true }));
+
+async function setup(): Promise<Setup> {
+  const lines: Line[] = [];
+  const log = createLog({
+    component: 'test',
+    write: (line) => lines.push(JSON.parse(line) as Line),
+  });
+  const sockets: WebSocket[] = [];
+  let arrived = Promise.withResolvers<void>();
+  const server = await servePush(
+    {
+      log,
+      admit: async () => ({ kind: 'admitted', agent: { node: 'n1', pod: 'agent-1' } }),
+      onAgent: (_, socket) => {
+        sockets.push(socket);
+        arrived.resolve();
+      },
+    },
+    { host: '127.0.0.1', port: 0 },
+  );
+  const { chainPem, keyPem, notAfter } = await ca.svid(OWN);
+  server.use({ chainPem, keyPem, notAfter, rootsPem: ca.rootPem });
+  const client = createDiscoveryClient(
+    { clock: systemClock, log },
+    {
+      address: `127.0.0.1:${server.port}`,
+      rootCertFile: join(folder, 'root.pem'),
+      tokenFile: join(folder, 'token'),
+      serverIdentity: OWN,
+      clusterId: 'Kubernetes',
+      nodeId: 'x',
+      userAgent: 'node-agent/1',
+    },
+  );
+  async function* accept(): AsyncGenerator<WebSocket> {
+    for (;;) {
+      const socket = sockets.shift();
+      if (socket === undefined) {
+        await arrived.promise;
+        arrived = Promise.withResolvers();
+      } else yield socket;
+    }
+  }
+  return {
+    lines,
+    server,
+    client,
+    accepted: accept(),
+    async close() {
+      await client.close();
+      await server.close();
+    },
+  };
+}
+
+async function nextOf(generator: AsyncGenerator<WebSocket>): Promise<WebSocket> {
+  return (await generator.next()).value as WebSocket;
+}
+
+/** The first frame of the client of which `isRight` holds. */
+function frameOf(
+  socket: WebSocket,
+  isRight: (frame: ClientFrame) => boolean,
+): Promise<ClientFrame> {
+  return new Promise((resolve) => {
+    socket.on('message', (data) => {
+      const frame = decodeClientFrame(data as Buffer);
+      if (isRight(frame)) resolve(frame);
+    });
+  });
+}
+
+describe('the discovery client', () => {
+  test('answers bytes that are no message with a NACK, says so, and connects anew', async () => {
+    const { accepted, lines, close } = await setup();
+    const first = await nextOf(accepted);
+    const nack = frameOf(
+      first,
+      (frame) => frame.kind === 'discovery' && frame.request.error !== undefined,
+    );
+    first.send(Buffer.from([255, 255, 255]));
+    await nack;
+    const second = await nextOf(accepted);
+    assert.notEqual(second, first);
+    assert.ok(lines.some(({ message }) => message.startsWith('Cannot read a discovery message')));
+    await close();
+  });
+
+  test('refuses one bad resource by name and keeps the connection', async () => {
+    const { accepted, lines, close } = await setup();
+    const socket = await nextOf(accepted);
+    const nack = frameOf(
+      socket,
+      (frame) => frame.kind === 'discovery' && frame.request.nonce === 'n1',
+    );
+    const resource = {
+      name: 'bad-one',
+      version: '1',
+      aliases: [],
+      typeUrl: TYPE_ADDRESS,
+      body: new Uint8Array([1]),
+    };
+    const response = {
+      systemVersion: '1',
+      typeUrl: TYPE_ADDRESS,
+      resources: [resource],
+      removed: [],
+      nonce: 'n1',
+    };
+    socket.send(encodeServerFrame({ kind: 'discovery', response }));
+    const frame = await nack;
+    assert.match(
+      frame.kind === 'discovery' ? (frame.request.error?.message ?? '') : '',
+      /^bad-one: /,
+    );
+    assert.ok(lines.some((line) => line['resource'] === 'bad-one'));
+    assert.equal(socket.readyState, socket.OPEN);
+    await close();
+  });
+
+  test('tells its reports again on a new connection', async () => {
+    const { accepted, client, close } = await setup();
+    const report: EnrolmentReport = {
+      podUid: 'u',
+      name: 'web',
+      namespace: 'shop',
+      state: 'enabled',
+    };
+    client.report(report);
+    for (let i = 0; i < 2; i++) {
+      const socket = await nextOf(accepted);
+      const frame = await frameOf(socket, ({ kind }) => kind === 'report');
+      assert.deepEqual(frame, { kind: 'report', report });
+      socket.terminate();
+    }
+    await close();
+  });
+});
+
+describe('serveAgent()', () => {
+  test('closes on bytes that are no message, and the agent comes back', async () => {
+    const { accepted, lines, close } = await setup();
+    const log = createLog({
+      component: 'push',
+      write: (line) => lines.push(JSON.parse(line) as Line),
+    });
+    const store = new Store();
+    store.publish({ workloads: [], services: [], policies: [], enrolments: [] });
+    const serve = (socket: WebSocket): AgentConnection =>
+      serveAgent(
+        {
+          clock: systemClock,
+          log,
+          store,
+          socket,
+          onReport() {},
+          onProgress() {},
+          counters: { sent() {}, acked() {}, nacked() {} },
+        },
+        { node: 'n1', pod: 'agent-1', userAgent: 'node-agent/1' },
+      );
+    const socket = await nextOf(accepted);
+    const connection = serve(socket);
+    socket.emit('message', Buffer.from([255, 255]));
+    await connection.closed;
+    assert.ok(
+      lines.some(
+        (line) =>
+          line.message.startsWith('Cannot read a message of the agent') && line['node'] === 'n1',
+      ),
+    );
+    const again = serve(await nextOf(accepted));
+    again.close('done');
+    await again.closed;
+    await close();
+  });
+});

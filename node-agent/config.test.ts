@@ -1,0 +1,23 @@
+// The agent's settings: what a bare environment gives, and that every wrong one is named at once.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SettingsReader } from '../runtime/env.ts';
+import { readAgentConfig } from './config.ts';
+
+test('a node’s name is all that has no default', () => {
+  const config = readAgentConfig(new SettingsReader({ NODE_NAME: 'node-1' }));
+  assert.equal(config.capture, 'netns');
+  assert.equal(config.drainDeadlineMs, 20_000);
+  assert.equal(config.certificateTtlMs, 86_400_000);
+  assert.equal(config.caAddress, 'ambit-ca.ambit-system.svc:15012');
+  assert.deepEqual(config.admin, { host: '127.0.0.1', port: 15000 });
+});
+
+test('all wrong settings are told together', () => {
+  const env = { AMBIT_CAPTURE: 'ebpf', AMBIT_DRAIN_DEADLINE: 'soon' };
+  assert.throws(
+    () => readAgentConfig(new SettingsReader(env)),
+    /NODE_NAME(.|\n)*AMBIT_CAPTURE(.|\n)*AMBIT_DRAIN_DEADLINE/,
+  );
+});

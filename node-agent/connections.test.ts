@@ -1,0 +1,75 @@
+// Connections: limits, re-checks, cuts and waiting for the last one.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { MeshError } from '../mesh/failures.ts';
+import { Connections, type OpenConnection } from './connections.ts';
+
+function inbound(podUid: string, check?: () => void): OpenConnection {
+  return { direction: 'inbound', podUid, description: {}, ...(check && { check }) };
+}
+
+const DENIED = new MeshError('POLICY_DENIED', 'denied');
+
+describe('Connections', () => {
+  test('cuts on a re-check what would be denied now, and nothing else', () => {
+    const connections = new Connections();
+    let allowed = true;
+    const watched = connections.register(
+      inbound('a', () => {
+        if (!allowed) throw DENIED;
+      }),
+    );
+    const other = connections.register(inbound('a'));
+    connections.recheck();
+    assert.equal(watched.signal.aborted, false);
+    allowed = false;
+    connections.recheck();
+    assert.equal(watched.signal.reason, DENIED);
+    assert.equal(other.signal.aborted, false);
+  });
+
+  test('cuts the connections of one pod, or all', () => {
+    const connections = new Connections();
+    const [a, b] = [connections.register(inbound('a')), connections.register(inbound('b'))];
+    connections.cutAll(DENIED, 'a');
+    assert.deepEqual([a.signal.aborted, b.signal.aborted], [true, false]);
+    connections.cutAll(DENIED);
+    assert.equal(b.signal.aborted, true);
+  });
+
+  test('refuses with CONNECTION_LIMIT beyond 50,000 of one pod, and serves other pods', () => {
+    const connections = new Connections();
+    for (let i = 0; i < 50_000; i++) connections.register(inbound('greedy'));
+    assert.throws(() => connections.register(inbound('greedy')), { code: 'CONNECTION_LIMIT' });
+    connections.register(inbound('modest'));
+    assert.equal(connections.count(), 50_001);
+  });
+
+  test('tells when a pod, or the node, has no connection left', async () => {
+    const connections = new Connections();
+    const [a, b] = [connections.register(inbound('a')), connections.register(inbound('b'))];
+    const order: string[] = [];
+    const waits = [
+      connections.idle('a').then(() => order.push('pod')),
+      connections.idle(undefined).then(() => order.push('node')),
+    ];
+    a[Symbol.dispose]();
+    a[Symbol.dispose]();
+    await waits[0];
+    assert.equal(connections.count('b'), 1);
+    b[Symbol.dispose]();
+    await Promise.all(waits);
+    assert.deepEqual(order, ['pod', 'node']);
+    assert.equal(await connections.idle('a'), true);
+  });
+
+  test('stops waiting when told to', async () => {
+    const connections = new Connections();
+    connections.register(inbound('a'));
+    const abort = new AbortController();
+    const waiting = connections.idle('a', abort.signal);
+    abort.abort();
+    assert.equal(await waiting, false);
+  });
+});

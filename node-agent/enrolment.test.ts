@@ -1,0 +1,242 @@
+// Enrolments with a capture made by hand: the order of steps in and out, failures, changes of mind.
+
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import type { EnrolmentReport } from '../mesh/enrolment.ts';
+import { silentLog } from '../runtime/log.ts';
+import { ManualClock } from '../runtime/manual-clock.ts';
+import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
+import { type CaptureDriver, CaptureError, type PodCapture } from './capture/capture.ts';
+import { Certificates } from './certificates.ts';
+import { Connections } from './connections.ts';
+import { Enrolments } from './enrolment.ts';
+import { enrolmentOf, issueFrom } from './test-support/world.ts';
+
+const POD = enrolmentOf({ name: 'web', uid: 'uid-web', addresses: ['10.0.0.1'] });
+const OTHER = enrolmentOf({ name: 'api', uid: 'uid-api', addresses: ['10.0.0.2'] });
+const GRACE_MS = 5000;
+
+let ca: TestCa;
+before(async () => {
+  ca = await createTestCa();
+});
+
+type Step = 'open' | 'listen' | 'redirect' | 'release' | 'closeDoors' | 'remove' | 'close';
+
+/** Enrolments over a capture that notes its steps and fails where it is told to. */
+function setUp() {
+  const clock = new ManualClock(Date.now());
+  const steps: string[] = [];
+  const failures = new Map<string, Error>();
+  const gone = new Set<string>();
+  const reports: EnrolmentReport[] = [];
+  const left: string[] = [];
+  const connections = new Connections();
+  const step = async (pod: string, name: Step): Promise<void> => {
+    steps.push(`${pod} ${name}`);
+    const failure = failures.get(`${pod} ${name}`);
+    if (failure !== undefined) throw failure;
+  };
+  const capture: CaptureDriver = {
+    async open({ name, podUid }) {
+      await step(name, 'open');
+      const pod: PodCapture = {
+        dial: () => Promise.reject(new Error('not here')),
+        listen: () => step(name, 'listen'),
+        redirect: () => step(name, 'redirect'),
+        release: () => step(name, 'release'),
+        closeDoors: () => step(name, 'closeDoors'),
+        remove: () => step(name, 'remove'),
+        vanished: async () => gone.has(podUid),
+        close: () => step(name, 'close'),
+      };
+      return pod;
+    },
+    leftovers: async () => [],
+  };
+  const certificates = new Certificates(
+    { clock, log: silentLog, issue: issueFrom(ca) },
+    { ttlSeconds: 3600 },
+  );
+  const enrolments = new Enrolments({
+    clock,
+    log: silentLog,
+    capture,
+    certificates,
+    connections,
+    journeys: {
+      outbound: () => {},
+      passthrough: () => {},
+      inbound: () => {},
+      denied: () => {},
+      left: async ({ enrolment }) => void left.push(enrolment.name),
+    },
+    report: (report) => reports.push(report),
+    leaveGraceMs: GRACE_MS,
+    watchIntervalMs: 10_000,
+  });
+  const end = async (): Promise<void> => {
+    await enrolments.close();
+    certificates.close();
+  };
+  return {
+    clock,
+    steps,
+    failures,
+    gone,
+    reports,
+    left,
+    connections,
+    enrolments,
+    certificates,
+    end,
+  };
+}
+
+/** Lets work that leaves the event loop (keys, signatures) come back. */
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('Enrolments', () => {
+  test('take a pod in: doors before redirection, and the report last', async () => {
+    const { enrolments, steps, reports, certificates, end } = setUp();
+    enrolments.apply([POD]);
+    await enrolments.settled();
+    assert.deepEqual(steps, ['web open', 'web listen', 'web redirect']);
+    assert.deepEqual(
+      reports.map(({ state }) => state),
+      ['enabled'],
+    );
+    assert.equal([...certificates.held()][0]?.svid?.identity.serviceAccount, 'web');
+    await end();
+  });
+
+  test('let a pod out: rules first, doors after the grace, all traces when nothing is open', async () => {
+    const { enrolments, steps, reports, clock, certificates, left, end } = setUp();
+    enrolments.apply([POD]);
+    await enrolments.settled();
+    steps.length = 0;
+    enrolments.apply([]);
+    await until(() => steps.length === 1);
+    assert.deepEqual(steps, ['web release']);
+    assert.equal(reports.length, 1);
+    await clock.advance(GRACE_MS);
+    await until(() => [...enrolments.pods()].length === 0);
+    assert.deepEqual(steps, ['web release', 'web closeDoors', 'web remove', 'web close']);
+    assert.deepEqual(
+      reports.map(({ state }) => state),
+      ['enabled', 'removed'],
+    );
+    assert.deepEqual(left, ['web']);
+    assert.equal([...certificates.held()].length, 0);
+    await end();
+  });
+
+  test('keep the rules of a pod that left while a connection is open', async () => {
+    const { enrolments, steps, reports, clock, connections, end } = setUp();
+    enrolments.apply([POD]);
+    await enrolments.settled();
+    const open = connections.register({
+      direction: 'inbound',
+      podUid: POD.podUid,
+      description: {},
+    });
+    enrolments.apply([]);
+    await until(() => steps.includes('web release'));
+    await clock.advance(GRACE_MS);
+    await until(() => reports.some(({ state }) => state === 'removed'));
+    await clock.advance(3_600_000);
+    assert.equal(open.signal.aborted, false);
+    assert.equal(steps.includes('web remove'), false);
+    open[Symbol.dispose]();
+    await until(() => steps.includes('web close'));
+    assert.ok(steps.includes('web remove'));
+    await end();
+  });
+
+  test('take a pod back that is wanted again while it leaves', async () => {
+    const { enrolments, steps, reports, connections, clock, end } = setUp();
+    enrolments.apply([POD]);
+    await enrolments.settled();
+    using open = connections.register({
+      direction: 'inbound',
+      podUid: POD.podUid,
+      description: {},
+    });
+    enrolments.apply([]);
+    await until(() => steps.includes('web release'));
+    await clock.advance(GRACE_MS);
+    await until(() => reports.length === 2);
+    enrolments.apply([POD]);
+    await until(() => reports.length === 3);
+    assert.equal(reports[2]?.state, 'enabled');
+    assert.equal(open.signal.aborted, false);
+    assert.deepEqual(steps.slice(-2), ['web listen', 'web redirect']);
+    assert.equal(steps.filter((step) => step === 'web open').length, 1);
+    await end();
+  });
+
+  for (const [step, reason] of [
+    ['open', 'NoNetworkNamespace'],
+    ['listen', 'PortTaken'],
+    ['redirect', 'CaptureFailed'],
+  ] as const) {
+    test(`report ${reason} when "${step}" fails, leave nothing, and try again`, async () => {
+      const { enrolments, steps, failures, reports, clock, end } = setUp();
+      failures.set(`web ${step}`, new CaptureError(reason, `Cannot ${step} in pod shop/web`));
+      enrolments.apply([POD, OTHER]);
+      await enrolments.settled();
+      const report = reports.find(({ name }) => name === 'web');
+      assert.equal(report?.state === 'failed' && report.reason, reason);
+      assert.equal(reports.find(({ name }) => name === 'api')?.state, 'enabled');
+      if (step !== 'open') {
+        const mine = steps.filter((one) => one.startsWith('web'));
+        assert.deepEqual(mine.slice(-2), ['web remove', 'web close']);
+      }
+      failures.clear();
+      await clock.advance(2000);
+      await until(() => reports.at(-1)?.state === 'enabled' && reports.at(-1)?.name === 'web');
+      await end();
+    });
+  }
+
+  test('forget a pod that vanished without touching its namespace, and cut its connections', async () => {
+    const { enrolments, steps, gone, reports, connections, end } = setUp();
+    enrolments.apply([POD]);
+    await enrolments.settled();
+    const open = connections.register({
+      direction: 'inbound',
+      podUid: POD.podUid,
+      description: {},
+    });
+    open.signal.addEventListener('abort', () => open[Symbol.dispose]());
+    gone.add(POD.podUid);
+    enrolments.apply([]);
+    await until(() => [...enrolments.pods()].length === 0);
+    assert.deepEqual(steps.slice(3), ['web closeDoors', 'web close']);
+    assert.equal(reports.at(-1)?.state, 'removed');
+    await end();
+  });
+
+  test('let a pod out that never got in', async () => {
+    const { enrolments, failures, reports, end } = setUp();
+    failures.set('web open', new CaptureError('NoNetworkNamespace', 'not there'));
+    enrolments.apply([POD]);
+    await enrolments.settled();
+    enrolments.apply([]);
+    await until(() => [...enrolments.pods()].length === 0);
+    assert.equal(reports.at(-1)?.state, 'removed');
+    await end();
+  });
+
+  test('leave the rules alone when the agent stops', async () => {
+    const { enrolments, steps, reports, end } = setUp();
+    enrolments.apply([POD]);
+    await enrolments.settled();
+    await enrolments.drain();
+    await end();
+    assert.deepEqual(steps.slice(3), ['web closeDoors', 'web close']);
+    assert.equal(reports.length, 1);
+  });
+});

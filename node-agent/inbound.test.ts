@@ -1,0 +1,153 @@
+// receive() with requests made by hand: each refusal has its status, and nothing is dialled before policy said yes.
+
+import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
+import { describe, test } from 'node:test';
+import { parseIp } from '../mesh/address.ts';
+import { MeshError } from '../mesh/failures.ts';
+import { emptySnapshot, type Snapshot } from '../mesh/snapshot.ts';
+import { ManualClock } from '../runtime/manual-clock.ts';
+import { Metrics } from '../runtime/metrics.ts';
+import type { DialTarget } from '../tunnel/socket.ts';
+import type { TunnelRequest } from '../tunnel/tunnel.ts';
+import { Connections } from './connections.ts';
+import { receive } from './inbound.ts';
+import type { LocalPod } from './local-pod.ts';
+import {
+  enrolmentOf,
+  identityOf,
+  memoryLog,
+  portOf,
+  serviceOf,
+  workloadOf,
+} from './test-support/world.ts';
+import { Trails } from './trail.ts';
+
+const CLIENT = { name: 'client', uid: 'c', addresses: ['10.0.0.1'] };
+const SERVER = { name: 'server', uid: 's', addresses: ['10.0.0.2'] };
+const SERVICE = serviceOf('web', '10.96.0.1', [portOf(80, 8080)]);
+const KEY = `${SERVICE.namespace}/${SERVICE.hostname}`;
+
+const KNOWN = emptySnapshot.apply([
+  { kind: 'workload', workload: workloadOf(CLIENT) },
+  {
+    kind: 'workload',
+    workload: workloadOf(SERVER, { services: new Map([[KEY, [portOf(80, 8080)]]]) }),
+  },
+  { kind: 'service', service: SERVICE },
+]);
+const DENYING = KNOWN.apply([
+  {
+    kind: 'policy',
+    policy: {
+      name: 'nothing',
+      namespace: 'shop',
+      scope: 'namespace',
+      action: 'allow',
+      rules: [],
+      dryRun: false,
+    },
+  },
+]);
+
+type Outcome = {
+  readonly statuses: number[];
+  readonly dialled: DialTarget[];
+  readonly line: Record<string, unknown> | undefined;
+  readonly open: number;
+};
+
+async function outcomeOf(
+  changes: Partial<TunnelRequest>,
+  snapshot: Snapshot = KNOWN,
+): Promise<Outcome> {
+  const clock = new ManualClock();
+  const { log, lines } = memoryLog();
+  const connections = new Connections();
+  const statuses: number[] = [];
+  const dialled: DialTarget[] = [];
+  const pod: LocalPod = {
+    enrolment: enrolmentOf(SERVER),
+    dial: async (target) => {
+      assert.equal(connections.count(), 1, 'registered before it is dialled');
+      dialled.push(target);
+      throw new MeshError('UPSTREAM_CONNECT', 'refused');
+    },
+    credentials: () => assert.fail('not needed'),
+  };
+  const request: TunnelRequest = {
+    peer: identityOf(CLIENT),
+    method: 'CONNECT',
+    authority: '10.0.0.2:8080',
+    fields: {},
+    remote: { ip: parseIp('10.0.0.1'), port: 40_000 },
+    local: { ip: parseIp('10.0.0.2'), port: 15008 },
+    signal: new AbortController().signal,
+    accept: () => assert.fail(`no 200: ${new PassThrough()}`),
+    refuse: (status) => statuses.push(status),
+    ...changes,
+  };
+  await receive(pod, request, {
+    trails: new Trails({ log, clock, metrics: new Metrics() }),
+    connections,
+    snapshot: () => snapshot,
+    policy: { snapshot: () => snapshot, log },
+  });
+  const line = lines.find((one) => one['message'] === 'connection complete');
+  return { statuses, dialled, line, open: connections.count() };
+}
+
+describe('receive()', () => {
+  const cases: [string, Partial<TunnelRequest>, number, Snapshot?][] = [
+    ['a method that is not CONNECT', { method: 'GET' }, 400],
+    ['no authority', { authority: undefined }, 400],
+    ['an authority without a port', { authority: '10.0.0.2' }, 400],
+    ['an authority that is garbage', { authority: 'a b:80' }, 400],
+    ['the address of another pod', { authority: '10.0.0.9:8080' }, 400],
+    ['a workload that is not known yet', {}, 503, emptySnapshot],
+    ['a hostname that is no service', { authority: 'nowhere.example:80' }, 503],
+    ['a service port that is not there', { authority: `${SERVICE.hostname}:81` }, 503],
+    ['the outbound port of the agent', { authority: '10.0.0.2:15001' }, 503],
+    ['the plaintext port of the agent', { authority: '10.0.0.2:15006' }, 503],
+    ['the tunnel port of the agent', { authority: '10.0.0.2:15008' }, 503],
+    ['what policy denies', {}, 401, DENYING],
+  ];
+  for (const [what, changes, status, snapshot] of cases) {
+    test(`refuses ${what} with ${status} and dials nobody`, async () => {
+      const outcome = await outcomeOf(changes, snapshot);
+      assert.deepEqual(outcome.statuses, [status]);
+      assert.deepEqual(outcome.dialled, []);
+      assert.equal(typeof outcome.line?.['error'], 'string');
+      assert.equal(outcome.open, 0);
+    });
+  }
+
+  test('answers 503 when the application refuses', async () => {
+    const { statuses, line, open } = await outcomeOf({});
+    assert.deepEqual(statuses, [503]);
+    assert.equal(line?.['flag'], 'CONNECT');
+    assert.equal(open, 0);
+  });
+
+  test('dials the pod as the caller', async () => {
+    const { dialled } = await outcomeOf({});
+    assert.deepEqual(dialled, [{ to: { ip: '10.0.0.2', port: 8080 }, from: '10.0.0.1' }]);
+  });
+
+  test('dials the pod as itself when the pod calls itself', async () => {
+    const { dialled } = await outcomeOf({ remote: { ip: parseIp('10.0.0.2'), port: 40_000 } });
+    assert.deepEqual(dialled, [{ to: { ip: '10.0.0.2', port: 8080 } }]);
+  });
+
+  test('finds the target port of a service asked for by name', async () => {
+    const { dialled, line } = await outcomeOf({ authority: `${SERVICE.hostname}:80` });
+    assert.equal(dialled[0]?.to.port, 8080);
+    assert.equal(line?.['dst.service'], SERVICE.hostname);
+  });
+
+  test('names the source workload only when the certificate agrees with the address', async () => {
+    assert.equal((await outcomeOf({})).line?.['src.workload'], 'client');
+    const peer = { ...identityOf(CLIENT), serviceAccount: 'other' };
+    assert.equal((await outcomeOf({ peer })).line?.['src.workload'], undefined);
+  });
+});

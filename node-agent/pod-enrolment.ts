@@ -1,0 +1,331 @@
+// One pod's way into the mesh and out of it: certificate, doors, rules, report. Made by enrolment.ts for each pod that was
+// ever wanted. Invariants: its steps run one at a time, no open connection is lost on the way in or out, and nothing is
+// left behind in a pod that went out.
+
+import type { Socket } from 'node:net';
+import type { Enrolment, EnrolmentReport } from '../mesh/enrolment.ts';
+import { MeshError } from '../mesh/failures.ts';
+import { type Backoff, backoff } from '../runtime/backoff.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
+import { TunnelAcceptor } from '../tunnel/accept.ts';
+import type { Credentials } from '../tunnel/contexts.ts';
+import type { DialTarget } from '../tunnel/socket.ts';
+import { type CaptureDriver, CaptureError, type PodCapture, podName } from './capture/capture.ts';
+import type { Certificates, Claim } from './certificates.ts';
+import type { Connections } from './connections.ts';
+import type { Journeys, LocalPod } from './local-pod.ts';
+import type { Turns } from './turns.ts';
+
+export type EnrolmentParts = {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly capture: CaptureDriver;
+  readonly certificates: Certificates;
+  readonly connections: Connections;
+  readonly journeys: Journeys;
+  readonly report: (report: EnrolmentReport) => void;
+  /** How long the doors stay open after a pod left: for peers that have not heard yet, and for queued connections. */
+  readonly leaveGraceMs: number;
+  /** How soon a pod whose namespace was made anew is noticed; a look costs one stat. */
+  readonly watchIntervalMs: number;
+};
+
+const RETRY = { initialMs: 1000, maxMs: 60_000 };
+
+export type PodState = 'starting' | 'enabled' | 'failed' | 'leaving';
+
+/** What an enrolled pod holds; each part is there once its step was taken. */
+type Held = {
+  capture?: PodCapture;
+  claim?: Claim;
+  acceptor?: TunnelAcceptor;
+};
+
+export class PodEnrolment {
+  readonly enrolment: Enrolment;
+  readonly #parts: EnrolmentParts;
+  readonly #turns: Turns;
+  readonly #gone: () => void;
+  readonly local: LocalPod;
+  readonly #retry: Backoff = backoff(RETRY);
+  readonly #stop = new AbortController();
+  readonly #tried = Promise.withResolvers<void>();
+  readonly #held: Held = {};
+  readonly #running: Promise<void>;
+  #wanted = true;
+  #state: PodState = 'starting';
+  #changed = new AbortController();
+
+  constructor(parts: EnrolmentParts, turns: Turns, enrolment: Enrolment, gone: () => void) {
+    this.#parts = parts;
+    this.#turns = turns;
+    this.enrolment = enrolment;
+    this.#gone = gone;
+    this.local = {
+      enrolment,
+      dial: (target, signal) => this.#dial(target, signal),
+      credentials: () => this.#credentials(),
+    };
+    this.#running = this.#run();
+  }
+
+  get state(): PodState {
+    return this.#state;
+  }
+
+  get tried(): Promise<void> {
+    return this.#tried.promise;
+  }
+
+  want(enrolment: Enrolment | undefined): void {
+    const wanted = enrolment !== undefined;
+    if (wanted === this.#wanted) return;
+    this.#wanted = wanted;
+    this.#changed.abort(new Error('The pod is wanted otherwise now'));
+    this.#changed = new AbortController();
+  }
+
+  async drain(): Promise<void> {
+    this.#stop.abort(new Error('The agent is stopping'));
+    await this.#running;
+    await this.#held.capture?.closeDoors();
+    await Promise.all([this.#held.acceptor?.drain(), this.#parts.journeys.left(this.local, false)]);
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort(new Error('The agent is stopping'));
+    await this.#running;
+    await this.#letGo();
+  }
+
+  /** One step at a time until the pod has left, or the agent stops. */
+  async #run(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      if (this.#wanted) {
+        await this.#enter();
+      } else if (await this.#leave()) {
+        this.#gone();
+        return;
+      }
+      this.#tried.resolve();
+    }
+    this.#tried.resolve();
+  }
+
+  /** Returns when the pod is wanted otherwise, or after a failure's pause. */
+  async #enter(): Promise<void> {
+    const { clock, log } = this.#parts;
+    const until = AbortSignal.any([this.#stop.signal, this.#changed.signal]);
+    try {
+      this.#move('starting');
+      await this.#takeSteps(until);
+    } catch (error) {
+      if (until.aborted) return;
+      const wait = this.#retry.next();
+      const { reason, message } = describe(error);
+      this.#move('failed');
+      this.#tried.resolve();
+      log.warn('Cannot enrol a pod: trying again', {
+        pod: podName(this.enrolment),
+        podUid: this.enrolment.podUid,
+        reason,
+        inMs: Math.round(wait),
+        error,
+      });
+      this.#report({ state: 'failed', reason, message });
+      await clock.sleep(wait, until).catch(() => {});
+      return;
+    }
+    this.#retry.reset();
+    this.#move('enabled');
+    this.#tried.resolve();
+    this.#report({ state: 'enabled' });
+    await this.#watch(until);
+  }
+
+  /** Returns when the pod is wanted otherwise, or its namespace is gone: then it is looked up and enrolled anew. */
+  async #watch(until: AbortSignal): Promise<void> {
+    const { clock, connections, journeys, log } = this.#parts;
+    while (!until.aborted) {
+      await clock.sleep(this.#parts.watchIntervalMs, until).catch(() => {});
+      if (until.aborted || (await this.#held.capture?.vanished()) !== true) continue;
+      const pod = podName(this.enrolment);
+      log.warn('The network namespace of a pod is gone: enrolling the pod anew', { pod });
+      const gone = new MeshError('UPSTREAM_RESET', `The network namespace of pod ${pod} is gone`);
+      connections.cutAll(gone, this.enrolment.podUid);
+      await Promise.all([this.#letGo(), journeys.left(this.local, true)]);
+      return;
+    }
+  }
+
+  async #takeSteps(until: AbortSignal): Promise<void> {
+    const held = this.#held;
+    held.capture ??= await this.#parts.capture.open(this.enrolment);
+    held.claim ??= this.#claimCertificate();
+    const credentials = await orAborted(held.claim.current(), until);
+    held.acceptor ??= this.#makeAcceptor(credentials);
+    const { capture } = held;
+    await this.#turns.run(
+      false,
+      async () => {
+        try {
+          await capture.listen({
+            outbound: (captured) => this.#parts.journeys.outbound(this.local, captured),
+            passthrough: (captured) => this.#parts.journeys.passthrough(this.local, captured),
+            tunnel: (socket) => this.#takeTunnel(socket),
+          });
+          await capture.redirect();
+        } catch (error) {
+          await this.#undo(capture);
+          throw error;
+        }
+      },
+      until,
+    );
+  }
+
+  /** After a failed step the pod is as it was: its traffic passes by us. The namespace is looked up anew. */
+  async #undo(capture: PodCapture): Promise<void> {
+    await capture.remove().catch(() => {
+      // most likely the pod is gone, with everything in it
+    });
+    await capture.close();
+    delete this.#held.capture;
+  }
+
+  /** True when the pod has left for good; false when it is wanted again, or the agent stops. */
+  async #leave(): Promise<boolean> {
+    const { capture, acceptor } = this.#held;
+    if (capture === undefined) {
+      await this.#letGo();
+      this.#report({ state: 'removed' });
+      return true;
+    }
+    this.#move('leaving');
+    const until = AbortSignal.any([this.#stop.signal, this.#changed.signal]);
+    const { clock, connections, journeys, log } = this.#parts;
+    const { podUid } = this.enrolment;
+    const gone = await capture.vanished();
+    if (gone) {
+      connections.cutAll(
+        new MeshError('UPSTREAM_RESET', `Pod ${podName(this.enrolment)} is gone`),
+        podUid,
+      );
+    } else {
+      await this.#turns
+        .run(true, () => capture.release(), until)
+        .catch((error: unknown) => log.warn('Cannot let go of a pod', { error }));
+      await clock.sleep(this.#parts.leaveGraceMs, until).catch(() => {});
+      if (until.aborted) return false;
+    }
+    await capture.closeDoors();
+    delete this.#held.acceptor;
+    this.#report({ state: 'removed' });
+    // both end with their last stream; the pod may come back meanwhile, with an acceptor of its own
+    const drained = Promise.all([
+      gone ? acceptor?.close() : acceptor?.drain(),
+      journeys.left(this.local, gone),
+    ]);
+    if (!(await connections.idle(podUid, until))) return false;
+    // nobody uses it any more, whatever its peers still hold open
+    await acceptor?.close();
+    await drained;
+    if (!gone) {
+      await this.#turns
+        .run(true, () => capture.remove(), this.#stop.signal)
+        .catch((error: unknown) => log.warn('Cannot clean up in a pod', { error }));
+    }
+    await this.#letGo();
+    return !this.#wanted;
+  }
+
+  async #letGo(): Promise<void> {
+    const { capture, claim, acceptor } = this.#held;
+    delete this.#held.capture;
+    delete this.#held.claim;
+    delete this.#held.acceptor;
+    claim?.release();
+    await acceptor?.close();
+    await capture?.close();
+  }
+
+  #claimCertificate(): Claim {
+    const claim = this.#parts.certificates.claim(this.enrolment.identity);
+    claim.onRenewed((credentials) => this.#held.acceptor?.replace(credentials));
+    return claim;
+  }
+
+  #makeAcceptor(credentials: Credentials): TunnelAcceptor {
+    return new TunnelAcceptor({
+      clock: this.#parts.clock,
+      credentials,
+      onRequest: (request) => this.#parts.journeys.inbound(this.local, request),
+      onDenied: (denied) => this.#parts.journeys.denied(this.local, denied),
+    });
+  }
+
+  #takeTunnel(socket: Socket): void {
+    const { acceptor } = this.#held;
+    if (acceptor === undefined) socket.resetAndDestroy();
+    else acceptor.take(socket);
+  }
+
+  #dial(target: DialTarget, signal?: AbortSignal): Promise<Socket> {
+    const { capture } = this.#held;
+    if (capture !== undefined) return capture.dial(target, signal);
+    const message = `Cannot connect from pod ${podName(this.enrolment)}: it has left the mesh`;
+    return Promise.reject(new MeshError('UPSTREAM_CONNECT', message));
+  }
+
+  #credentials(): Promise<Credentials> {
+    const { claim } = this.#held;
+    if (claim !== undefined) return claim.current();
+    const message = `Cannot use the certificate of pod ${podName(this.enrolment)}: it has left the mesh`;
+    return Promise.reject(new MeshError('IDENTITY_ERROR', message));
+  }
+
+  #move(state: PodState): void {
+    if (state === this.#state) return;
+    const fields = { pod: podName(this.enrolment), from: this.#state, to: state };
+    this.#state = state;
+    this.#parts.log.info('Enrolment of a pod changed', fields);
+  }
+
+  #report(outcome: ReportedOutcome): void {
+    const { podUid, name, namespace } = this.enrolment;
+    this.#parts.report({ podUid, name, namespace, ...outcome });
+  }
+}
+
+type ReportedOutcome =
+  | { readonly state: 'enabled' | 'removed' }
+  | { readonly state: 'failed'; readonly reason: string; readonly message: string };
+
+function describe(error: unknown): { reason: string; message: string } {
+  if (error instanceof CaptureError) return { reason: error.reason, message: error.message };
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof MeshError && error.code === 'IDENTITY_ERROR') {
+    return {
+      reason: 'CertificateRefused',
+      message: `${message}; check that the ca is ready and its log for this identity`,
+    };
+  }
+  return { reason: 'CaptureFailed', message };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return Promise.race([
+    promise,
+    aborted(signal).then(() => {
+      throw signal.reason;
+    }),
+  ]);
+}
