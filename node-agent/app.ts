@@ -3,13 +3,14 @@
 
 import { formatIpPort } from '../mesh/address.ts';
 import type { EnrolmentReport } from '../mesh/enrolment.ts';
-import { MeshError } from '../mesh/failures.ts';
+import { FAILURES, MeshError } from '../mesh/failures.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
 import { type Admin, startAdmin } from '../runtime/admin.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { Readiness } from '../runtime/readiness.ts';
+import { VERSION } from '../runtime/version.ts';
 import { connectTunnel } from '../tunnel/connect.ts';
 import { type TunnelKey, TunnelPool } from '../tunnel/pool.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
@@ -70,7 +71,13 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   const firstEnrolments = readiness.blocker('enrolments');
 
   const connections = new Connections();
-  const trails = new Trails({ log: log.child({ scope: 'access' }), clock, metrics });
+  const access = log.child({ scope: 'access' });
+  const trails = new Trails({ log: access, clock, metrics });
+  const refused = metrics.counter({
+    name: 'ambit_tunnel_peers_refused_total',
+    help: 'Connections to the tunnel door that never became a tunnel',
+    labels: ['response_flags'],
+  });
   const certificates = new Certificates(parts, {
     ttlSeconds: Math.round(settings.certificateTtlMs / 1000),
     random,
@@ -92,13 +99,15 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
       }),
     inbound: (pod, request) => void receive(pod, request, shared),
     passthrough: (pod, captured) => void admitPlain(pod, captured, shared),
-    denied: (_, { remote, local, error }) =>
-      log.warn('Refused a peer', {
+    denied: (_, { remote, local, error }) => {
+      refused.inc({ response_flags: FAILURES[error.code].flag });
+      access.warn('connection failed', {
         'src.addr': formatIpPort(remote),
         'dst.addr': formatIpPort(local),
         direction: 'inbound',
         error,
-      }),
+      });
+    },
     left: ({ enrolment: { podUid } }, gone) => (gone ? pool.release(podUid) : pool.drain(podUid)),
   };
   const enrolments = new Enrolments({
@@ -219,6 +228,10 @@ function exposeGauges(metrics: Metrics, { enrolments, pool, connections }: Admin
     metrics.collectedGauge({ name, help }, () => [{ labels: {}, value: value() }]);
   const count = (enabled: boolean): number =>
     [...enrolments.pods()].filter(({ state }) => (state === 'enabled') === enabled).length;
+  metrics.collectedGauge(
+    { name: 'istio_build', help: 'Version of this build', labels: ['component', 'tag'] },
+    () => [{ labels: { component: 'node-agent', tag: VERSION }, value: 1 }],
+  );
   one('workload_manager_active_proxy_count', 'Enrolled pods on this node', () => count(true));
   one(
     'workload_manager_pending_proxy_count',

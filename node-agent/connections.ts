@@ -19,7 +19,7 @@ export type OpenConnection = {
 export type Registered = {
   /** Aborted when the connection has to go; its reason is a MeshError. */
   readonly signal: AbortSignal;
-  cut(reason: MeshError): void;
+  cut(reason: unknown): void;
   /** The connection has ended. */
   [Symbol.dispose](): void;
 };

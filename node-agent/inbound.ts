@@ -56,8 +56,8 @@ export async function receive(
       check: () => void admit(target, decide(steps.policy, pod, asked)),
     });
     const permit = admit(target, decide(steps.policy, pod, asked));
-    const signal = AbortSignal.any([registered.signal, request.signal]);
-    const app = socketLeg(await pod.dial(asSeenBy(permit.to, remote), signal));
+    request.signal.addEventListener('abort', () => registered.cut(request.signal.reason));
+    const app = socketLeg(await pod.dial(asSeenBy(permit.to, remote), registered.signal));
     const stream = request.accept(baggageFields(target.workload));
     trail.established();
     const end = await splice(stream, app, trail.counts, registered.signal);

@@ -104,7 +104,7 @@ export class PodEnrolment {
     while (!this.#stop.signal.aborted) {
       if (this.#wanted) {
         await this.#enter();
-      } else if (await this.#leave()) {
+      } else if ((await this.#leave()) && !this.#wanted) {
         this.#gone();
         return;
       }
@@ -237,7 +237,7 @@ export class PodEnrolment {
         .catch((error: unknown) => log.warn('Cannot clean up in a pod', { error }));
     }
     await this.#letGo();
-    return !this.#wanted;
+    return true;
   }
 
   async #letGo(): Promise<void> {

@@ -199,7 +199,9 @@ function read(
     const call = send({ host: '127.0.0.1', port, path, method }, (response) => {
       let body = '';
       response.setEncoding('utf8');
-      response.on('data', (chunk: string) => (body += chunk));
+      response.on('data', (chunk: string) => {
+        body += chunk;
+      });
       response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
     });
     call.on('error', reject);

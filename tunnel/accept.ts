@@ -1,7 +1,13 @@
 // The answering end of tunnels: one acceptor per local pod (or waypoint) turns accepted sockets into TunnelRequests of
 // verified peers. Called by node-agent/inbound.ts and waypoint/serve.ts. A peer without a good certificate gets no answer.
 
-import { constants, performServerHandshake, type ServerHttp2Session } from 'node:http2';
+import {
+  constants,
+  type IncomingHttpHeaders,
+  performServerHandshake,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { type IpPort, parseIp } from '../mesh/address.ts';
@@ -180,35 +186,44 @@ class ServerTunnel {
     session.on('error', ignoreError);
     session.on('close', () => this.#lifecycle.move({ state: 'ended', cause: undefined }));
     session.on('stream', (stream, headers) => {
-      const gone = new AbortController();
-      const fields = fieldsOf(headers);
-      const opened = tunnelStream(stream, fields, {
-        peer: ends.peer,
-        lost: () => this.#lifecycle.cause,
-      });
-      this.#streams.add(opened);
-      stream.once('close', () => this.#streams.delete(opened));
-      stream.once('close', () => gone.abort(new MeshError('UPSTREAM_RESET', 'The peer gave up')));
-      parts.onRequest({
-        ...ends,
-        method: String(headers[':method']),
-        authority: headers[':authority'],
-        fields,
-        signal: gone.signal,
-        accept(answer) {
-          if (!stream.destroyed)
-            stream.respond({ ':status': 200, ...answer }, { endStream: false });
-          return opened;
-        },
-        refuse(status) {
-          if (stream.destroyed) return;
-          stream.respond({ ':status': status }, { endStream: true });
-          // the peer's direction is still open: nobody will read it
-          stream.close(constants.NGHTTP2_NO_ERROR);
-        },
-      });
+      parts.onRequest({ ...ends, ...this.#request(stream, headers, ends.peer) });
     });
     widenConnectionWindow(session);
+  }
+
+  #request(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    peer: Identity,
+  ): Omit<TunnelRequest, keyof PeerEnds> {
+    const fields = fieldsOf(headers);
+    const opened = tunnelStream(stream, fields, { peer, lost: () => this.#lifecycle.cause });
+    const gone = new AbortController();
+    let answered = false;
+    this.#streams.add(opened);
+    stream.once('close', () => {
+      this.#streams.delete(opened);
+      if (!answered) gone.abort(new MeshError('UPSTREAM_RESET', 'The peer gave up'));
+    });
+    return {
+      method: String(headers[':method']),
+      authority: headers[':authority'],
+      fields,
+      signal: gone.signal,
+      accept(answer) {
+        answered = true;
+        if (!stream.destroyed) stream.respond({ ':status': 200, ...answer }, { endStream: false });
+        return opened;
+      },
+      refuse(status) {
+        if (answered) opened.reset();
+        if (answered || stream.destroyed) return;
+        answered = true;
+        stream.respond({ ':status': status }, { endStream: true });
+        // the peer's direction is still open: nobody will read it
+        stream.close(constants.NGHTTP2_NO_ERROR);
+      },
+    };
   }
 
   /**

@@ -8,8 +8,10 @@ import type { Clock } from '../runtime/clock.ts';
 
 /** Long enough for a SYN lost three times (1 + 2 + 4 s), short enough that an application still waits for us. */
 export const CONNECT_TIMEOUT_MS = 10_000;
-/** Idle time before the kernel probes a silent peer, as in the reference; the probes' own interval is the kernel's. */
-export const KEEPALIVE_IDLE_MS = 180_000;
+// The reference's: a silent peer is probed after three minutes, and given up after nine probes as far apart. Node's own
+// interval of a second would take a network's pause of ten for a death.
+const KEEPALIVE_MS = 180_000;
+const KEEPALIVE_PROBES = 9;
 
 export type DialTarget = {
   readonly to: IpPort;
@@ -29,10 +31,9 @@ export function dial(
     port: target.to.port,
     allowHalfOpen: true,
     noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: KEEPALIVE_IDLE_MS,
     ...(target.from === undefined ? {} : { localAddress: target.from }),
   });
+  keepSocketAlive(socket);
   return connected(parts, socket, target.to, signal);
 }
 
@@ -87,12 +88,9 @@ export function connected(
   });
 }
 
-/** The options of an accepted captured connection; returns it with its error listener in place. */
-export function accepted(socket: Socket): Socket {
-  socket.on('error', ignoreError);
-  socket.setNoDelay(true);
-  socket.setKeepAlive(true, KEEPALIVE_IDLE_MS);
-  return socket;
+/** For sockets to and from applications; a tunnel has its PINGs. */
+export function keepSocketAlive(socket: Socket): void {
+  socket.setKeepAlive(true, KEEPALIVE_MS, KEEPALIVE_MS, KEEPALIVE_PROBES);
 }
 
 /** An error also closes the socket, and `close` is what everybody acts on. */

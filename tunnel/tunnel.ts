@@ -65,6 +65,7 @@ export interface TunnelRequest {
   readonly signal: AbortSignal;
   /** Answers 200. */
   accept(fields: TunnelFields): TunnelStream;
+  /** Answers with a status; a stream that was accepted before is reset. */
   refuse(status: number): void;
 }
 

@@ -2,7 +2,7 @@
 // it listens on, never the connections it accepted.
 
 import { createServer, type Server, type Socket } from 'node:net';
-import { accepted } from '../../tunnel/socket.ts';
+import { ignoreError } from '../../tunnel/socket.ts';
 
 /** Connections the kernel keeps for us between two turns of the event loop; a burst of a busy pod fits in. */
 const BACKLOG = 1024;
@@ -14,9 +14,13 @@ export async function listen(
   onConnection: (socket: Socket) => void,
 ): Promise<Listener> {
   // paused: nothing is read before the connection's way is clear
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
-    onConnection(accepted(socket));
-  });
+  const server = createServer(
+    { allowHalfOpen: true, pauseOnConnect: true, noDelay: true },
+    (socket) => {
+      socket.on('error', ignoreError);
+      onConnection(socket);
+    },
+  );
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ ...where, backlog: BACKLOG, exclusive: true }, () => {

@@ -8,7 +8,7 @@ import type { Enrolment } from '../../mesh/enrolment.ts';
 import { MeshError } from '../../mesh/failures.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
-import { connected, type DialTarget, KEEPALIVE_IDLE_MS } from '../../tunnel/socket.ts';
+import { connected, type DialTarget, keepSocketAlive } from '../../tunnel/socket.ts';
 import {
   type CaptureDriver,
   type Captured,
@@ -154,7 +154,7 @@ class NetnsPod implements PodCapture {
       );
     }
     socket.setNoDelay(true);
-    socket.setKeepAlive(true, KEEPALIVE_IDLE_MS);
+    keepSocketAlive(socket);
     // an address literal, so Node connects this very descriptor without a lookup
     socket.connect({ host: target.to.ip, port: target.to.port });
     return connected(this.#parts, socket, target.to, signal);

@@ -10,7 +10,13 @@ const NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 
 export function bootstrap(
   cluster: Cluster,
-  advertised: { readonly host: string; readonly port: number } | undefined,
+  {
+    endpoint,
+    caPem,
+  }: {
+    readonly endpoint: { readonly host: string; readonly port: number };
+    readonly caPem: string;
+  },
 ): void {
   const create = (
     group: string,
@@ -37,9 +43,18 @@ export function bootstrap(
   const rbac = 'rbac.authorization.k8s.io';
   for (const role of DEFAULT_ROLES) create(rbac, 'v1', 'clusterroles', role);
   for (const binding of DEFAULT_BINDINGS) create(rbac, 'v1', 'clusterrolebindings', binding);
-  const ports = [
-    { name: 'https', port: 443, protocol: 'TCP', targetPort: advertised?.port ?? 443 },
-  ];
+  // where a kubelet, or any extension server, finds the authority whose clients it may trust
+  create(
+    '',
+    'v1',
+    'configmaps',
+    {
+      metadata: { name: 'extension-apiserver-authentication' },
+      data: { 'client-ca-file': caPem },
+    },
+    'kube-system',
+  );
+  const ports = [{ name: 'https', port: 443, protocol: 'TCP', targetPort: endpoint.port }];
   const labels = { component: 'apiserver', provider: 'kubernetes' };
   if (cluster.serviceCidrs.length > 0) {
     create(
@@ -50,16 +65,16 @@ export function bootstrap(
       'default',
     );
   }
-  if (advertised === undefined || isIP(advertised.host) === 0) return;
+  if (isIP(endpoint.host) === 0) return;
   create(
     'discovery.k8s.io',
     'v1',
     'endpointslices',
     {
       metadata: { name: 'kubernetes', labels: { 'kubernetes.io/service-name': 'kubernetes' } },
-      addressType: isIPv6(advertised.host) ? 'IPv6' : 'IPv4',
-      endpoints: [{ addresses: [advertised.host], conditions: { ready: true } }],
-      ports: [{ name: 'https', port: advertised.port, protocol: 'TCP' }],
+      addressType: isIPv6(endpoint.host) ? 'IPv6' : 'IPv4',
+      endpoints: [{ addresses: [endpoint.host], conditions: { ready: true } }],
+      ports: [{ name: 'https', port: endpoint.port, protocol: 'TCP' }],
     },
     'default',
   );
@@ -74,8 +89,8 @@ export function bootstrap(
       },
       subsets: [
         {
-          addresses: [{ ip: advertised.host }],
-          ports: [{ name: 'https', port: advertised.port, protocol: 'TCP' }],
+          addresses: [{ ip: endpoint.host }],
+          ports: [{ name: 'https', port: endpoint.port, protocol: 'TCP' }],
         },
       ],
     },

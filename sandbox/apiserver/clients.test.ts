@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { connect as connectTls } from 'node:tls';
 import { describe, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import { systemClock } from '../../runtime/clock.ts';
 import { connectKubernetes } from '../../runtime/kubernetes/client.ts';
 import { inform } from '../../runtime/kubernetes/informer.ts';
@@ -18,9 +18,13 @@ describe("the components' own client", () => {
     const client = await connectKubernetes({ kubeconfig: server.server.kubeconfigPath });
     const { items } = await client.list(NAMESPACES);
     assert.ok(items.some(({ metadata }) => metadata.name === 'default'));
-    const informer = inform<ConfigMap>({ client, clock: systemClock, log: silentLog }, CONFIG_MAPS, {
-      namespace: 'default',
-    });
+    const informer = inform<ConfigMap>(
+      { client, clock: systemClock, log: silentLog },
+      CONFIG_MAPS,
+      {
+        namespace: 'default',
+      },
+    );
     await informer.synced;
     const seen: string[] = [];
     const { promise: finished, resolve } = Promise.withResolvers<void>();
@@ -31,7 +35,11 @@ describe("the components' own client", () => {
     const metadata = { name: 'a', namespace: 'default' };
     const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata };
     await client.create(CONFIG_MAPS, { ...body, data: { a: '1' } });
-    await client.apply(CONFIG_MAPS, { ...body, data: { b: '2' } }, { fieldManager: 'test', force: true });
+    await client.apply(
+      CONFIG_MAPS,
+      { ...body, data: { b: '2' } },
+      { fieldManager: 'test', force: true },
+    );
     await client.delete(CONFIG_MAPS, 'a', 'default');
     await finished;
     assert.deepEqual(seen, ['added a', 'modified a', 'deleted a']);
@@ -43,7 +51,9 @@ describe('listening', () => {
   test('on a unix socket as well as on TCP', async () => {
     await using anchor = await startTestServer();
     const path = join(anchor.stateDir, 'api.sock');
-    await using server = await startTestServer({ listen: [{ path }, { host: '127.0.0.1', port: 0 }] });
+    await using server = await startTestServer({
+      listen: [{ path }, { host: '127.0.0.1', port: 0 }],
+    });
     const socket = connectTls({ path, ca: server.server.caPem, servername: 'localhost' });
     await once(socket, 'secureConnect');
     socket.end('GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
@@ -58,7 +68,12 @@ describe('listening', () => {
     await once(taken, 'listening');
     const { port } = taken.address() as { port: number };
     await assert.rejects(
-      startTestServer({ listen: [{ host: '127.0.0.1', port: 0 }, { host: '127.0.0.1', port }] }),
+      startTestServer({
+        listen: [
+          { host: '127.0.0.1', port: 0 },
+          { host: '127.0.0.1', port },
+        ],
+      }),
       new RegExp(`Listening of the API server on .*${port}.*EADDRINUSE`),
     );
     taken.close();

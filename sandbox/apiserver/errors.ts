@@ -180,9 +180,6 @@ export const forbidden = (kind: Named, name: string, message: string): StatusErr
 export const tooManyRequests = (message: string, causes: readonly FieldError[] = []): StatusError =>
   new StatusError(429, 'TooManyRequests', message, { causes });
 
-export const serviceUnavailable = (message: string): StatusError =>
-  new StatusError(503, 'ServiceUnavailable', message);
-
 export const internalError = (message: string): StatusError =>
   new StatusError(500, 'InternalError', `Internal error occurred: ${message}`);
 

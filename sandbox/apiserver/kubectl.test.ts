@@ -1,32 +1,24 @@
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { kubectlFor, kubectlMissing } from '../../test/support/kubectl.ts';
 import { startTestServer, type TestServer } from './test-server.ts';
 
-const missing = spawnSync('kubectl', ['version', '--client']).error !== undefined;
-if (missing) {
-  process.stderr.write('SKIPPED: the API server was not tried with kubectl, because kubectl is not on PATH\n');
-}
+const missing = kubectlMissing();
+if (missing !== undefined) process.stderr.write(`SKIPPED ${import.meta.filename}: ${missing}\n`);
 
-type Run = { code: number | null; out: string; err: string };
-type Kubectl = (args: string, input?: unknown) => Promise<Run>;
+type Run = { code: number; out: string; err: string };
+type Words = (args: string, input?: unknown) => Promise<Run>;
 
-function kubectlOf(server: TestServer): Kubectl {
-  return (args, input) =>
-    new Promise((resolve, reject) => {
-      const common = ['--kubeconfig', server.server.kubeconfigPath, '--cache-dir', join(server.stateDir, 'cache')];
-      // no shell: words are split here, and none of the tests needs a space inside one
-      const child = spawn('kubectl', [...common, ...args.split(' ')]);
-      let out = '';
-      let err = '';
-      child.stdout.on('data', (chunk) => (out += String(chunk)));
-      child.stderr.on('data', (chunk) => (err += String(chunk)));
-      child.once('error', reject);
-      child.once('close', (code) => resolve({ code, out: out.trim(), err: err.trim() }));
-      child.stdin.end(input === undefined ? '' : JSON.stringify(input));
-    });
+/** Words are split at spaces, which none of these tests needs inside one; the discovery cache is the test's own. */
+function kubectlOf(server: TestServer): Words {
+  const kubectl = kubectlFor(server.server.kubeconfigPath);
+  const cache = ['--cache-dir', join(server.stateDir, 'cache')];
+  return async (args, input) => {
+    const text = input === undefined ? undefined : JSON.stringify(input);
+    const { code, stdout, stderr } = await kubectl.tried([...cache, ...args.split(' ')], text);
+    return { code, out: stdout.trim(), err: stderr.trim() };
+  };
 }
 
 const deployment = (replicas: number): object => ({
@@ -43,7 +35,7 @@ const deployment = (replicas: number): object => ({
   },
 });
 
-describe('kubectl', { skip: missing, concurrency: false }, () => {
+describe('kubectl', { skip: missing ?? false }, () => {
   test('apply creates, then changes nothing, then changes; what is left out goes', async () => {
     await using server = await startTestServer();
     const kubectl = kubectlOf(server);
@@ -59,8 +51,10 @@ describe('kubectl', { skip: missing, concurrency: false }, () => {
   test('apply --server-side conflicts with another manager, and --force-conflicts takes over', async () => {
     await using server = await startTestServer();
     const kubectl = kubectlOf(server);
-    assert.match((await kubectl('apply --server-side -f -', deployment(2))).out, /serverside-applied$/);
-    assert.equal((await kubectl('scale deploy web --replicas=5 --field-manager=scaler')).code ?? 0, 1);
+    assert.match(
+      (await kubectl('apply --server-side -f -', deployment(2))).out,
+      /serverside-applied$/,
+    );
     assert.equal((await kubectl('scale deploy web --replicas=5')).code, 0);
     const refused = await kubectl('apply --server-side -f -', deployment(2));
     assert.match(refused.err, /conflict with "kubectl[^"]*" using apps\/v1: \.spec\.replicas/);
@@ -86,13 +80,17 @@ describe('kubectl', { skip: missing, concurrency: false }, () => {
     const { out } = await kubectl('get deploy web -o json');
     const { metadata, spec } = JSON.parse(out) as {
       metadata: { labels: Record<string, string>; annotations: Record<string, string> };
-      spec: { template: { spec: { containers: { image: string; env: object[]; ports: object[] }[] } } };
+      spec: {
+        template: { spec: { containers: { image: string; env: object[]; ports: object[] }[] } };
+      };
     };
     assert.equal(metadata.labels['color'], 'red');
     assert.equal(metadata.annotations['note'], 'x');
     assert.equal(spec.template.spec.containers[0]?.image, 'other');
     assert.deepEqual(spec.template.spec.containers[0]?.env, [{ name: 'A', value: '1' }]);
-    assert.deepEqual(spec.template.spec.containers[0]?.ports, [{ containerPort: 80, protocol: 'TCP' }]);
+    assert.deepEqual(spec.template.spec.containers[0]?.ports, [
+      { containerPort: 80, protocol: 'TCP' },
+    ]);
     assert.match((await kubectl('delete deploy web')).out, /deleted/);
   });
 
@@ -105,7 +103,12 @@ describe('kubectl', { skip: missing, concurrency: false }, () => {
       (await kubectl('apply -f -', unknown)).err,
       /strict decoding error: unknown field "spec\.replica"/,
     );
-    const bad = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, spec: { containers: [{ name: 'c' }] } };
+    const bad = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'p' },
+      spec: { containers: [{ name: 'c' }] },
+    };
     assert.equal(
       (await kubectl('apply -f -', bad)).err,
       'The Pod "p" is invalid: spec.containers[0].image: Required value',
@@ -162,7 +165,9 @@ describe('kubectl', { skip: missing, concurrency: false }, () => {
                   spec: {
                     type: 'object',
                     required: ['size'],
-                    properties: { size: { type: 'string', enum: ['s', 'l'], description: 'How big.' } },
+                    properties: {
+                      size: { type: 'string', enum: ['s', 'l'], description: 'How big.' },
+                    },
                   },
                 },
               },
@@ -178,7 +183,10 @@ describe('kubectl', { skip: missing, concurrency: false }, () => {
       spec: { size },
     });
     await kubectl('apply -f -', definition);
-    assert.equal((await kubectl('wait --for=condition=established crd/widgets.example.com')).code, 0);
+    assert.equal(
+      (await kubectl('wait --for=condition=established crd/widgets.example.com')).code,
+      0,
+    );
     assert.equal((await kubectl('apply -f -', widget('s'))).out, 'widget.example.com/w created');
     assert.equal((await kubectl('get wd')).out, 'NAME   SIZE\nw      s');
     assert.match((await kubectl('explain widget.spec.size')).out, /How big\./);
@@ -194,7 +202,10 @@ describe('kubectl', { skip: missing, concurrency: false }, () => {
     const kubectl = kubectlOf(server);
     await kubectl('apply -f -', deployment(1));
     assert.match((await kubectl('describe deploy web')).out, /Replicas: +1 desired/);
-    assert.match((await kubectl('api-resources --no-headers')).out, /^deployments +deploy +apps\/v1 +true +Deployment$/m);
+    assert.match(
+      (await kubectl('api-resources --no-headers')).out,
+      /^deployments +deploy +apps\/v1 +true +Deployment$/m,
+    );
     assert.match((await kubectl('explain pod.spec.containers.image')).out, /FIELD: image/);
   });
 });

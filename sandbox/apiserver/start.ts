@@ -93,7 +93,7 @@ export async function startApiServer(
       .map((address) => (typeof address === 'object' ? address?.port : undefined))
       .find((bound) => bound !== undefined);
     const address = { host: first?.host ?? '127.0.0.1', port: first?.port || (port ?? 443) };
-    bootstrap(cluster, settings.endpoint ?? address);
+    bootstrap(cluster, { endpoint: settings.endpoint ?? address, caPem: authority.caPem });
     const url = `https://${authorityOf(address.host, address.port)}`;
     const kubeconfigPath = await writeState(settings.stateDir, {
       url,
@@ -121,7 +121,12 @@ export async function startApiServer(
 
 function servingHosts(settings: ApiServerSettings): string[] {
   const serviceAddresses = settings.serviceCidrs.map((cidr) => firstServiceAddress(cidr));
-  return [...OWN_NAMES, ...settings.advertise.map(({ host }) => host), ...serviceAddresses];
+  return [
+    ...OWN_NAMES,
+    ...settings.advertise.map(({ host }) => host),
+    ...(settings.endpoint === undefined ? [] : [settings.endpoint.host]),
+    ...serviceAddresses,
+  ];
 }
 
 async function writeState(

@@ -17,7 +17,7 @@ function command(name: string, args: readonly string[]): () => string | undefine
 
 const STEPS: readonly Step[] = [
   { name: 'types', run: command('tsc', ['--noEmit']) },
-  { name: 'format', run: command('biome', ['ci', '--linter-enabled=false', '.']) },
+  { name: 'format', run: command('biome', ['ci', '--linter-enabled=false', '--colors=off', '.']) },
   { name: 'lint', run: command('oxlint', ['--type-aware']) },
   {
     name: 'borders',
@@ -26,7 +26,7 @@ const STEPS: readonly Step[] = [
       return problems.length === 0 ? undefined : problems.join('\n');
     },
   },
-  { name: 'unused code', run: command('knip', ['--no-progress']) },
+  { name: 'unused code', run: command('knip', ['--no-progress', '--no-config-hints']) },
 ];
 
 let failed = 0;

@@ -284,7 +284,7 @@ if (enterNamespaces(import.meta.filename)) {
       assert.equal(await fate(socket), 'ECONNRESET');
       assert.deepEqual(seen, []);
       assert.ok(
-        cluster.node(server).lines.some((line) => line['message'] === 'Refused a peer'),
+        cluster.node(server).lines.some((line) => line['message'] === 'connection failed'),
         'the refusal is logged',
       );
     });

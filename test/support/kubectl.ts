@@ -20,10 +20,10 @@ export function kubectlMissing(): string | undefined {
   return error === undefined && status === 0 ? undefined : 'kubectl is not on this machine';
 }
 
-export function kubectlFor(kubeconfig: string): Kubectl {
+export function kubectlFor(kubeconfig: string, program = 'kubectl'): Kubectl {
   const tried = (args: readonly string[], input?: string): Promise<Answer> => {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    const child = spawn('kubectl', args, {
+    const child = spawn(program, args, {
       env: { ...process.env, KUBECONFIG: kubeconfig },
       timeout: TIMEOUT_MS,
       killSignal: 'SIGKILL',

@@ -74,12 +74,6 @@ export function intersection(a: FieldSet, b: FieldSet): FieldSet {
   return { here: a.here && b.here, children };
 }
 
-/** The set without the paths that `keep` refuses; `keep` is asked for first edges only. */
-export function filterTop(set: FieldSet, keep: (edge: string) => boolean): FieldSet {
-  const children = new Map([...set.children].filter(([edge]) => keep(edge)));
-  return { here: set.here, children };
-}
-
 /** Members as a person reads them: `.spec.containers[name="web"].image`. */
 export function formatPaths(set: FieldSet, prefix = ''): string[] {
   const paths = set.here ? [prefix] : [];

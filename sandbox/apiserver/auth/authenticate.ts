@@ -6,7 +6,7 @@ import { TLSSocket } from 'node:tls';
 import type { Cluster, User } from '../cluster.ts';
 import { forbidden, unauthorized } from '../errors.ts';
 import { authorize } from './rbac.ts';
-import { API_AUDIENCE, type Tokens } from './tokens.ts';
+import { ISSUER, type Tokens } from './tokens.ts';
 
 export const ANONYMOUS: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
 
@@ -31,7 +31,7 @@ async function identify(
     return ANONYMOUS;
   }
   try {
-    const verified = await tokens.verify(token, [API_AUDIENCE]);
+    const verified = await tokens.verify(token, [ISSUER]);
     return verified.user;
   } catch (error) {
     cluster.log.warn('refused a bearer token', { path: request.url, error });

@@ -5,7 +5,7 @@ import { badRequest } from '../errors.ts';
 import type { KindDefinition } from '../kinds.ts';
 import { isRecord, type JsonObject, listAt, recordAt, stringAt } from '../object.ts';
 import { type Action, authorize, rulesOf } from './rbac.ts';
-import { API_AUDIENCE, type Tokens } from './tokens.ts';
+import { ISSUER, type Tokens } from './tokens.ts';
 
 type Question = {
   readonly kind: KindDefinition;
@@ -51,10 +51,7 @@ async function reviewToken(tokens: Tokens, spec: JsonObject): Promise<JsonObject
     return { authenticated: false, user: {}, error: 'spec.token must not be empty' };
   const asked = listAt(spec, 'audiences').map(String);
   try {
-    const { user, audiences } = await tokens.verify(
-      token,
-      asked.length === 0 ? [API_AUDIENCE] : asked,
-    );
+    const { user, audiences } = await tokens.verify(token, asked.length === 0 ? [ISSUER] : asked);
     return { authenticated: true, user: describeUser(user), audiences: [...audiences] };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);

@@ -14,9 +14,8 @@ import {
 } from '../cluster.ts';
 import { isRecord, type JsonObject, type KubeObject, recordAt, stringAt } from '../object.ts';
 
+/** Who signs, and the audience of the API server itself, as on a cluster that names no other. */
 export const ISSUER = 'https://kubernetes.default.svc.cluster.local';
-/** The audience of the API server itself. */
-export const API_AUDIENCE = ISSUER;
 
 export type TokenSettings = {
   readonly minSeconds: number;

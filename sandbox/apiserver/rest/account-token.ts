@@ -1,7 +1,7 @@
 // POST serviceaccounts/NAME/token: a new token for an account, bound to a pod, node or secret if asked.
 
 import type { TokenSettings, Tokens } from '../auth/tokens.ts';
-import { API_AUDIENCE } from '../auth/tokens.ts';
+import { ISSUER } from '../auth/tokens.ts';
 import { type Cluster, NODES, PODS, readObject, SERVICE_ACCOUNTS } from '../cluster.ts';
 import {
   conflict,
@@ -46,7 +46,7 @@ export async function issueAccountToken(
   if (errors.length > 0) throw invalid(TOKEN_REQUEST, '', errors);
   const seconds = Math.min(Number(wished), settings.maxSeconds);
   const asked = listAt(spec, 'audiences').map(String);
-  const audiences = asked.length === 0 ? [API_AUDIENCE] : asked;
+  const audiences = asked.length === 0 ? [ISSUER] : asked;
   const bound = boundObject(cluster, account, spec['boundObjectRef']);
   const issued = await tokens.issue(stored, {
     audiences,

@@ -12,7 +12,6 @@ import {
   object,
   oneOf,
   type Schema,
-  setOf,
   text,
   time,
 } from '../schema.ts';
@@ -387,4 +386,3 @@ export const REFERENCES: Schema = mergeList(
     fieldPath: text(),
   }),
 );
-export const NAMES: Schema = setOf(text());

@@ -1,7 +1,6 @@
 // Namespaces: the name label, the finalizer that holds a namespace until it is empty, the phase.
 
-import { type Cluster, NAMESPACES } from '../cluster.ts';
-import { isRecord, type KubeObject, recordAt } from '../object.ts';
+import { isRecord, recordAt } from '../object.ts';
 import type { Strategy } from './strategy.ts';
 
 export const NAMESPACE_STRATEGY: Strategy = {
@@ -19,10 +18,3 @@ export const NAMESPACE_STRATEGY: Strategy = {
     }
   },
 };
-
-/** Names of all namespaces, for whoever walks them. */
-export function namespaceNames(cluster: Cluster): string[] {
-  return [...cluster.store.values(`${NAMESPACES.group}/${NAMESPACES.plural}`)].map(
-    (namespace: KubeObject) => namespace.metadata.name ?? '',
-  );
-}

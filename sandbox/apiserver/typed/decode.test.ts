@@ -32,32 +32,62 @@ describe('decodeTypedBody()', () => {
   });
 
   test('keeps a zero that means something, and drops one that does not', () => {
-    const spec = Writer.create().uint32((1 << 3) | 0).int32(0).uint32((5 << 3) | 0).int32(0);
-    const { spec: read } = decodeTypedBody(body('apps/v1', 'Deployment', nested(Writer.create(), 2, spec)));
+    const spec = Writer.create()
+      .uint32((1 << 3) | 0)
+      .int32(0)
+      .uint32((5 << 3) | 0)
+      .int32(0);
+    const { spec: read } = decodeTypedBody(
+      body('apps/v1', 'Deployment', nested(Writer.create(), 2, spec)),
+    );
     assert.deepEqual(read, { replicas: 0 });
   });
 
   test('reads int-or-string, quantities, inlined messages and times', () => {
     const port = nested(
-      nested(Writer.create().uint32((3 << 3) | 0).int32(80), 4, text(Writer.create().uint32(8).int64(1), 3, 'http')),
+      nested(
+        Writer.create()
+          .uint32((3 << 3) | 0)
+          .int32(80),
+        4,
+        text(Writer.create().uint32(8).int64(1), 3, 'http'),
+      ),
       6,
       Writer.create(),
     );
     const service = nested(Writer.create(), 2, nested(Writer.create(), 1, port));
-    const { spec } = decodeTypedBody(body('v1', 'Service', service)) as { spec: { ports: unknown[] } };
+    const { spec } = decodeTypedBody(body('v1', 'Service', service)) as {
+      spec: { ports: unknown[] };
+    };
     assert.deepEqual(spec.ports[0], { port: 80, targetPort: 'http' });
-    const lease = nested(Writer.create(), 2, nested(Writer.create(), 4, Writer.create().uint32(8).int64(1_700_000_000).uint32(16).int32(5_000_000)));
+    const lease = nested(
+      Writer.create(),
+      2,
+      nested(
+        Writer.create(),
+        4,
+        Writer.create().uint32(8).int64(1_700_000_000).uint32(16).int32(5_000_000),
+      ),
+    );
     assert.deepEqual(decodeTypedBody(body('coordination.k8s.io/v1', 'Lease', lease))['spec'], {
       renewTime: '2023-11-14T22:13:20.005000Z',
     });
   });
 
   test('an unknown kind is named in the refusal', () => {
-    assert.throws(() => decodeTypedBody(body('v1', 'Gizmo', Writer.create())), /v1 Gizmo is not taken in protobuf/);
+    assert.throws(
+      () => decodeTypedBody(body('v1', 'Gizmo', Writer.create())),
+      /v1 Gizmo is not taken in protobuf/,
+    );
   });
 
   test('any bytes are read or refused with 400, never anything else', () => {
-    const kinds = fc.constantFrom(['v1', 'Pod'], ['apps/v1', 'Deployment'], ['v1', 'Event'], ['batch/v1', 'CronJob']);
+    const kinds = fc.constantFrom(
+      ['v1', 'Pod'],
+      ['apps/v1', 'Deployment'],
+      ['v1', 'Event'],
+      ['batch/v1', 'CronJob'],
+    );
     fc.assert(
       fc.property(kinds, fc.uint8Array({ maxLength: 60 }), ([apiVersion, kind], bytes) => {
         const raw = Writer.create().raw(bytes);

@@ -134,6 +134,11 @@ function kubeconfigPath(nodeDir: string, uid: string): string {
   return join(podDirectory(nodeDir, uid), 'kubeconfig');
 }
 
+/** The file is read anew for each request: by kubectl's word for it, and by the one @kubernetes/client-node knows. */
+function tokenUser(tokenFile: string): object {
+  return { tokenFile, 'auth-provider': { name: 'tokenFile', config: { tokenFile } } };
+}
+
 /** The path of a pod's kubeconfig and its text (JSON is YAML); undefined when the pod mounts no token. */
 export function podKubeconfig(
   pod: Pod,
@@ -157,7 +162,7 @@ export function podKubeconfig(
         },
       },
     ],
-    users: [{ name: 'pod', user: { tokenFile: join(directory, 'token') } }],
+    users: [{ name: 'pod', user: tokenUser(join(directory, 'token')) }],
     contexts: [
       {
         name: 'pod',

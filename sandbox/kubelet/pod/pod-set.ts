@@ -14,7 +14,7 @@ export type PodSetParts = NodeParts & { readonly statuses: StatusWriter };
 // A force-deleted pod is told to stop and is not waited for: Kubernetes' own minimum
 const FORCED_GRACE_MS = 2000;
 // When the sandbox goes down, pods have this long at most: a person is waiting for the prompt
-const SHUTDOWN_GRACE_MS = 3000;
+const SHUTDOWN_GRACE_MS = 1500;
 const DELETE_RETRY = { initialMs: 200, maxMs: 5000 } as const;
 
 export class PodSet {

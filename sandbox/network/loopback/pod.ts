@@ -48,7 +48,8 @@ export class LoopbackPod implements PodNetwork {
     // our own Node.js: the hook is written for it
     return spawn(process.execPath, ['--import', hook, ...args], {
       ...options,
-      env: { ...options.env, AMBIT_LOOPBACK: this.#settings.file },
+      // whatever a manifest says: a node agent that runs here has no namespaces to capture in
+      env: { ...options.env, AMBIT_LOOPBACK: this.#settings.file, AMBIT_CAPTURE: 'loopback' },
     });
   }
 
