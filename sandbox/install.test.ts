@@ -18,13 +18,7 @@ import type {
   Service,
 } from './controllers/objects.ts';
 import { matchesLabels, matchesSelector } from './controllers/selector.ts';
-import {
-  installManifests,
-  installMesh,
-  type Manifest,
-  MESH_FOLDERS,
-  readManifests,
-} from './install.ts';
+import { installManifests, type Manifest, MESH_FOLDERS, readManifests } from './install.ts';
 
 type Definition = KubeObject & {
   spec: {
@@ -80,22 +74,6 @@ describe('installManifests()', () => {
     await installManifests(client, FOLDERS);
     assert.equal((await client.list(SERVICES)).items.length, items.length);
     assert.ok((await client.list(CLUSTER_ROLES)).items.length >= 2);
-  });
-
-  test('tells the agents how to capture, and leaves every other setting as it is written', async () => {
-    const client = new Establishing();
-    await installMesh(client, { capture: 'loopback' });
-    const [agent] = (await client.list<DaemonSet>(DAEMON_SETS)).items;
-    const containers = agent?.spec?.template?.spec?.containers ?? [];
-    const [written] = ofKind<DaemonSet>('DaemonSet');
-    const before = written?.spec?.template?.spec?.containers?.[0]?.['env'] as { name: string }[];
-    assert.deepEqual(
-      containers[0]?.['env'],
-      before.map((one) =>
-        one.name === 'AMBIT_CAPTURE' ? { name: one.name, value: 'loopback' } : one,
-      ),
-    );
-    assert.ok(JSON.stringify(before).includes('AMBIT_CAPTURE'));
   });
 
   test('names the file and the kind that it cannot install', async () => {

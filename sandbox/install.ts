@@ -11,9 +11,8 @@ import {
   findResource,
   type Resource,
 } from '../runtime/kubernetes/resources.ts';
-import type { Condition, KubeObject, PodSpec } from './controllers/objects.ts';
+import type { Condition, KubeObject } from './controllers/objects.ts';
 import { DISRUPTION_BUDGETS, keyOfResource, typeMetaOf } from './controllers/resources.ts';
-import type { NetworkMode } from './network/network.ts';
 
 /** Everything the mesh itself consists of, in the order people would apply it. */
 export const MESH_FOLDERS = ['crds', 'base', 'ca', 'control-plane', 'node-agent'] as const;
@@ -35,35 +34,17 @@ const ORDER = [
 // a server establishes a definition in well under a second; a minute is a server that never will
 const DEFINITION_TIMEOUT_MS = 60_000;
 
-/** Installs Ambit itself; `capture` says how its agents get at the pods' traffic. */
-export function installMesh(
-  client: KubeClient,
-  settings: { readonly capture: NetworkMode },
-  signal?: AbortSignal,
-): Promise<void> {
-  const edit = (object: KubeObject): KubeObject =>
-    withVariable(object, 'AMBIT_CAPTURE', settings.capture);
-  return installManifests(client, MESH_FOLDERS, signal, edit);
-}
-
 export type Manifest = { readonly file: string; readonly object: KubeObject };
 
-/**
- * @param folders names below manifests/, or absolute paths
- * @param edit changes an object before it is applied
- */
+/** @param folders names below manifests/, or absolute paths */
 export async function installManifests(
   client: KubeClient,
   folders: readonly string[],
   signal?: AbortSignal,
-  edit: (object: KubeObject) => KubeObject = (object) => object,
 ): Promise<void> {
   const manifests = (await Promise.all(folders.map(readManifests))).flat();
   const ordered = manifests.toSorted((a, b) => rank(a.object) - rank(b.object));
-  const planned = ordered.map((manifest) => {
-    const object = edit(manifest.object);
-    return { ...manifest, object, resource: resourceOf(manifest) };
-  });
+  const planned = ordered.map((manifest) => ({ ...manifest, resource: resourceOf(manifest) }));
   let awaitedDefinitions = false;
   for (const { file, object, resource } of planned) {
     signal?.throwIfAborted();
@@ -95,19 +76,6 @@ export async function readManifests(folder: string): Promise<readonly Manifest[]
     });
   });
   return (await Promise.all(parsed)).flat();
-}
-
-/** Sets a variable in the containers that have it. */
-function withVariable(object: KubeObject, name: string, value: string): KubeObject {
-  const { spec } = object as KubeObject & { spec?: { template?: { spec?: PodSpec } } };
-  const containers = spec?.template?.spec?.containers;
-  if (containers === undefined) return object;
-  const changed = containers.map((container) => {
-    const env = (container['env'] ?? []) as readonly { readonly name: string }[];
-    return { ...container, env: env.map((one) => (one.name === name ? { name, value } : one)) };
-  });
-  const template = { ...spec?.template, spec: { ...spec?.template?.spec, containers: changed } };
-  return { ...object, spec: { ...spec, template } } as KubeObject;
 }
 
 function rank(object: KubeObject): number {

@@ -143,7 +143,10 @@ async function up(options: Options): Promise<number> {
   report.say(`\nThe sandbox is up (${launched.mode}). In another terminal:`);
   report.show(`export KUBECONFIG=${details['kubeconfig']}\nkubectl get pods -A\nambit status`);
   report.say(`Take it down with Ctrl-C here, or: ambit sandbox down${again}`);
-  return launched.exited;
+  const code = await launched.exited;
+  // its files go last: not to be left behind when it ended by itself, or as it was told to
+  await launched.close();
+  return code;
 }
 
 async function demo(options: Options): Promise<number> {

@@ -20,7 +20,7 @@ export type DialTarget = {
 };
 
 /** @throws MeshError UPSTREAM_CONNECT, UPSTREAM_CONNECT_TIMEOUT, or `signal.reason` */
-export function dial(
+export async function dial(
   parts: { readonly clock: Clock },
   target: DialTarget,
   signal?: AbortSignal,

@@ -103,6 +103,32 @@ describe('splice()', () => {
     });
   }
 
+  test('delivers a whole answer to a client whose server left while it still sends', async () => {
+    await withLine(async ({ client, app, end }) => {
+      const answer = randomBytes(4 * 1024 * 1024);
+      app.end(answer);
+      // a server that closes instead of reading on: what the client sends from now on is answered with a reset
+      app.once('finish', () => app.destroy());
+      const got: Buffer[] = [];
+      client.on('data', (chunk: Buffer) => got.push(chunk));
+      let ended = false;
+      client.once('end', () => {
+        ended = true;
+      });
+      const closed = once(client, 'close');
+      const pump = (): void => {
+        if (client.destroyed) return;
+        client.write('still sending');
+        setImmediate(pump);
+      };
+      pump();
+      assert.equal(await end, 'complete');
+      await closed;
+      assert.equal(ended, true);
+      assert.ok(Buffer.concat(got).equals(answer));
+    });
+  });
+
   test('resets both sides when it is aborted', async () => {
     const abort = new AbortController();
     await withLine(async ({ client, app, end }) => {

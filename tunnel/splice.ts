@@ -15,7 +15,7 @@ export type Leg = {
 /** Bytes so far; read at any time by whoever passed it in. */
 export type SpliceCounts = { sent: number; received: number };
 
-/** `complete`: both directions ended cleanly. `reset`: that side broke first. `aborted`: we cut it. */
+/** `complete`: nothing that was sent is missing. `...-reset`: that side broke first. `aborted`: we cut it. */
 export type SpliceEnd = 'complete' | 'downstream-reset' | 'upstream-reset' | 'aborted';
 
 /** `sent` counts downstream -> upstream. Never rejects; both legs are closed when it resolves. */
@@ -34,15 +34,16 @@ export function splice(
       upstream.reset();
     };
     const onAbort = (): void => cut('aborted');
-    const onClose = (leg: Leg, why: SpliceEnd): void => {
+    const onClose = (leg: Leg, other: Leg, why: SpliceEnd): void => {
       open--;
-      if (leg.broken === true || !(leg.bytes.readableEnded && leg.bytes.writableFinished)) cut(why);
+      if (leg.broken === true || !leg.bytes.readableEnded) cut(why);
+      else if (!leg.bytes.writableFinished) finish(other);
       if (open > 0) return;
       signal?.removeEventListener('abort', onAbort);
       resolve(end);
     };
-    watch(downstream, () => onClose(downstream, 'downstream-reset'));
-    watch(upstream, () => onClose(upstream, 'upstream-reset'));
+    watch(downstream, () => onClose(downstream, upstream, 'downstream-reset'));
+    watch(upstream, () => onClose(upstream, downstream, 'upstream-reset'));
     if (signal?.aborted === true) {
       onAbort();
       return;
@@ -65,11 +66,19 @@ function watch(leg: Leg, closed: () => void): void {
   else leg.bytes.once('close', closed);
 }
 
+/** Its other side said all it had to say and takes no more: it gets the rest of that, and what it sends is dropped. */
+function finish({ bytes }: Leg): void {
+  bytes.resume();
+  if (bytes.writableFinished) bytes.destroy();
+  else bytes.once('finish', () => bytes.destroy());
+}
+
 /** Callbacks, not iterators: no promise and no allocation of ours per chunk. */
 function copy(source: Leg, sink: Leg, count: (bytes: number) => void): void {
   const from = source.bytes;
   const to = sink.bytes;
   from.on('data', (chunk: Buffer) => {
+    if (to.destroyed) return;
     count(chunk.length);
     if (!to.write(chunk)) from.pause();
   });

@@ -1,7 +1,7 @@
 // A certificate authority for tests: SVIDs of any identity, of any lifetime, from any number of roots. Called by tests only.
 
 import 'reflect-metadata';
-import { KeyObject, webcrypto } from 'node:crypto';
+import { createPrivateKey, KeyObject, webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { formatIdentity, type Identity, parseIdentity } from '../mesh/identity.ts';
 import { type Credentials, credentialsOf, type Svid } from './contexts.ts';
@@ -26,22 +26,16 @@ export type IssueOptions = {
   readonly usages?: readonly ('serverAuth' | 'clientAuth')[];
 };
 
-export async function createTestCa(): Promise<TestCa> {
-  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-  const root = await x509.X509CertificateGenerator.createSelfSigned({
-    name: 'O=test',
-    keys,
-    notBefore: new Date(Date.now() - DAY_MS),
-    notAfter: new Date(Date.now() + DAY_MS),
-    signingAlgorithm: ALGORITHM,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, undefined, true),
-      new x509.KeyUsagesExtension(
-        x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign,
-        true,
-      ),
-    ],
-  });
+type Root = { readonly certificate: x509.X509Certificate; readonly key: webcrypto.CryptoKey };
+
+/** With a root of its own, or with `kept`: somebody's P-256 root and its key. */
+export async function createTestCa(kept?: {
+  readonly certificatePem: string;
+  readonly keyPem: string;
+}): Promise<TestCa> {
+  const { certificate: root, key: signingKey } = await (kept === undefined
+    ? newRoot()
+    : readRoot(kept));
   const rootPem = `${root.toString('pem')}\n`;
   const issue = async (
     publicKey: x509.PublicKeyType,
@@ -55,7 +49,7 @@ export async function createTestCa(): Promise<TestCa> {
       subject: '',
       issuer: root.subject,
       publicKey,
-      signingKey: keys.privateKey,
+      signingKey,
       signingAlgorithm: ALGORITHM,
       notBefore: options.notBefore ?? new Date(Date.now() - 120_000),
       notAfter: options.notAfter ?? new Date(Date.now() + DAY_MS / 2),
@@ -93,4 +87,29 @@ export async function createTestCa(): Promise<TestCa> {
       return `${leaf.toString('pem')}\n`;
     },
   };
+}
+
+async function newRoot(): Promise<Root> {
+  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    name: 'O=test',
+    keys,
+    notBefore: new Date(Date.now() - DAY_MS),
+    notAfter: new Date(Date.now() + DAY_MS),
+    signingAlgorithm: ALGORITHM,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      new x509.KeyUsagesExtension(
+        x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign,
+        true,
+      ),
+    ],
+  });
+  return { certificate, key: keys.privateKey };
+}
+
+async function readRoot(kept: { certificatePem: string; keyPem: string }): Promise<Root> {
+  const der = createPrivateKey(kept.keyPem).export({ type: 'pkcs8', format: 'der' });
+  const key = await webcrypto.subtle.importKey('pkcs8', der, ALGORITHM, false, ['sign']);
+  return { certificate: new x509.X509Certificate(kept.certificatePem), key };
 }

@@ -124,7 +124,8 @@ async function eachPod<T>(
 function readTraffic(text: string): Traffic {
   let [mtls, plaintext] = [0, 0];
   for (const { labels, value } of readSamples(text, new Set([OPENED]))) {
-    if (labels['reporter'] !== 'destination') continue;
+    // the agent of the destination counts each once; what no workload sent (a kubelet's probe) is no traffic of the mesh
+    if (labels['reporter'] !== 'destination' || labels['source_workload'] === 'unknown') continue;
     if (labels['connection_security_policy'] === 'mutual_tls') mtls += value;
     else plaintext += value;
   }

@@ -14,7 +14,7 @@ export type AgentRow = {
   readonly inSync: boolean;
 };
 
-/** Connections that arrived at enrolled workloads since their agents started. */
+/** Connections between workloads that arrived at enrolled ones since their agents started. */
 export type Traffic = { readonly mtls: number; readonly plaintext: number };
 
 /** What was seen, before anybody judges it. */

@@ -20,13 +20,31 @@ export class CommandError extends Error {
   }
 }
 
+/** Where distributions keep them; an ordinary user's PATH often ends before. */
+const FOLDERS = ['', '/usr/sbin/', '/sbin/'];
+
 /** Resolves with what it printed. @throws CommandError */
-export function runInside(
+export async function runInside(
   netns: Netns,
   program: 'nft' | 'ip',
   args: readonly string[],
   input = '',
 ): Promise<string> {
+  for (const folder of FOLDERS) {
+    const outcome = await attempt(netns, `${folder}${program}`, args, input);
+    if (outcome.kind === 'done') return outcome.out;
+  }
+  throw new CommandError(`Cannot run ${program}: it is not installed`, true);
+}
+
+type Outcome = { readonly kind: 'missing' } | { readonly kind: 'done'; readonly out: string };
+
+function attempt(
+  netns: Netns,
+  program: string,
+  args: readonly string[],
+  input: string,
+): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const child = inNetns(netns, () =>
       spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: COMMAND_TIMEOUT_MS }),
@@ -40,13 +58,12 @@ export function runInside(
       if (problems.length < MAX_OUTPUT_BYTES) problems += String(chunk);
     });
     child.on('error', (cause: NodeJS.ErrnoException) => {
-      const missing = cause.code === 'ENOENT';
-      const why = missing ? `${program} is not installed` : cause.message;
-      reject(new CommandError(`Cannot run ${program}: ${why}`, missing, { cause }));
+      if (cause.code === 'ENOENT') resolve({ kind: 'missing' });
+      else reject(new CommandError(`Cannot run ${program}: ${cause.message}`, false, { cause }));
     });
     child.on('close', (code, signal) => {
       if (code === 0) {
-        resolve(out);
+        resolve({ kind: 'done', out });
         return;
       }
       const said = problems.trim().split('\n').slice(0, 3).join('; ');

@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../../runtime/clock.ts';
 import { entryPath } from '../../runtime/entry.ts';
@@ -18,7 +18,7 @@ import { endStrays } from './container/processes.ts';
 import { KUBERNETES_RESTARTS, type RestartSettings } from './container/restart-delay.ts';
 import { recordEvents } from './events.ts';
 import { type NodeParts, type NodeSettings, nodeRunDirectory } from './node-parts.ts';
-import { machineMemory, registerNode } from './node-registration.ts';
+import { registerNode } from './node-registration.ts';
 import { PodSet } from './pod/pod-set.ts';
 import type { Pod } from './pod/pod-spec.ts';
 import { writeStatuses } from './pod/status-writer.ts';
@@ -89,7 +89,7 @@ export async function startKubelet(
     const services = keep(inform<Service>({ client, clock, log }, SERVICES));
     const events = keep(recordEvents({ client, clock, log }, { nodeName }));
     const statuses = keep(writeStatuses({ client, clock, log }));
-    const capacity = { cpu: availableParallelism(), memoryBytes: machineMemory() };
+    const capacity = { cpu: availableParallelism(), memoryBytes: totalmem() };
     const node: NodeParts = {
       client,
       network,

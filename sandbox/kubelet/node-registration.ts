@@ -1,7 +1,7 @@
 // The node in the API server: its Node object, its conditions, and the Lease that says it is alive. Started by kubelet.ts.
 // Nothing of it ends the kubelet: an API server that is away is told again at the next beat.
 
-import { arch, release, totalmem } from 'node:os';
+import { arch, release } from 'node:os';
 import type { Clock } from '../../runtime/clock.ts';
 import { type KubeClient, KubeError } from '../../runtime/kubernetes/client.ts';
 import type { Condition, KubeObject, Lease } from '../../runtime/kubernetes/objects.ts';
@@ -177,8 +177,4 @@ async function renewLease(client: KubeClient, nodeName: string, now: number): Pr
 function goArch(): string {
   const own = arch();
   return own === 'x64' ? 'amd64' : own;
-}
-
-export function machineMemory(): number {
-  return totalmem();
 }

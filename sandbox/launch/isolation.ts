@@ -56,10 +56,20 @@ export type Person = {
   readonly env: Readonly<Record<string, string | undefined>>;
 };
 
-export async function probeIsolation(person: Person): Promise<Isolation> {
+/** What the kernel alone says, asked without any of the programs that a network is made with. */
+export function probeNamespaces(person: Person): Promise<Isolation> {
+  return firstThatWorks(person, 'true\n');
+}
+
+/** Tries everything a sandbox will do. Needs the programs; a missing one looks like a refusal. */
+export function probeIsolation(person: Person): Promise<Isolation> {
+  return firstThatWorks(person, PROBE);
+}
+
+async function firstThatWorks(person: Person, probe: string): Promise<Isolation> {
   const refusals = new Map<string, string>();
   for (const attempt of attempts(person.uid)) {
-    const refusal = await tryIn(attempt.prefix, person.env);
+    const refusal = await tryIn(attempt.prefix, probe, person.env);
     if (refusal === undefined) {
       return {
         mode: 'netns',
@@ -89,7 +99,11 @@ function attempts(uid: number): Attempt[] {
 }
 
 /** @returns why not, or undefined when all of it worked */
-async function tryIn(prefix: readonly string[], env: Person['env']): Promise<string | undefined> {
+async function tryIn(
+  prefix: readonly string[],
+  probe: string,
+  env: Person['env'],
+): Promise<string | undefined> {
   const [program = '', ...args] = prefix;
   const child = spawn(program, [...args, 'sh', '-s'], {
     stdio: ['pipe', 'ignore', 'pipe'],
@@ -102,7 +116,7 @@ async function tryIn(prefix: readonly string[], env: Person['env']): Promise<str
     complaint += text;
   });
   child.stdin.on('error', () => {});
-  child.stdin.end(PROBE);
+  child.stdin.end(probe);
   return await new Promise((done) => {
     child.on('error', (error) => {
       done(error.message);

@@ -13,9 +13,10 @@ import {
   type InnerSettings,
   type OuterMessage,
 } from './inner.ts';
-import { type Isolation, probeIsolation } from './isolation.ts';
+import { type Isolation, probeIsolation, probeNamespaces } from './isolation.ts';
 import {
   type Environment,
+  isThere,
   missingMessage,
   type Reporter,
   requirePrograms,
@@ -102,6 +103,11 @@ async function chooseIsolation(
   settings: LaunchSettings,
 ): Promise<Isolation> {
   if (settings.network === 'loopback') return { mode: 'loopback', reason: 'As asked' };
+  if (settings.network === 'auto' && isThere('unshare', settings.env)) {
+    // where the kernel makes no namespaces, the programs that would fill them are not worth installing
+    const namespaces = await probeNamespaces(settings);
+    if (namespaces.mode === 'loopback') return namespaces;
+  }
   const requirements = await requirePrograms(parts, settings);
   if (requirements.state === 'missing') throw new Error(missingMessage(requirements));
   const isolation = await probeIsolation(settings);

@@ -48,6 +48,10 @@ export function withSystemPrograms(env: Environment): Record<string, string | un
   return { ...env, PATH: [...path, ...missing].join(delimiter) };
 }
 
+export function isThere(program: string, env: Environment): boolean {
+  return isOnPath(program, withSystemPrograms(env)['PATH'] ?? '');
+}
+
 /** Finds the programs, or has root's apt install them. */
 export async function requirePrograms(
   parts: { report: Reporter; find?: (program: string) => boolean; run?: Runner },

@@ -10,6 +10,8 @@ const INSIDE = 'AMBIT_TEST_INSIDE_NAMESPACES';
  * with the same stdin, stdout and stderr, so that the test runner sees its tests as this file's.
  */
 export function enterNamespaces(file: string): boolean {
+  // an ordinary user's PATH often ends before the folders of nft and ip
+  process.env['PATH'] = `${process.env['PATH']}:/usr/sbin:/sbin`;
   if (process.env[INSIDE] !== undefined) {
     // ip keeps names of namespaces there; a mount of our own goes with us
     const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', '/run'], {

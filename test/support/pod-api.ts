@@ -37,9 +37,16 @@ export function podApi(access: Access): PodApi {
       const query = new URLSearchParams({ stdout: 'true', stderr: 'true' });
       if (stdin !== undefined) query.set('stdin', 'true');
       for (const word of command) query.append('command', word);
-      const url = new URL(`/api/v1/namespaces/${namespace}/pods/${name}/exec?${query}`, access.server);
-      const { agent: _, ...credentials } = await access.credentials();
-      const socket = new WebSocket(url, 'v5.channel.k8s.io', credentials as WebSocket.ClientOptions);
+      const url = new URL(
+        `/api/v1/namespaces/${namespace}/pods/${name}/exec?${query}`,
+        access.server,
+      );
+      const { ca, cert, key } = await access.credentials();
+      const socket = new WebSocket(url, 'v5.channel.k8s.io', {
+        ca,
+        cert,
+        key,
+      } as WebSocket.ClientOptions);
       return conversation(socket, stdin);
     },
     async logs(pod, tailLines = 100) {

@@ -60,8 +60,9 @@ export function sandboxSuite(title: string, body: (sandbox: () => Sandbox) => vo
       started = await startSandbox();
     });
     afterEach(async (context) => {
-      const { name, error } = context as TestContext;
-      if (error === null || error === undefined || started === undefined) return;
+      // the hook is given the context of the test, which says so
+      const { name, passed } = context as TestContext & { readonly passed?: boolean };
+      if (passed !== false || started === undefined) return;
       process.stderr.write(`# State at the end of "${name}":\n${await stateOf(started.sandbox)}\n`);
     });
     after(() => started?.close());
@@ -190,7 +191,7 @@ async function stateOf(sandbox: Sandbox): Promise<string> {
       '## pods',
       ...pods.map(describePod),
       '## warnings',
-      ...events.filter(({ type }) => type === 'Warning').map(describeEvent),
+      ...events.filter(isWarning).map(describeEvent),
       ...(await Promise.all(logs)),
       '## sandbox.log',
       await lastLines(join(sandbox.directory, 'sandbox.log')),
@@ -200,6 +201,11 @@ async function stateOf(sandbox: Sandbox): Promise<string> {
   }
 }
 
+/** A pod that is not ready yet is how every pod begins. */
+function isWarning({ type, reason, message }: Event): boolean {
+  return type === 'Warning' && !(reason === 'Unhealthy' && message?.includes('Readiness') === true);
+}
+
 function describePod({ metadata, spec, status }: Pod): string {
   const { namespace, name, annotations, deletionTimestamp } = metadata;
   const restarts = status?.containerStatuses?.map(({ restartCount }) => restartCount);
@@ -207,7 +213,11 @@ function describePod({ metadata, spec, status }: Pod): string {
   return `${namespace}/${name} on ${spec.nodeName} ${status?.phase}${going} ${status?.podIP} restarts ${restarts} ${JSON.stringify(annotations ?? {})}`;
 }
 
-function describeEvent({ involvedObject: { kind, namespace, name }, reason, message }: Event): string {
+function describeEvent({
+  involvedObject: { kind, namespace, name },
+  reason,
+  message,
+}: Event): string {
   return `${kind} ${namespace}/${name}: ${reason}: ${message}`;
 }
 

@@ -26,7 +26,10 @@ export async function waitFor<T extends KubeObject>(
   const { timeoutMs = TIMEOUT_MS, ...selection } = where;
   const informer = inform<T>({ client, clock: systemClock, log: silentLog }, resource, selection);
   const { promise, resolve, reject } = Promise.withResolvers<readonly T[]>();
+  let complete = false;
   const look = (): void => {
+    // half of the first list is no state that ever was
+    if (!complete) return;
     const objects = [...informer.items()];
     try {
       if (holds(objects)) resolve(objects);
@@ -39,7 +42,15 @@ export async function waitFor<T extends KubeObject>(
     const seen = [...informer.items()].map(brief).join('\n  ') || 'none';
     reject(new Error(`Waited ${timeoutMs} ms in vain; the ${resource.plural} are\n  ${seen}`));
   }, timeoutMs);
-  informer.synced.then(look, () => {});
+  informer.synced.then(
+    () => {
+      complete = true;
+      look();
+    },
+    () => {
+      // closed before: the wait is over
+    },
+  );
   try {
     return await promise;
   } finally {

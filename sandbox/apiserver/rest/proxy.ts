@@ -3,16 +3,17 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { type Cluster, readObject } from '../cluster.ts';
-import { badRequest, notFound, StatusError } from '../errors.ts';
+import { connect as connectTls } from 'node:tls';
+import type { Cluster } from '../cluster.ts';
+import { badRequest, StatusError } from '../errors.ts';
 import type { KindDefinition } from '../kinds.ts';
-import { type KubeObject, listAt, stringAt } from '../object.ts';
+import { type Destination, destinationOf } from './destination.ts';
 import type { Exchange } from './exchange.ts';
 import { type KubeletAddress, type KubeletDialer, unreachable } from './kubelet.ts';
 import type { ResourcePath } from './path.ts';
+import { openPodPort } from './pod-port.ts';
 
 type Parts = { readonly cluster: Cluster; readonly kubelets: KubeletDialer };
-type Destination = { readonly address: KubeletAddress; readonly path: string };
 
 /** Headers that end at this hop or are meant for this server only. */
 const HOP_HEADERS = [
@@ -26,16 +27,6 @@ const HOP_HEADERS = [
   'trailer',
   'upgrade',
   'proxy-authorization',
-];
-const LOG_PARAMETERS = [
-  'follow',
-  'previous',
-  'sinceSeconds',
-  'sinceTime',
-  'timestamps',
-  'tailLines',
-  'limitBytes',
-  'stream',
 ];
 /** A kubelet's refusal is a sentence; more is not shown. */
 const MAX_REFUSAL_BYTES = 16 * 1024;
@@ -55,7 +46,7 @@ export async function proxyRequest(
     throw badRequest('Upgrade request required');
   }
   const destination = destinationOf(parts, exchange.url, kind, path);
-  const socket = await parts.kubelets.dial(destination.address, exchange.signal);
+  const socket = await connect(parts, destination, exchange.signal);
   const { request, response } = exchange;
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
     const outgoing = httpRequest({
@@ -63,14 +54,17 @@ export async function proxyRequest(
       path: destination.path,
       headers: {
         ...forwardedHeaders(request),
-        host: hostOf(destination.address),
+        host: hostOf(destination),
         connection: 'close',
       },
       createConnection: () => socket,
       signal: exchange.signal,
     });
     outgoing.once('response', resolve);
-    outgoing.once('error', (error) => reject(unreachable(destination.address, error)));
+    outgoing.once('error', (error) => {
+      // why the stream broke says more than that it broke
+      reject(broken(destination, socket.errored ?? error));
+    });
     request.pipe(outgoing);
   });
   if (path.subresource === 'log' && (answer.statusCode ?? 500) >= 400) {
@@ -100,11 +94,11 @@ export async function proxyUpgrade(
   client: { readonly socket: Duplex; readonly head: Buffer },
 ): Promise<void> {
   const destination = destinationOf(parts, exchange.url, kind, path);
-  const upstream = await parts.kubelets.dial(destination.address, exchange.signal);
+  const upstream = await connect(parts, destination, exchange.signal);
   const { request } = exchange;
   const lines = [
     `${request.method ?? 'GET'} ${destination.path} HTTP/1.1`,
-    `Host: ${hostOf(destination.address)}`,
+    `Host: ${hostOf(destination)}`,
   ];
   for (let index = 0; index + 1 < request.rawHeaders.length; index += 2) {
     const name = request.rawHeaders[index] ?? '';
@@ -139,150 +133,6 @@ function withoutToken(name: string, value: string): string {
     .join(', ');
 }
 
-function destinationOf(
-  parts: Parts,
-  url: URL,
-  kind: KindDefinition,
-  path: ResourcePath,
-): Destination {
-  const name = path.name ?? '';
-  const { kubelets, cluster } = parts;
-  if (kind.plural === 'nodes') {
-    return {
-      address: kubelets.addressOf(name.split(':')[0] ?? ''),
-      path: (path.rest || '/') + url.search,
-    };
-  }
-  if (kind.plural === 'services' || path.subresource === 'proxy') {
-    return proxyDestination(parts, url, kind, path);
-  }
-  const pod = readObject(cluster, kind, name, path.namespace);
-  if (pod === undefined) throw notFound(kind, name);
-  const node = stringAt(pod['spec'], 'nodeName') ?? '';
-  if (node === '') {
-    throw badRequest(`pod ${name} does not have a host assigned`);
-  }
-  return {
-    address: kubelets.addressOf(node),
-    path: kubeletPath(pod, path.subresource ?? '', url.searchParams),
-  };
-}
-
-/** pods/proxy and services/proxy: the kubelet of the pod's node forwards to the pod's port. */
-function proxyDestination(
-  { cluster, kubelets }: Parts,
-  url: URL,
-  kind: KindDefinition,
-  path: ResourcePath,
-): Destination {
-  const [, scheme = 'http', name = '', port = ''] =
-    /^(?:(https?):)?([^:]*)(?::(.*))?$/.exec(path.name ?? '') ?? [];
-  const pods = { group: '', plural: 'pods' };
-  const target =
-    kind.plural === 'pods'
-      ? { pod: name, port: port || '80' }
-      : serviceTarget(cluster, path.namespace ?? '', name, port);
-  const pod = readObject(cluster, pods, target.pod, path.namespace);
-  if (pod === undefined) throw notFound(pods, target.pod);
-  const node = stringAt(pod['spec'], 'nodeName') ?? '';
-  if (node === '') throw badRequest(`pod ${target.pod} does not have a host assigned`);
-  return {
-    address: kubelets.addressOf(node),
-    path: `/podProxy/${path.namespace}/${target.pod}/${scheme}/${target.port}${path.rest || '/'}${url.search}`,
-  };
-}
-
-function serviceTarget(
-  cluster: Cluster,
-  namespace: string,
-  name: string,
-  port: string,
-): { pod: string; port: string } {
-  const services = { group: '', plural: 'services' };
-  if (readObject(cluster, services, name, namespace) === undefined) throw notFound(services, name);
-  const bucket = 'discovery.k8s.io/endpointslices';
-  for (const slice of cluster.store.values(bucket)) {
-    if (slice.metadata.namespace !== namespace) continue;
-    if (slice.metadata.labels?.['kubernetes.io/service-name'] !== name) continue;
-    const ports = listAt(slice, 'ports');
-    const chosen = ports.find(
-      (entry) =>
-        port === '' ||
-        stringAt(entry, 'name') === port ||
-        servicePortIs(cluster, namespace, name, port, entry),
-    );
-    const number = (chosen as { port?: number } | undefined)?.port;
-    const endpoint = listAt(slice, 'endpoints').find(
-      (entry) => (entry as { conditions?: { ready?: boolean } }).conditions?.ready !== false,
-    );
-    const pod = stringAt((endpoint as { targetRef?: unknown } | undefined)?.targetRef, 'name');
-    if (number !== undefined && pod !== undefined) return { pod, port: String(number) };
-  }
-  throw new StatusError(503, 'ServiceUnavailable', `no endpoints available for service "${name}"`);
-}
-
-function servicePortIs(
-  cluster: Cluster,
-  namespace: string,
-  name: string,
-  port: string,
-  endpointPort: unknown,
-): boolean {
-  const service = readObject(cluster, { group: '', plural: 'services' }, name, namespace);
-  const ports = listAt(service?.['spec'], 'ports') as { name?: string; port?: number }[];
-  const match = ports.find((entry) => String(entry.port) === port);
-  return match !== undefined && (match.name ?? '') === (stringAt(endpointPort, 'name') ?? '');
-}
-
-function kubeletPath(pod: KubeObject, subresource: string, query: URLSearchParams): string {
-  const { namespace = '', name = '' } = pod.metadata;
-  const base = `${namespace}/${name}`;
-  const parameters = new URLSearchParams();
-  switch (subresource) {
-    case 'log':
-      for (const key of LOG_PARAMETERS) {
-        for (const value of query.getAll(key)) parameters.append(key, value);
-      }
-      return withQuery(`/containerLogs/${base}/${containerOf(pod, query)}`, parameters);
-    case 'portforward':
-      if (query.has('ports')) parameters.set('port', query.getAll('ports').join(','));
-      return withQuery(`/portForward/${base}`, parameters);
-    default: {
-      const flags = { stdin: 'input', stdout: 'output', stderr: 'error', tty: 'tty' };
-      for (const [from, to] of Object.entries(flags)) {
-        if (query.get(from) === 'true' || query.get(from) === '1') parameters.set(to, '1');
-      }
-      for (const word of query.getAll('command')) parameters.append('command', word);
-      return withQuery(`/${subresource}/${base}/${containerOf(pod, query)}`, parameters);
-    }
-  }
-}
-
-function withQuery(path: string, parameters: URLSearchParams): string {
-  const text = parameters.toString();
-  return text === '' ? path : `${path}?${text}`;
-}
-
-function containerOf(pod: KubeObject, query: URLSearchParams): string {
-  const asked = query.get('container') ?? '';
-  const names = (key: string): string[] =>
-    listAt(pod['spec'], key).map((container) => stringAt(container, 'name') ?? '');
-  const main = names('containers');
-  const all = [...names('initContainers'), ...main, ...names('ephemeralContainers')];
-  const name = pod.metadata.name ?? '';
-  if (asked !== '') {
-    if (all.includes(asked)) return asked;
-    throw badRequest(`container ${asked} is not valid for pod ${name}`);
-  }
-  const preferred = pod.metadata.annotations?.['kubectl.kubernetes.io/default-container'];
-  if (preferred !== undefined && all.includes(preferred)) return preferred;
-  const [only] = main;
-  if (only !== undefined && main.length === 1) return only;
-  throw badRequest(
-    `a container name must be specified for pod ${name}, choose one of: [${main.join(' ')}]`,
-  );
-}
-
 function forwardedHeaders(request: IncomingMessage): Record<string, string | string[]> {
   const headers: Record<string, string | string[]> = {};
   for (const [name, value] of Object.entries(request.headers)) {
@@ -304,6 +154,33 @@ async function refusalOf(answer: IncomingMessage): Promise<StatusError> {
   return new StatusError(code, reason, text.trim());
 }
 
-function hostOf({ host, port }: KubeletAddress): string {
+function hostOf({ address, pod }: Destination): string {
+  return pod?.host ?? formatHost(address);
+}
+
+function formatHost({ host, port }: KubeletAddress): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function broken({ address, pod }: Destination, error: Error): StatusError {
+  if (pod === undefined) return unreachable(address, error);
+  return new StatusError(
+    503,
+    'ServiceUnavailable',
+    `error proxying to ${pod.host} through node "${address.node}": ${error.message}: check that the pod listens on that port`,
+  );
+}
+
+/** A stream to the kubelet, or through it to the pod's port. */
+async function connect(
+  { kubelets }: Parts,
+  { address, pod }: Destination,
+  signal: AbortSignal,
+): Promise<Duplex> {
+  const kubelet = await kubelets.dial(address, signal);
+  if (pod === undefined) return kubelet;
+  const stream = await openPodPort(kubelet, { host: formatHost(address), path: pod.forwardPath });
+  if (!pod.tls) return stream;
+  // as for the kubelet itself: a pod's certificate is its own matter
+  return connectTls({ socket: stream, rejectUnauthorized: false });
 }

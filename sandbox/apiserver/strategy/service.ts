@@ -51,14 +51,15 @@ export const SERVICE_STRATEGY: Strategy = {
     if (old !== undefined) keepAllocations(spec, recordAt(old, 'spec'), type);
     object['status'] ??= { loadBalancer: {} };
   },
-  admit(object, _old, { cluster }) {
+  admit(object, old, { cluster }) {
     const spec = specOf(object);
     if (spec['type'] === 'ExternalName') {
       for (const field of ['clusterIP', 'clusterIPs', 'ipFamilies', 'ipFamilyPolicy'])
         delete spec[field];
       return;
     }
-    allocateAddresses(cluster, object.metadata.name ?? '', spec);
+    const own = listAt(old?.['spec'], 'clusterIPs').map(String);
+    allocateAddresses(cluster, object.metadata.name ?? '', spec, own);
     allocateNodePorts(cluster, spec);
   },
   validate(object, old) {
@@ -98,7 +99,12 @@ function keepAllocations(spec: JsonObject, old: JsonObject, type: string): void 
   }
 }
 
-function allocateAddresses(cluster: Cluster, name: string, spec: JsonObject): void {
+function allocateAddresses(
+  cluster: Cluster,
+  name: string,
+  spec: JsonObject,
+  own: readonly string[],
+): void {
   const asked = spec['clusterIP'];
   const cidrs = cluster.serviceCidrs;
   if (asked === 'None') {
@@ -127,7 +133,7 @@ function allocateAddresses(cluster: Cluster, name: string, spec: JsonObject): vo
           ),
         ]);
       }
-      if (taken.has(wanted) && !isOwn(cluster, spec, wanted, name)) {
+      if (taken.has(wanted) && !own.includes(wanted)) {
         throw invalid(SERVICE, name, [
           invalidValue(
             'spec.clusterIPs',
@@ -152,19 +158,6 @@ function allocateAddresses(cluster: Cluster, name: string, spec: JsonObject): vo
   spec['ipFamilies'] = families;
   spec['clusterIPs'] = addresses;
   spec['clusterIP'] = addresses[0];
-}
-
-/** An update finds its own address among the taken ones. */
-function isOwn(cluster: Cluster, spec: JsonObject, address: string, name: string): boolean {
-  for (const service of cluster.store.values('/services')) {
-    if (service.metadata.name === name && listAt(service['spec'], 'clusterIPs').includes(address)) {
-      return (
-        recordAt(service, 'spec')['clusterIP'] === spec['clusterIP'] ||
-        listAt(spec, 'clusterIPs').includes(address)
-      );
-    }
-  }
-  return false;
 }
 
 function chooseFamilies(

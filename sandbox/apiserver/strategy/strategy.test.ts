@@ -226,6 +226,12 @@ describe('services', () => {
     await using server = await startTestServer();
     const taken = await create(server, 'a', { clusterIP: '10.96.0.1', ports: [{ port: 80 }] });
     assert.match(taken.body.message, /provided IP is already allocated/);
+    await create(server, 'mine', { clusterIP: '10.96.0.9', ports: [{ port: 80 }] });
+    await server.call('POST', '/api/v1/namespaces', { body: { metadata: { name: 'other' } } });
+    const namesake = await server.call('POST', '/api/v1/namespaces/other/services', {
+      body: { metadata: { name: 'mine' }, spec: { clusterIP: '10.96.0.9', ports: [{ port: 80 }] } },
+    });
+    assert.match(namesake.body.message, /provided IP is already allocated/);
     const outside = await create(server, 'a', { clusterIP: '10.97.0.1', ports: [{ port: 80 }] });
     assert.match(outside.body.message, /not in the valid range/);
   });

@@ -54,6 +54,8 @@ type Run = StartedRun & { readonly startedAt: number; ending: Promise<void> | un
 
 // A ConfigMap or Secret that appears is seen this soon; every try is one or two requests.
 const CONFIG_RETRY_MS = 2000;
+// ErrImagePull stays this long, so that a person who looks at once sees why, and then becomes ImagePullBackOff
+const ERROR_SHOWN_MS = 2000;
 
 export class Container {
   readonly spec: ContainerSpec;
@@ -371,6 +373,3 @@ export class Container {
     this.#parts.tell({ type, reason, message, fieldPath: `spec.${field}{${this.spec.name}}` });
   }
 }
-
-// ErrImagePull stays this long, so that a person who looks at once sees why, and then becomes ImagePullBackOff
-const ERROR_SHOWN_MS = 2000;

@@ -8,8 +8,6 @@ import type { VolumePaths } from '../volumes/volumes.ts';
 export type PodSandbox = {
   readonly network: PodNetwork;
   readonly volumes: VolumePaths;
-  /** ISO instant at which the network was there, for condition PodReadyToStartContainers. */
-  readonly readyAt: number;
 };
 
 export type PodLife =

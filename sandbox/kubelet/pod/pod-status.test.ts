@@ -10,7 +10,6 @@ const NOW = Date.parse('2026-01-02T03:04:05Z');
 const sandbox = {
   network: { addresses: ['10.0.0.5', 'fd00::5'] },
   volumes: new Map(),
-  readyAt: NOW,
 } as unknown as PodSandbox;
 
 const running: ContainerLife = {

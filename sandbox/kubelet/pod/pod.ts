@@ -166,10 +166,9 @@ export class PodOnNode {
     const network = await this.#retry('FailedCreatePodSandBox', delays, stop, () =>
       this.#connect(),
     );
-    const readyAt = this.#parts.clock.now();
     delays.reset();
     const volumes = await this.#retry('FailedMount', delays, stop, () => this.#mount(network));
-    return { network, volumes, readyAt };
+    return { network, volumes };
   }
 
   async #retry<T>(
