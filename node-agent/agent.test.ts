@@ -302,30 +302,6 @@ describe('two node agents', () => {
     });
   });
 
-  test('deliver a whole answer when the application closes while the client still sends', async () => {
-    const answer = randomBytes(4 * 1024 * 1024);
-    const app = (socket: Socket): void => {
-      socket.end(answer);
-      socket.once('finish', () => socket.destroy());
-    };
-    await withMesh(app, async ({ client, near }) => {
-      const socket = await connectFrom(client, VIP, 80);
-      const got: Buffer[] = [];
-      socket.on('data', (chunk: Buffer) => got.push(chunk));
-      const ended = once(socket, 'end');
-      const pump = (): void => {
-        if (socket.destroyed) return;
-        socket.write('still sending');
-        setImmediate(pump);
-      };
-      pump();
-      await ended;
-      assert.ok(Buffer.concat(got).equals(answer));
-      socket.destroy();
-      assert.equal((await accessLine(near, 'outbound'))['error'], undefined);
-    });
-  });
-
   test('refuse what policy denies with 401, and the client is reset', async () => {
     await withMesh(echo, async ({ client, near, far, accepted }) => {
       far.discovery.push({ kind: 'policy', policy: denyAll(client) });
