@@ -28,6 +28,8 @@ export function splice(
   return new Promise((resolve) => {
     let end: SpliceEnd = 'complete';
     let open = 2;
+    /** The side that is closed by us, once it has got everything. */
+    let finishing: Leg | undefined;
     const cut = (why: SpliceEnd): void => {
       if (end === 'complete') end = why;
       downstream.reset();
@@ -36,8 +38,14 @@ export function splice(
     const onAbort = (): void => cut('aborted');
     const onClose = (leg: Leg, other: Leg, why: SpliceEnd): void => {
       open--;
-      if (leg.broken === true || !leg.bytes.readableEnded) cut(why);
-      else if (!leg.bytes.writableFinished) finish(other);
+      if (leg !== finishing) {
+        if (leg.broken === true || !leg.bytes.readableEnded) {
+          cut(why);
+        } else if (!leg.bytes.writableFinished) {
+          finishing = other;
+          finish(other);
+        }
+      }
       if (open > 0) return;
       signal?.removeEventListener('abort', onAbort);
       resolve(end);

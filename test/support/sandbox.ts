@@ -48,9 +48,17 @@ type Started = { readonly sandbox: Sandbox; close(): Promise<void> };
 /** `AMBIT_TEST_NETWORK=loopback` runs all of it without namespaces, wherever that can be proven so. */
 export const TEST_NETWORK = process.env['AMBIT_TEST_NETWORK'] ?? 'auto';
 
-/** The tests that `body` declares share one sandbox with Ambit in it; `sandbox()` is for use inside of tests. */
-export function sandboxSuite(title: string, body: (sandbox: () => Sandbox) => void): void {
-  describe(title, () => {
+/**
+ * The tests that `body` declares share one sandbox with Ambit in it; `sandbox()` is for use inside of tests.
+ * @param missing why they cannot run on this machine: said on stderr, and none of them runs
+ */
+export function sandboxSuite(
+  title: string,
+  body: (sandbox: () => Sandbox) => void,
+  missing?: string,
+): void {
+  if (missing !== undefined) process.stderr.write(`SKIPPED "${title}": ${missing}\n`);
+  describe(title, { skip: missing ?? false }, () => {
     let started: Started | undefined;
     const sandbox = (): Sandbox => {
       if (started === undefined) throw new Error('The sandbox is there only while tests run');
