@@ -1,6 +1,7 @@
 // `npm run bench`: each scenario measures the same work directly and through the mesh's own code, in turn, in this one
 // process, and prints the ratio. Absolute figures of a noisy machine mean little; see README.md.
 
+import type { Run } from './scenario.ts';
 import { tunnelScenarios } from './scenarios/tunnel.ts';
 
 const ROUNDS = 5;

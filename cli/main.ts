@@ -3,6 +3,7 @@
 // Exit codes: 0 healthy or done, 1 unhealthy or failed, 2 misuse.
 
 import { Command, CommanderError, Option } from 'commander';
+import { nodeTooOld } from '../runtime/version.ts';
 import { type ClusterOptions, findKubeconfig } from './commands/cluster-options.ts';
 import { addNamespace, removeNamespace } from './commands/namespace.ts';
 import { sandbox } from './commands/sandbox.ts';
@@ -11,6 +12,12 @@ import { type VersionOptions, version } from './commands/version.ts';
 import { Misuse } from './exit.ts';
 
 let exitCode = 0;
+
+const tooOld = nodeTooOld();
+if (tooOld !== undefined) {
+  process.stderr.write(`Error: ${tooOld}\n`);
+  process.exit(1);
+}
 
 const program = new Command('ambit')
   .description(

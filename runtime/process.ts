@@ -4,6 +4,7 @@
 import { type Clock, systemClock } from './clock.ts';
 import { ConfigError, SettingsReader } from './env.ts';
 import { createLog, LOG_LEVELS, type Log } from './log.ts';
+import { nodeTooOld } from './version.ts';
 
 export type ProcessParts = {
   readonly env: SettingsReader;
@@ -21,6 +22,11 @@ export function run(component: string, main: (parts: ProcessParts) => Promise<vo
     level: env.oneOf('AMBIT_LOG_LEVEL', LOG_LEVELS, 'info'),
     format: env.oneOf('AMBIT_LOG_FORMAT', ['json', 'text'], 'json'),
   });
+  const tooOld = nodeTooOld();
+  if (tooOld !== undefined) {
+    log.error(tooOld);
+    process.exit(1);
+  }
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.on(name, () => {

@@ -10,6 +10,15 @@ import { createLog, silentLog } from './log.ts';
 import { ManualClock } from './manual-clock.ts';
 import { Metrics } from './metrics.ts';
 import { Readiness } from './readiness.ts';
+import { nodeTooOld } from './version.ts';
+
+describe('nodeTooOld()', () => {
+  test('names the version that is needed, and lets newer ones pass', () => {
+    assert.match(nodeTooOld('20.20.2') ?? '', /Cannot run on Node.js 20.20.2: version 24/);
+    assert.equal(nodeTooOld('24.0.0'), undefined);
+    assert.equal(nodeTooOld('26.1.0'), undefined);
+  });
+});
 
 describe('SettingsReader', () => {
   test('names every wrong setting at once', () => {

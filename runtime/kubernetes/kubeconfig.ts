@@ -3,9 +3,10 @@
 
 import { readFile } from 'node:fs/promises';
 import type { RequestOptions } from 'node:https';
-import { isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { checkServerIdentity } from 'node:tls';
 import { ForwardedPort } from './forwarded-port.ts';
 
 export type KubernetesSettings = {
@@ -58,7 +59,7 @@ export async function loadAccess(settings: KubernetesSettings): Promise<Access> 
       await config.applyToHTTPSOptions(options);
       // client-node's agent does not keep connections; it is only needed to pass through a proxy
       if (cluster.proxyUrl === undefined) delete options.agent;
-      return options;
+      return withServerName(options, cluster.tlsServerName);
     },
     async portForward(namespace, pod, port) {
       const target = `port ${port} of pod ${namespace}/${pod}`;
@@ -78,6 +79,14 @@ export async function loadAccess(settings: KubernetesSettings): Promise<Access> 
       return forwarded;
     },
   };
+}
+
+/** `tls-server-name`: who is expected there. An address is checked, but never sent in a TLS hello (RFC 6066). */
+function withServerName(options: RequestOptions, name: string | undefined): RequestOptions {
+  if (name === undefined || name === '') return options;
+  if (isIP(name) === 0) return { ...options, servername: name };
+  const { servername: _, ...rest } = options;
+  return { ...rest, checkServerIdentity: (_host, cert) => checkServerIdentity(name, cert) };
 }
 
 /** The WebSocket library rejects with an event that holds the error. */
