@@ -12,8 +12,8 @@ import {
 } from './discovery.ts';
 import { type Exchange, send, sendBytes } from './exchange.ts';
 import type { Document } from './openapi.ts';
+import type { RouteParts } from './parts.ts';
 import type { ApiPath } from './path.ts';
-import type { RouteParts } from './route.ts';
 
 export const VERSION = {
   major: '1',

@@ -9,9 +9,10 @@ import type { KeyPair } from '../auth/certificates.ts';
 import { badRequest, internalError, noSuchPath, StatusError } from '../errors.ts';
 import { hasSubresource } from '../kinds.ts';
 import { type Exchange, send } from './exchange.ts';
+import type { RouteParts } from './parts.ts';
 import { MAX_URL_LENGTH, parseApiPath } from './path.ts';
 import { proxyUpgrade } from './proxy.ts';
-import { permit, type RouteParts, route } from './route.ts';
+import { permit, route } from './route.ts';
 import { asWatchError } from './watch.ts';
 
 export type ListenOn =

@@ -2,7 +2,6 @@
 
 import { type Action, authorize, forbiddenAction } from '../auth/rbac.ts';
 import { answerReview } from '../auth/reviews.ts';
-import type { TokenSettings, Tokens } from '../auth/tokens.ts';
 import { asVersion, type Cluster, readObject } from '../cluster.ts';
 import { badRequest, methodNotAllowed, noSuchPath, notFound } from '../errors.ts';
 import { hasSubresource, type KindDefinition } from '../kinds.ts';
@@ -12,8 +11,7 @@ import { issueAccountToken } from './account-token.ts';
 import { decodeBody, mediaTypeOf, readBody } from './body.ts';
 import { serveDocuments } from './documents.ts';
 import { type Exchange, send, sendList, sendObject } from './exchange.ts';
-import type { KubeletDialer } from './kubelet.ts';
-import type { OpenApiDocuments } from './openapi.ts';
+import type { RouteParts } from './parts.ts';
 import { type ApiPath, parseApiPath, type ResourcePath } from './path.ts';
 import { proxyRequest } from './proxy.ts';
 import { getObject, listObjects, selectionOf } from './read.ts';
@@ -28,15 +26,6 @@ import {
   type Target,
   writeRequestOf,
 } from './write.ts';
-
-export type RouteParts = {
-  readonly cluster: Cluster;
-  readonly tokens: Tokens;
-  readonly tokenSettings: TokenSettings;
-  readonly kubelets: KubeletDialer;
-  readonly serverAddress: string;
-  readonly openApi: OpenApiDocuments;
-};
 
 /** Paths anybody may read, as load balancers and clients in doubt do. */
 const PUBLIC_PATHS = ['/healthz', '/livez', '/readyz', '/version'];

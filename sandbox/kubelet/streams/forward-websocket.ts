@@ -3,6 +3,7 @@
 
 import { Buffer } from 'node:buffer';
 import { Duplex } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import type { WebSocket } from 'ws';
 import { type ChannelSettings, Channels } from './channels.ts';
 import { forwardConnection } from './forward.ts';
@@ -41,6 +42,8 @@ export async function forwardOverWebSocket(
       forwardConnection({ data, error, halfClose: false }, port, dial, gone.signal),
     ),
   );
+  // a dial that fails at once must not close the connection before its reason is on the way
+  await Promise.all(clients.map(({ error }) => finished(error).catch(() => {})));
   socket.close(NORMAL_CLOSURE);
   await closed;
   signal.removeEventListener('abort', onAbort);

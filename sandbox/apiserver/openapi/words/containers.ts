@@ -1,6 +1,6 @@
 // Words on containers: environment, ports, probes, security.
 
-import type { Words } from './words.ts';
+import type { Words } from './shape.ts';
 
 export const CONTAINER_WORDS: Words = {
   'core.v1.Container': {

@@ -1,6 +1,6 @@
 // Words on the core group beside Pod.
 
-import type { Words } from './words.ts';
+import type { Words } from './shape.ts';
 
 export const CORE_WORDS: Words = {
   'core.v1.Service': {

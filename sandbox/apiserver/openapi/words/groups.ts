@@ -1,6 +1,6 @@
 // Words on the small groups: discovery, coordination, events, rbac, API extensions.
 
-import type { Words } from './words.ts';
+import type { Words } from './shape.ts';
 
 export const GROUP_WORDS: Words = {
   'discovery.v1.EndpointSlice': {

@@ -1,6 +1,6 @@
 // Words on pods and pod templates, for `kubectl explain`.
 
-import type { Words } from './words.ts';
+import type { Words } from './shape.ts';
 
 export const POD_WORDS: Words = {
   'core.v1.Pod': {

@@ -1,6 +1,6 @@
 // Words on volumes and what they project.
 
-import type { Words } from './words.ts';
+import type { Words } from './shape.ts';
 
 export const VOLUME_WORDS: Words = {
   'core.v1.VolumeMount': {

@@ -6,17 +6,9 @@ import { CONTAINER_WORDS } from './containers.ts';
 import { CORE_WORDS } from './core.ts';
 import { GROUP_WORDS } from './groups.ts';
 import { POD_WORDS } from './pods.ts';
+import type { FieldWords, Words } from './shape.ts';
 import { VOLUME_WORDS } from './volumes.ts';
 import { WORKLOAD_WORDS } from './workloads.ts';
-
-/** By the end of a definition's name: `core.v1.Container`. */
-export type Words = Readonly<Record<string, DefinitionWords>>;
-export type DefinitionWords = {
-  readonly is: string;
-  readonly fields: Readonly<Record<string, FieldWords>>;
-};
-/** With the name of its definition, for a field (or the items of a list) that has one. */
-export type FieldWords = string | { readonly is: string; readonly type: string };
 
 export const WORDS: Words = {
   ...POD_WORDS,

@@ -1,6 +1,6 @@
 // Words on groups `apps` and `batch`.
 
-import type { Words } from './words.ts';
+import type { Words } from './shape.ts';
 
 export const WORKLOAD_WORDS: Words = {
   'apps.v1.Deployment': {
