@@ -100,7 +100,8 @@ export class TunnelAcceptor {
     this.#handshakes.set(socket, ends);
     socket.once('close', () => {
       const error = new MeshError('TLS_FAILURE', 'Cannot accept a tunnel: the handshake was cut');
-      this.#deny(socket, error);
+      // a turn later: a certificate that is refused closes the socket first, and tells the reason then
+      setImmediate(() => this.#deny(socket, error));
     });
     this.#server.emit('connection', socket);
   }

@@ -70,6 +70,21 @@ function fate(socket: Socket): Promise<string> {
 }
 
 describe('splice()', () => {
+  test('an end that came before it was called is passed on', async () => {
+    const [client, downstream] = await pair();
+    const [app, upstream] = await pair();
+    // read before, as for a header, and paused; the end is told all the same
+    const ended = once(downstream, 'end');
+    downstream.once('data', () => downstream.pause());
+    client.end('header');
+    await ended;
+    const end = splice(leg(downstream), leg(upstream), { sent: 0, received: 0 });
+    assert.equal(await text(app), '');
+    app.end('an answer');
+    assert.equal(await text(client), 'an answer');
+    assert.equal(await end, 'complete');
+  });
+
   test('carries both directions and counts their bytes', async () => {
     await withLine(async ({ client, app, counts, end }) => {
       client.end('a question');

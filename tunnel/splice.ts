@@ -93,7 +93,10 @@ function copy(source: Leg, sink: Leg, count: (bytes: number) => void): void {
   to.on('drain', () => from.resume());
   // accepted sockets wait paused until their way is clear
   from.resume();
-  from.once('end', () => {
+  const onEnd = (): void => {
     if (source.broken !== true) to.end();
-  });
+  };
+  // one that was read before, e.g. for a header, may have ended while nobody listened: paused, but with nothing left
+  if (from.readableEnded) onEnd();
+  else from.once('end', onEnd);
 }

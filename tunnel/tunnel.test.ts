@@ -359,6 +359,7 @@ describe('a tunnel', () => {
       socket.on('error', () => {});
       await closed(socket);
       assert.equal(denied[0]?.error.code, 'TLS_FAILURE');
+      assert.match(denied[0].error.message, /CERT_SIGNATURE_FAILURE/);
     });
   });
 
