@@ -143,14 +143,14 @@ describe('manifests/', () => {
     }
   });
 
-  test('the node agent may be replaced without a moment without one, and has no rights in Kubernetes', () => {
+  test('the node agent is replaced one at a time, and has no rights in Kubernetes', () => {
     const [agent] = ofKind<DaemonSet>('DaemonSet');
     assert.deepEqual(agent?.spec?.updateStrategy?.rollingUpdate, {
-      maxSurge: 1,
-      maxUnavailable: 0,
+      maxSurge: 0,
+      maxUnavailable: 1,
     });
     const { spec } = agent?.spec?.template ?? {};
-    // ports of host-network pods count as taken on the node: the surge could never start
+    // ports of host-network pods count as taken on the node: no other pod could be placed beside it
     assert.ok(spec?.containers?.every((container) => container.ports === undefined));
     assert.equal(spec?.['automountServiceAccountToken'], false);
     const bound = manifests.filter(({ object }) => JSON.stringify(object).includes('"subjects"'));
