@@ -3,6 +3,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { borderProblems } from './borders.ts';
+import { deadLinks } from './links.ts';
 
 type Step = { readonly name: string; readonly run: () => string | undefined };
 
@@ -15,17 +16,19 @@ function command(name: string, args: readonly string[]): () => string | undefine
   };
 }
 
+function listed(look: () => string[]): () => string | undefined {
+  return () => {
+    const problems = look();
+    return problems.length === 0 ? undefined : problems.join('\n');
+  };
+}
+
 const STEPS: readonly Step[] = [
   { name: 'types', run: command('tsc', ['--noEmit']) },
   { name: 'format', run: command('biome', ['ci', '--linter-enabled=false', '--colors=off', '.']) },
   { name: 'lint', run: command('oxlint', ['--type-aware']) },
-  {
-    name: 'borders',
-    run: () => {
-      const problems = borderProblems();
-      return problems.length === 0 ? undefined : problems.join('\n');
-    },
-  },
+  { name: 'borders', run: listed(borderProblems) },
+  { name: 'links', run: listed(deadLinks) },
   { name: 'unused code', run: command('knip', ['--no-progress', '--no-config-hints']) },
 ];
 
