@@ -2,36 +2,36 @@
 // root, called by its inner process (inner.ts) and by end-to-end tests. Everything above the API server talks to it over
 // HTTP only. Invariant: what was opened is closed in the opposite order, also when the start fails half way.
 
-import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parse, stringify } from 'yaml';
 import type { Clock } from '../runtime/clock.ts';
-import { connectKubernetes, type KubeClient } from '../runtime/kubernetes/client.ts';
+import type { KubeClient } from '../runtime/kubernetes/client.ts';
 import type { Log } from '../runtime/log.ts';
-import { type ApiServer, startApiServer } from './apiserver/start.ts';
-import { startControllers } from './controllers/start.ts';
+import type { ClusterApi } from './cluster-api.ts';
+import { type Duty, runControllers } from './controllers/duty.ts';
+import { useGivenApi } from './given-api.ts';
 import { startKubelet } from './kubelet/kubelet.ts';
 import { nodeRunDirectory } from './kubelet/node-parts.ts';
 import { startNameFeed } from './kubelet/service-proxy.ts';
+import type { GivenApi, OwnApi } from './launch/inner.ts';
 import { openLoopbackNetwork } from './network/loopback/cluster.ts';
 import { openNetnsNetwork } from './network/netns/cluster.ts';
 import type { ClusterNetwork, NetworkMode } from './network/network.ts';
+import { startOwnApi } from './own-api.ts';
 
 export type ClusterSettings = {
+  readonly name: string;
   readonly nodes: number;
   readonly network: NetworkMode;
   /** Private to this cluster; kubeconfigs, keys, logs and volumes go below it. */
   readonly stateDir: string;
-  /** Where the API server also listens for people outside the cluster's network. */
-  readonly apiSocket: string;
-  /** What people outside connect to; becomes the server of their kubeconfig. */
-  readonly outside: { readonly host: string; readonly port: number };
+  readonly api: OwnApi | GivenApi;
+  readonly controllers: Duty;
 };
 
 export type Cluster = {
   readonly network: ClusterNetwork;
   readonly client: KubeClient;
-  /** For people outside: its server is `settings.outside`. */
+  /** For people outside the cluster's network. */
   readonly kubeconfigPath: string;
   close(): Promise<void>;
 };
@@ -60,35 +60,23 @@ export async function startCluster(
     parts.progress('network');
     const network = keep(await openNetwork(parts, settings));
     parts.progress('API server');
-    const api = keep(
-      await startApiServer(
-        { log: parts.log.child({ part: 'apiserver' }), clock: parts.clock },
-        {
-          listen: [network.apiServer, { path: settings.apiSocket }],
-          advertise: [settings.outside, network.apiServer],
-          endpoint: network.apiServer,
-          serviceCidrs: [...network.serviceCidrs],
-          stateDir: join(settings.stateDir, 'apiserver'),
-        },
-      ),
-    );
-    const client = await connectKubernetes({
-      kubeconfig: await insideKubeconfig(api, network, settings.stateDir),
-    });
+    const api = keep(await openApi({ ...parts, network }, settings));
+    const { client } = api;
     parts.progress('controllers');
     keep(
-      startControllers(
+      runControllers(
         { client, clock: parts.clock, log: parts.log.child({ part: 'controllers' }) },
-        { caPem: api.caPem },
+        { duty: settings.controllers, holder: `ambit-sandbox-${settings.name}`, caPem: api.caPem },
       ),
     );
     keep(
       startNameFeed({ client, network, clock: parts.clock, log: parts.log.child({ part: 'dns' }) }),
     );
-    for (const [index, name] of nodeNames(settings.nodes).entries()) {
+    for (const [index, name] of nodeNames(settings).entries()) {
       parts.progress(name);
-      keep(await startNode({ ...parts, network, client, api }, settings, { name, index }));
+      keep(await startNode({ ...parts, network, api }, settings, { name, index }));
     }
+    keep({ close: () => api.leaving() });
     return { network, client, kubeconfigPath: api.kubeconfigPath, close };
   } catch (error) {
     await close();
@@ -96,13 +84,25 @@ export async function startCluster(
   }
 }
 
-export function nodeNames(count: number): string[] {
-  return Array.from({ length: count }, (_, index) => `node-${index + 1}`);
+/** Under a given API server they must differ from the nodes of others. */
+function nodeNames({ name, nodes, api }: ClusterSettings): string[] {
+  const prefix = api.kind === 'given' ? `${name}-` : '';
+  return Array.from({ length: nodes }, (_, index) => `${prefix}node-${index + 1}`);
+}
+
+function openApi(
+  parts: ClusterParts & { readonly network: ClusterNetwork },
+  { api, stateDir }: ClusterSettings,
+): Promise<ClusterApi> {
+  return api.kind === 'given' ? useGivenApi(parts, api) : startOwnApi(parts, { ...api, stateDir });
 }
 
 function openNetwork(parts: ClusterParts, settings: ClusterSettings): Promise<ClusterNetwork> {
   const log = parts.log.child({ part: 'network' });
-  if (settings.network === 'netns') return openNetnsNetwork({ clock: parts.clock, log });
+  if (settings.network === 'netns') {
+    const services = settings.api.kind === 'own' ? 'ours' : 'foreign';
+    return openNetnsNetwork({ clock: parts.clock, log }, { services });
+  }
   return openLoopbackNetwork(
     { clock: parts.clock, log },
     {
@@ -114,24 +114,18 @@ function openNetwork(parts: ClusterParts, settings: ClusterSettings): Promise<Cl
 
 type NodeParts = ClusterParts & {
   readonly network: ClusterNetwork;
-  readonly client: KubeClient;
-  readonly api: ApiServer;
+  readonly api: ClusterApi;
 };
 
 async function startNode(
-  { network, client, api, clock, log }: NodeParts,
+  { network, api, clock, log }: NodeParts,
   settings: ClusterSettings,
   { name, index }: { readonly name: string; readonly index: number },
 ): Promise<{ close(): Promise<void> }> {
   const node = await network.addNode(name);
   try {
-    const { certPem, keyPem } = await api.issueCertificate({
-      commonName: `system:node:${name}`,
-      organizations: ['system:nodes'],
-      hosts: [name, ...node.addresses],
-    });
     const kubelet = await startKubelet(
-      { client, network: node, clock, log: log.child({ part: 'kubelet' }) },
+      { client: api.client, network: node, clock, log: log.child({ part: 'kubelet' }) },
       {
         nodeName: name,
         nodeDir: nodeDirectory(settings, name),
@@ -139,14 +133,15 @@ async function startNode(
         labels: {
           'topology.kubernetes.io/region': REGION,
           'topology.kubernetes.io/zone': zoneOf(index),
+          [SANDBOX_LABEL]: settings.name,
         },
-        serving: { certPem, keyPem, clientCaPem: api.caPem },
-        apiServerUrl: urlOf(network),
+        ...(await api.kubeletSettings(node, index)),
       },
     );
     return {
       async close() {
         await kubelet.close();
+        await api.nodeEnded(name);
         await node.close();
       },
     };
@@ -156,6 +151,8 @@ async function startNode(
   }
 }
 
+/** On every node of a sandbox, for the nodeSelector of pods that must not land elsewhere. */
+const SANDBOX_LABEL = 'ambit-mesh.io/sandbox';
 const REGION = 'sandbox';
 
 /** Two zones, taken in turn: enough for everything that prefers the near one. */
@@ -165,23 +162,4 @@ function zoneOf(index: number): string {
 
 function nodeDirectory(settings: ClusterSettings, node: string): string {
   return join(settings.stateDir, 'nodes', node);
-}
-
-function urlOf(network: ClusterNetwork): string {
-  return `https://${network.apiServer.host}:${network.apiServer.port}`;
-}
-
-/** The same user, at the address that this process can reach. */
-async function insideKubeconfig(
-  api: ApiServer,
-  network: ClusterNetwork,
-  stateDir: string,
-): Promise<string> {
-  const config = parse(await readFile(api.kubeconfigPath, 'utf8')) as {
-    clusters: { cluster: { server: string } }[];
-  };
-  for (const { cluster } of config.clusters) cluster.server = urlOf(network);
-  const path = join(stateDir, 'apiserver', 'kubeconfig.inside');
-  await writeFile(path, stringify(config), { mode: 0o600 });
-  return path;
 }

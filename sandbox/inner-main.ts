@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { systemClock } from '../runtime/clock.ts';
 import { createLog } from '../runtime/log.ts';
 import { startCluster } from './cluster.ts';
+import { DUTIES } from './controllers/duty.ts';
 import { installManifests, MESH_FOLDERS } from './install.ts';
 import { innerSandbox } from './launch/inner.ts';
 import { serveLink } from './link-service.ts';
@@ -15,7 +16,7 @@ if (inner === undefined) {
   process.stderr.write('Cannot start: this program is started by "ambit sandbox up"\n');
   process.exit(2);
 }
-const [nodes = '2', mesh = 'mesh'] = process.argv.slice(2);
+const [nodes = '2', mesh = 'mesh', controllers = 'all'] = process.argv.slice(2);
 const logFile = createWriteStream(join(inner.directory, 'sandbox.log'), { flags: 'a' });
 const log = createLog({ component: 'sandbox', write: (line) => logFile.write(line) });
 // a fault in one pod's work must not take the cluster down
@@ -26,11 +27,12 @@ try {
   const cluster = await startCluster(
     { clock: systemClock, log, progress: inner.progress },
     {
+      name: inner.name,
       nodes: Number(nodes),
       network: inner.mode,
       stateDir: inner.directory,
-      apiSocket: inner.apiSocket,
-      outside: { host: '127.0.0.1', port: inner.apiPort },
+      api: inner.api,
+      controllers: DUTIES.find((duty) => duty === controllers) ?? 'all',
     },
   );
   const linkSocket = join(inner.directory, 'link.sock');

@@ -4,11 +4,13 @@
 import { parseArgs } from 'node:util';
 import { systemClock } from '../runtime/clock.ts';
 import { entryPath } from '../runtime/entry.ts';
+import { DUTIES, type Duty } from './controllers/duty.ts';
 import { createReport } from './demo/report.ts';
 import { tour } from './demo/tour.ts';
 import { detach } from './detach.ts';
+import { type GivenServer, readGivenServer } from './launch/given-server.ts';
 import { type Launched, launch } from './launch/launch.ts';
-import { listSandboxes, stateRoot, takeDown } from './launch/state-directory.ts';
+import { isSandboxName, listSandboxes, stateRoot, takeDown } from './launch/state-directory.ts';
 
 const USAGE = `Usage: ambit sandbox COMMAND [options]
 
@@ -16,6 +18,9 @@ Commands:
   up           start a cluster and stay with it until Ctrl-C
     --detach       leave it running in the background
     --no-mesh      the bare cluster, without Ambit in it
+    --kubeconfig FILE   nodes for the API server of that file, instead of a cluster; Ambit is installed with --mesh.
+                        Its logs, exec and port-forward need an API server on this machine
+    --controllers WHICH  with --kubeconfig: auto (those that nobody runs there), all or none (default: auto)
   down         take it down; also cleans up after one that crashed
   kubeconfig   print the path of its kubeconfig
   demo         start one with a little shop in it, and take a tour of the mesh
@@ -47,7 +52,7 @@ async function main(words: readonly string[]): Promise<number> {
   const { command, options } = readWords(words);
   switch (command) {
     case 'up':
-      return options.detach ? detach(root, words, options.name) : up(options);
+      return options.detach ? detach(root, words) : up(options);
     case 'down':
       return down(options.name);
     case 'kubeconfig':
@@ -71,6 +76,9 @@ type Options = {
   readonly detach: boolean;
   readonly mesh: boolean;
   readonly once: boolean;
+  readonly background: boolean;
+  readonly kubeconfig: string | undefined;
+  readonly controllers: Duty;
 };
 
 function readWords(words: readonly string[]): { command: string; options: Options } {
@@ -85,8 +93,12 @@ function readWords(words: readonly string[]): { command: string; options: Option
         nodes: { type: 'string', default: '2' },
         network: { type: 'string', default: 'auto' },
         detach: { type: 'boolean', default: false },
-        mesh: { type: 'boolean', default: true },
+        mesh: { type: 'boolean' },
+        kubeconfig: { type: 'string' },
+        controllers: { type: 'string' },
         once: { type: 'boolean', default: false },
+        // what --detach starts is told so
+        background: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
     });
@@ -95,25 +107,59 @@ function readWords(words: readonly string[]): { command: string; options: Option
   }
   const { values, positionals } = parsed;
   const command = values.help ? 'help' : (positionals[0] ?? 'help');
-  const nodes = Number(values.nodes);
-  const { network } = values;
   if (positionals.length > 1) throw new Misuse(`Unexpected "${positionals[1]}"`);
-  if (!Number.isInteger(nodes) || nodes < 1 || nodes > 16) {
-    throw new Misuse(`--nodes is "${values.nodes}": expected 1 to 16`);
+  const { kubeconfig, detach: detached, once, background } = values;
+  if (kubeconfig !== undefined && command !== 'up') {
+    throw new Misuse('--kubeconfig is for "up" only');
   }
-  if (network !== 'auto' && network !== 'netns' && network !== 'loopback') {
-    throw new Misuse(`--network is "${network}": expected auto, netns or loopback`);
+  if (values.controllers !== undefined && kubeconfig === undefined) {
+    throw new Misuse('--controllers needs --kubeconfig');
   }
-  const name = values.name ?? (command === 'demo' ? 'demo' : 'default');
-  const { detach: background, mesh, once } = values;
-  return { command, options: { name, nodes, network, detach: background, mesh, once } };
+  const options: Options = {
+    name: nameOf(values.name ?? (command === 'demo' ? 'demo' : 'default')),
+    nodes: nodesOf(values.nodes),
+    network: oneOf('--network', values.network, ['auto', 'netns', 'loopback']),
+    detach: detached,
+    background,
+    mesh: values.mesh ?? kubeconfig === undefined,
+    once,
+    kubeconfig,
+    controllers: oneOf(
+      '--controllers',
+      values.controllers ?? (kubeconfig === undefined ? 'all' : 'auto'),
+      DUTIES,
+    ),
+  };
+  return { command, options };
+}
+
+function nameOf(text: string): string {
+  if (isSandboxName(text)) return text;
+  throw new Misuse(
+    `--name is "${text}": expected at most 40 of a-z, 0-9 and "-", beginning and ending with a letter or digit`,
+  );
+}
+
+function nodesOf(text: string): number {
+  const nodes = Number(text);
+  if (/^\d+$/.test(text) && nodes >= 1 && nodes <= 16) return nodes;
+  throw new Misuse(`--nodes is "${text}": expected 1 to 16`);
+}
+
+function oneOf<T extends string>(option: string, text: string, choices: readonly T[]): T {
+  const found = choices.find((choice) => choice === text);
+  if (found !== undefined) return found;
+  throw new Misuse(
+    `${option} is "${text}": expected ${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`,
+  );
 }
 
 /** Launches and waits until it is up; whatever goes wrong then takes it down again. */
 async function start(
   options: Options,
 ): Promise<{ launched: Launched; details: Readonly<Record<string, string>> }> {
-  return report.step(`Starting a cluster of ${options.nodes} nodes`, async (note) => {
+  const given = options.kubeconfig === undefined ? undefined : readGivenServer(options.kubeconfig);
+  return report.step(titleOf(options, given), async (note) => {
     const launched = await launch(
       { clock: systemClock, report: note, progress: note },
       {
@@ -123,7 +169,9 @@ async function start(
           entryPath('sandbox/inner-main'),
           String(options.nodes),
           options.mesh ? 'mesh' : 'bare',
+          options.controllers,
         ],
+        ...(given === undefined ? {} : { given, nodes: options.nodes }),
         ...person,
       },
     );
@@ -137,12 +185,24 @@ async function start(
   });
 }
 
+function titleOf({ nodes }: Options, given: GivenServer | undefined): string {
+  const many = nodes === 1 ? '1 node' : `${nodes} nodes`;
+  return given === undefined
+    ? `Starting a cluster of ${many}`
+    : `Starting ${many} for the API server at ${given.host}:${given.port}`;
+}
+
 async function up(options: Options): Promise<number> {
   const { launched, details } = await start(options);
   const again = options.name === 'default' ? '' : ` --name ${options.name}`;
   report.say(`\nThe sandbox is up (${launched.mode}). In another terminal:`);
   report.show(`export KUBECONFIG=${details['kubeconfig']}\nkubectl get pods -A\nambit status`);
-  report.say(`Take it down with Ctrl-C here, or: ambit sandbox down${again}`);
+  const down = `ambit sandbox down${again}`;
+  report.say(
+    options.background
+      ? `Take it down with: ${down}`
+      : `Take it down with Ctrl-C here, or: ${down}`,
+  );
   const code = await launched.exited;
   // its files go last: not to be left behind when it ended by itself, or as it was told to
   await launched.close();

@@ -59,6 +59,12 @@ export async function loadAccess(settings: KubernetesSettings): Promise<Access> 
       await config.applyToHTTPSOptions(options);
       // client-node's agent does not keep connections; it is only needed to pass through a proxy
       if (cluster.proxyUrl === undefined) delete options.agent;
+      const { Authorization: token, ...headers } = (options.headers ?? {}) as Record<
+        string,
+        string
+      >;
+      // the library takes a token file's line end for a part of the token
+      if (token !== undefined) options.headers = { ...headers, Authorization: token.trim() };
       return withServerName(options, cluster.tlsServerName);
     },
     async portForward(namespace, pod, port) {

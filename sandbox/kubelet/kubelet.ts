@@ -44,15 +44,21 @@ export type KubeletSettings = {
   readonly serving?: ServerSettings['serving'];
   /** 10250 as on every node; another where several nodes share one address. */
   readonly port?: number;
+  /** Where the API server reaches the kubelet, if not at the node's own address. */
+  readonly published?: { readonly address: string; readonly port: number };
   /** Where pods reach the API server in loopback mode. */
   readonly apiServerUrl?: string;
+  /** Of the API server's certificate, when that does not have the host of `apiServerUrl`. */
+  readonly apiServerName?: string;
+  /** Stands for the endpoints of Service `kubernetes`: those of a given API server are not in the sandbox's network. */
+  readonly apiServerEndpoint?: { readonly host: string; readonly port: number };
   readonly restarts?: RestartSettings;
   readonly refreshMs?: number;
   readonly maxLogBytes?: number;
 };
 
 /** Kubernetes' own port. */
-const KUBELET_PORT = 10_250;
+export const KUBELET_PORT = 10_250;
 // Kubernetes rotates at 10 MiB; half of it keeps `kubectl logs`, which reads both files, as cheap
 const MAX_LOG_BYTES = 5 * 1024 * 1024;
 // Kubernetes looks about once a minute; a sandbox has a person waiting
@@ -101,19 +107,33 @@ export async function startKubelet(
     };
     const pods = keep(new PodSet({ ...node, statuses }, podSettings(settings, capacity)));
     const port = settings.port ?? KUBELET_PORT;
+    const { addresses, podCidrs } = network;
+    const { labels = {} } = settings;
+    const published = settings.published === undefined ? [] : [settings.published.address];
     keep(
       await startServer(
         { client, network, clock, log, pods },
-        { port, nodeName, serving: settings.serving },
+        { port, nodeName, serving: settings.serving, hosts: [...addresses, ...published] },
       ),
     );
-    keep(startServiceProxy({ client, network, clock, log }, { nodeName }));
-    const { addresses, podCidrs } = network;
-    const { labels = {} } = settings;
+    keep(
+      startServiceProxy(
+        { client, network, clock, log },
+        { nodeName, apiServer: settings.apiServerEndpoint },
+      ),
+    );
     keep(
       await registerNode(
         { client, clock, log },
-        { nodeName, addresses, podCidrs, labels, kubeletPort: port, capacity },
+        {
+          nodeName,
+          addresses,
+          podCidrs,
+          labels,
+          kubeletPort: port,
+          published: settings.published,
+          capacity,
+        },
       ),
     );
     await services.synced;
@@ -155,5 +175,6 @@ function podSettings(
     refreshMs: settings.refreshMs ?? REFRESH_MS,
     capacity,
     apiServerUrl: settings.apiServerUrl,
+    apiServerName: settings.apiServerName,
   };
 }

@@ -34,6 +34,8 @@ export type NodeSettings = {
   readonly capacity: { readonly cpu: number; readonly memoryBytes: number };
   /** Where pods reach the API server in loopback mode, where no in-cluster path exists. */
   readonly apiServerUrl: string | undefined;
+  /** What its certificate says, if not the host of that. */
+  readonly apiServerName: string | undefined;
 };
 
 /** Directory of a pod: its volumes, its stage, its /etc files. Also the marker of its processes. */

@@ -16,6 +16,8 @@ export type NodeFacts = {
   readonly podCidrs: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly kubeletPort: number;
+  /** Where the API server is to look for the kubelet instead. */
+  readonly published: { readonly address: string; readonly port: number } | undefined;
   readonly capacity: { readonly cpu: number; readonly memoryBytes: number };
 };
 
@@ -110,11 +112,10 @@ function statusOf(facts: NodeFacts, before: readonly Condition[], now: number): 
   return {
     capacity: resources,
     allocatable: resources,
-    addresses: [
-      ...facts.addresses.map((address) => ({ type: 'InternalIP', address })),
-      { type: 'Hostname', address: facts.nodeName },
-    ],
-    daemonEndpoints: { kubeletEndpoint: { Port: facts.kubeletPort } },
+    addresses: addressesOf(facts),
+    daemonEndpoints: {
+      kubeletEndpoint: { Port: facts.published?.port ?? facts.kubeletPort },
+    },
     nodeInfo: {
       architecture: goArch(),
       operatingSystem: 'linux',
@@ -129,6 +130,15 @@ function statusOf(facts: NodeFacts, before: readonly Condition[], now: number): 
     },
     conditions: conditionsOf(before, now),
   };
+}
+
+function addressesOf({ addresses, nodeName, published }: NodeFacts): object[] {
+  // without a host name: API servers may prefer it, and this node's name leads nowhere
+  if (published !== undefined) return [{ type: 'InternalIP', address: published.address }];
+  return [
+    ...addresses.map((address) => ({ type: 'InternalIP', address })),
+    { type: 'Hostname', address: nodeName },
+  ];
 }
 
 type NodeCondition = Condition & { readonly lastHeartbeatTime: string };

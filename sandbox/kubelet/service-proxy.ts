@@ -8,6 +8,7 @@ import type { EndpointSlice, Service } from '../../runtime/kubernetes/objects.ts
 import { ENDPOINT_SLICES, SERVICES } from '../../runtime/kubernetes/resources.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { ClusterNetwork, NodeNetwork } from '../network/network.ts';
+import { type ApiServerEndpoint, apiServerRules, withApiServer } from './api-server-endpoint.ts';
 import { type ServiceObjects, serviceRecords, serviceRules } from './service-table.ts';
 
 type Parts = { readonly client: KubeClient; readonly clock: Clock; readonly log: Log };
@@ -18,14 +19,18 @@ const RETRY_MS = 1000;
 
 export function startServiceProxy(
   parts: Parts & { readonly network: NodeNetwork },
-  settings: { readonly nodeName: string },
+  settings: { readonly nodeName: string; readonly apiServer?: ApiServerEndpoint | undefined },
 ): { close(): Promise<void> } {
   const { network } = parts;
   const services = inform<Service>(parts, SERVICES);
   const slices = inform<EndpointSlice>(parts, ENDPOINT_SLICES);
-  return follow(parts, { services, slices }, (objects) =>
-    network.syncServices(serviceRules(objects, settings.nodeName)),
-  );
+  return follow(parts, { services, slices }, (current) => {
+    const objects = { services: [...current.services], slices: [...current.slices] };
+    return network.syncServices([
+      ...serviceRules(withApiServer(objects, settings.apiServer), settings.nodeName),
+      ...apiServerRules(objects, settings.apiServer),
+    ]);
+  });
 }
 
 /** Feeds the cluster's DNS; started once, beside the kubelets. */

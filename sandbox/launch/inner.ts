@@ -10,10 +10,25 @@ export type InnerSettings = {
   readonly name: string;
   readonly mode: NetworkMode;
   readonly directory: string;
+  readonly api: OwnApi | GivenApi;
+};
+
+export type OwnApi = {
+  readonly kind: 'own';
   /** The API server is to serve TLS connections here too; the outer process passes those of the machine on to it. */
-  readonly apiSocket: string;
+  readonly socketPath: string;
   /** The port of 127.0.0.1 at which people on the machine reach the API server. */
-  readonly apiPort: number;
+  readonly port: number;
+};
+
+export type GivenApi = {
+  readonly kind: 'given';
+  /** For people on the machine: names the server as they reach it. */
+  readonly kubeconfigPath: string;
+  /** The outer process passes connections made here on to the API server. */
+  readonly socketPath: string;
+  /** One a node: connections to `port` of the machine's 127.0.0.1 are passed on to what listens at `socketPath`. */
+  readonly kubelets: readonly { readonly socketPath: string; readonly port: number }[];
 };
 
 export interface InnerSandbox extends InnerSettings {

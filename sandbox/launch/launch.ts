@@ -1,12 +1,14 @@
 // Starts a sandbox: takes its state directory, finds out what isolation there is, starts the inner process in it and
-// offers its API server on the machine's 127.0.0.1. Called by sandbox/main.ts. Invariant: nothing is changed in the
+// opens passages between its network and the machine's: to its API server, or from it to a given one. Called by
+// sandbox/main.ts. Invariant: nothing is changed in the
 // machine's own namespaces, so that however this process ends, at most the state directory is left.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Clock } from '../../runtime/clock.ts';
 import type { NetworkMode } from '../network/network.ts';
-import { type Doorway, openDoorway } from './doorway.ts';
+import { checkReachable, type GivenServer } from './given-server.ts';
 import {
   INNER_VARIABLE,
   type InnerMessage,
@@ -14,6 +16,7 @@ import {
   type OuterMessage,
 } from './inner.ts';
 import { type Isolation, probeIsolation, probeNamespaces } from './isolation.ts';
+import { openPassage, type Passage } from './passage.ts';
 import {
   type Environment,
   isThere,
@@ -34,6 +37,10 @@ export type LaunchSettings = {
   readonly env: Environment;
   /** Port on 127.0.0.1 for the API server; 0: any. */
   readonly port?: number;
+  /** An API server to use instead of one of the sandbox's own. */
+  readonly given?: GivenServer;
+  /** How many nodes a given API server will have to reach. */
+  readonly nodes?: number;
 };
 
 export interface Launched {
@@ -79,23 +86,58 @@ export async function launch(
         `${isolation.reason}: using loopback mode, pods live on addresses of 127.0.0.0/8`,
       );
     }
-    const apiSocket = join(state.path, 'api.sock');
-    const doorway = await openDoorway({ port: settings.port ?? 0, socketPath: apiSocket });
+    const opened =
+      settings.given === undefined
+        ? await openDoorway(state.path, settings.port ?? 0)
+        : await openOutlets(state.path, settings.given, settings.nodes ?? 0);
     const inner: InnerSettings = {
       name: settings.name,
       mode: isolation.mode,
       directory: state.path,
-      apiSocket,
-      apiPort: doorway.address.port,
+      api: opened.api,
     };
     return new Sandbox(
-      { ...parts, state, doorway, child: start(isolation, inner, settings) },
+      { ...parts, ...opened, state, child: start(isolation, inner, settings) },
       inner,
     );
   } catch (error) {
     state.close();
     throw error;
   }
+}
+
+type Opened = {
+  readonly api: InnerSettings['api'];
+  readonly apiServer: Launched['apiServer'];
+  readonly passages: readonly Passage[];
+};
+
+/** From the machine's 127.0.0.1 to the sandbox's own API server. */
+async function openDoorway(directory: string, port: number): Promise<Opened> {
+  const socketPath = join(directory, 'api.sock');
+  const doorway = await openPassage({ host: '127.0.0.1', port }, { path: socketPath });
+  const apiServer = { host: '127.0.0.1', port: doorway.port };
+  return { api: { kind: 'own', socketPath, port: doorway.port }, apiServer, passages: [doorway] };
+}
+
+/** From the sandbox to a given API server, and from the machine's 127.0.0.1 to each kubelet, which it must reach. */
+async function openOutlets(directory: string, given: GivenServer, nodes: number): Promise<Opened> {
+  await checkReachable(given);
+  const { host, port, kubeconfig } = given;
+  const kubeconfigPath = join(directory, 'apiserver', 'kubeconfig');
+  mkdirSync(dirname(kubeconfigPath), { mode: 0o700 });
+  writeFileSync(kubeconfigPath, kubeconfig, { mode: 0o600 });
+  const socketPath = join(directory, 'out.sock');
+  const passages = [await openPassage({ path: socketPath }, { host, port })];
+  const kubelets: { readonly socketPath: string; readonly port: number }[] = [];
+  for (let node = 1; node <= nodes; node++) {
+    const path = join(directory, `n${node}.sock`);
+    const passage = await openPassage({ host: '127.0.0.1', port: 0 }, { path });
+    passages.push(passage);
+    kubelets.push({ socketPath: path, port: passage.port });
+  }
+  const api = { kind: 'given', kubeconfigPath, socketPath, kubelets } as const;
+  return { api, apiServer: { host, port }, passages };
 }
 
 async function chooseIsolation(
@@ -138,7 +180,8 @@ function start(isolation: Isolation, inner: InnerSettings, settings: LaunchSetti
 type SandboxParts = {
   readonly clock: Clock;
   readonly state: StateDirectory;
-  readonly doorway: Doorway;
+  readonly apiServer: Launched['apiServer'];
+  readonly passages: readonly Passage[];
   readonly child: ChildProcess;
   readonly progress?: (what: string) => void;
 };
@@ -156,7 +199,7 @@ class Sandbox implements Launched {
     this.#parts = parts;
     this.mode = inner.mode;
     this.directory = inner.directory;
-    this.apiServer = parts.doorway.address;
+    this.apiServer = parts.apiServer;
     this.exited = exitOf(parts.child);
     this.ready = readinessOf(parts, this.exited);
     // whoever does not wait for readiness learns of the end by `exited`
@@ -169,7 +212,7 @@ class Sandbox implements Launched {
   }
 
   async #close(): Promise<void> {
-    const { clock, state, doorway, child } = this.#parts;
+    const { clock, state, passages, child } = this.#parts;
     const stop: OuterMessage = { type: 'stop' };
     // it may have ended by itself: then there is nobody to tell
     if (child.connected) child.send(stop, () => {});
@@ -177,7 +220,7 @@ class Sandbox implements Launched {
     const timer = clock.timer(STOP_GRACE_MS, () => child.kill('SIGKILL'));
     await this.exited;
     timer.cancel();
-    await doorway.close();
+    for (const passage of passages) await passage.close();
     state.close();
   }
 }

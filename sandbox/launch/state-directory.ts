@@ -30,7 +30,7 @@ const LOCK = 'lock.json';
 const NAME = /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/;
 /** sun_path of struct sockaddr_un holds 108 bytes with the final zero. */
 const MAX_SOCKET_PATH = 107;
-const LONGEST_SOCKET_NAME = '/api.sock';
+const LONGEST_SOCKET_NAME = '/link.sock';
 
 /** A graceful end drains connections and ends pods; longer than their default grace of 30 s. */
 const STOP_TIMEOUT_MS = 45_000;
@@ -115,6 +115,10 @@ export function listSandboxes(root: string): KnownSandbox[] {
       const holder = holderOf(path);
       return { name, path, running: holder !== undefined && isAlive(holder) };
     });
+}
+
+export function isSandboxName(text: string): boolean {
+  return NAME.test(text);
 }
 
 function directoryOf(root: string, name: string): string {

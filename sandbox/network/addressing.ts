@@ -18,13 +18,23 @@ export const MAX_NODES = 200;
 /** .0, .1 (the gateway) and .255 of the pod range are not given out. */
 export const MAX_PODS_A_NODE = 253;
 
-export function fabricAddresses(ipv6: boolean): FabricAddresses {
+/** `ours`: Services get addresses of `serviceCidrs`. `foreign`: of somebody else's ranges, from which the DNS keeps away. */
+export type ServiceAddresses = 'ours' | 'foreign';
+
+export function fabricAddresses(
+  ipv6: boolean,
+  services: ServiceAddresses = 'ours',
+): FabricAddresses {
   const both = (v4: string, v6: string): string[] => (ipv6 ? [v4, v6] : [v4]);
   return {
     fabric: both('172.30.0.1', `${ULA}::1`),
     prefixes: both('16', '64'),
     serviceCidrs: both('10.96.0.0/16', `${ULA}:f000::/112`),
-    dns: both('10.96.0.10', `${ULA}:f000::a`),
+    // link-local: no cluster can have made it a range for its Services
+    dns:
+      services === 'ours'
+        ? both('10.96.0.10', `${ULA}:f000::a`)
+        : both('169.254.20.10', `${ULA}:f001::a`),
   };
 }
 

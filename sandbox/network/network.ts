@@ -17,7 +17,7 @@ export interface ClusterNetwork {
   readonly apiServer: { readonly host: string; readonly port: number };
   /** IPv4 first; IPv6 only where the driver and the kernel have it. */
   readonly serviceCidrs: readonly string[];
-  /** Service-like address of the cluster DNS: the tenth of the first service range; give it to no Service. */
+  /** Of the cluster DNS: the tenth of the first service range, or apart from Services' ranges when they are not ours. */
   readonly clusterDns: string;
   /** `name` is the Node object's name. */
   addNode(name: string): Promise<NodeNetwork>;

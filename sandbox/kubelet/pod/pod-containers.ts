@@ -158,6 +158,9 @@ export function podKubeconfig(
         name: 'sandbox',
         cluster: {
           server: settings.apiServerUrl,
+          ...(settings.apiServerName === undefined
+            ? {}
+            : { 'tls-server-name': settings.apiServerName }),
           'certificate-authority': join(directory, 'ca.crt'),
         },
       },

@@ -31,6 +31,8 @@ export type ServerSettings = {
   readonly port: number;
   readonly nodeName: string;
   readonly serving: Serving | undefined;
+  /** For a certificate of its own making. */
+  readonly hosts: readonly string[];
 };
 
 /** Who may ask a kubelet: the API server of this sandbox, of kubeadm (old and new) and of k3s, by name or by group. */
@@ -51,9 +53,7 @@ export async function startServer(
   parts: ServerParts,
   settings: ServerSettings,
 ): Promise<{ close(): Promise<void> }> {
-  const serving =
-    settings.serving ??
-    (await ownServing(parts, { nodeName: settings.nodeName, hosts: parts.network.addresses }));
+  const serving = settings.serving ?? (await ownServing(parts, settings));
   const server: Server = createServer({
     cert: serving.certPem,
     key: serving.keyPem,

@@ -18,7 +18,7 @@ const child = spawn(command, inner.mode === 'netns' ? ['1000'] : [], {
 });
 child.unref();
 const server = createServer((socket) => socket.pipe(socket));
-server.listen(inner.apiSocket, () => {
+server.listen(inner.api.socketPath, () => {
   if (process.argv.includes('--fail')) process.exit(3);
   inner.ready({
     mode: inner.mode,

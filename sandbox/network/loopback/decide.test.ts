@@ -82,6 +82,15 @@ test('what is outside of the sandbox is left alone, and so is the lifeline', () 
   }
 });
 
+test('a Service may have an address from outside, given by somebody else', () => {
+  const base = view();
+  const ports = { 'tcp/10.43.0.1:443': { endpoints: [`${near}:6443`], affinity: false } };
+  const foreign = { ...base, services: { ports, nodePorts: {} } };
+  assert.equal(route('10.43.0.1', 443, foreign), `direct ${near}:6443`);
+  assert.equal(route('10.43.0.1', 80, foreign), 'untouched');
+  assert.match(route('10.43.0.1', 443, { ...foreign, redirect }), /^proxied /);
+});
+
 test('datagrams go to endpoints and are never captured', () => {
   const send = (host: string, port: number): string =>
     text(routeDatagram(view({ redirect }), own, { host, port }, () => 0));

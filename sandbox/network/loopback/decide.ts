@@ -36,9 +36,10 @@ export function routeConnection(
 ): Route {
   const { place, redirect } = view;
   const target = { host: ownIfLocal(place, asked.host), port: asked.port };
-  const zone = zoneOf(place, target.host);
   // the lifeline is no part of the pod's network
-  if (zone === 'outside' || target.host === lifelineAddress(place)) return { kind: 'untouched' };
+  if (isOutside(view, target, 'tcp') || target.host === lifelineAddress(place)) {
+    return { kind: 'untouched' };
+  }
   if (target.host === source) return direct(place, source, target);
   if (redirect !== undefined) {
     return { kind: 'proxied', source, target: { ...redirect.outbound }, destination: target };
@@ -60,7 +61,7 @@ export function routeDatagram(
 ): Route {
   const { place } = view;
   const target = { host: ownIfLocal(place, asked.host), port: asked.port };
-  if (zoneOf(place, target.host) === 'outside') return { kind: 'untouched' };
+  if (isOutside(view, target, 'udp')) return { kind: 'untouched' };
   const endpoint = behindService(view, source, target, { protocol: 'udp', random });
   return endpoint === undefined ? { kind: 'refused' } : direct(place, source, endpoint);
 }
@@ -69,6 +70,16 @@ export function routeDatagram(
 export function ownIfLocal(place: Place, host: string): string {
   const v4 = host.startsWith('::ffff:') ? host.slice('::ffff:'.length) : host;
   return v4 === '127.0.0.1' || v4 === '0.0.0.0' || v4 === '::1' || v4 === '::' ? place.address : v4;
+}
+
+/** Under a given API server Services have addresses of its choice: what the table has is inside. */
+function isOutside({ place, services }: View, target: Target, protocol: 'tcp' | 'udp'): boolean {
+  if (zoneOf(place, target.host) !== 'outside') return false;
+  return services?.ports[portKey(protocol, target)] === undefined;
+}
+
+function portKey(protocol: 'tcp' | 'udp', { host, port }: Target): string {
+  return `${protocol}/${host}:${port}`;
 }
 
 function direct(place: Place, source: string, target: Target): Route {
@@ -87,9 +98,9 @@ function behindService(
   how: { protocol: 'tcp' | 'udp'; random: () => number },
 ): Target | undefined {
   const zone = zoneOf(place, target.host);
-  if (zone === 'service') {
+  if (zone === 'service' || zone === 'outside') {
     if (target.host === dnsAddress(place)) return target;
-    const found = services?.ports[`${how.protocol}/${target.host}:${target.port}`];
+    const found = services?.ports[portKey(how.protocol, target)];
     return found && pick(found, source, how.random);
   }
   const isNode = typeof zone === 'object' && target.host.endsWith('.0.1');

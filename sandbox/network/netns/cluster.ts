@@ -5,7 +5,14 @@
 import { existsSync } from 'node:fs';
 import type { Clock } from '../../../runtime/clock.ts';
 import type { Log } from '../../../runtime/log.ts';
-import { API_SERVER_PORT, fabricAddresses, MAX_NODES, Numbers } from '../addressing.ts';
+import {
+  API_SERVER_PORT,
+  type FabricAddresses,
+  fabricAddresses,
+  MAX_NODES,
+  Numbers,
+  type ServiceAddresses,
+} from '../addressing.ts';
 import type { ServiceRecord } from '../dns/records.ts';
 import { type DnsServer, startDns } from '../dns/server.ts';
 import type { ClusterNetwork, LinkCapture, NodeNetwork } from '../network.ts';
@@ -20,9 +27,12 @@ const BRIDGE = 'fabric0';
 const BRIDGE_NUMBER = 1000;
 const DNS_PORT = 53;
 
-export async function openNetnsNetwork(parts: { clock: Clock; log: Log }): Promise<ClusterNetwork> {
+export async function openNetnsNetwork(
+  parts: { clock: Clock; log: Log },
+  { services }: { services: ServiceAddresses } = { services: 'ours' },
+): Promise<ClusterNetwork> {
   const ipv6 = existsSync('/proc/sys/net/ipv6');
-  const addresses = fabricAddresses(ipv6);
+  const addresses = fabricAddresses(ipv6, services);
   const fabric = ownNamespace();
   try {
     fabric.configure(routerSettings(ipv6));
@@ -39,7 +49,7 @@ export async function openNetnsNetwork(parts: { clock: Clock; log: Log }): Promi
       ),
     ]);
     const dns = await startDns(parts, { addresses: addresses.dns, port: DNS_PORT });
-    return new NetnsCluster({ ...parts, fabric, dns }, { ipv6 });
+    return new NetnsCluster({ ...parts, fabric, dns }, { ipv6, addresses });
   } catch (error) {
     await fabric.close();
     throw error;
@@ -53,17 +63,19 @@ class NetnsCluster implements ClusterNetwork {
   readonly clusterDns: string;
   readonly #parts: { clock: Clock; log: Log; fabric: NetworkNamespace; dns: DnsServer };
   readonly #ipv6: boolean;
+  readonly #addresses: FabricAddresses;
   readonly #numbers = new Numbers({ first: 1, count: MAX_NODES, what: 'node' });
   readonly #nodes = new Set<NetnsNode>();
   readonly #captures = new Set<LinkCapture>();
 
   constructor(
     parts: { clock: Clock; log: Log; fabric: NetworkNamespace; dns: DnsServer },
-    settings: { ipv6: boolean },
+    settings: { ipv6: boolean; addresses: FabricAddresses },
   ) {
     this.#parts = parts;
     this.#ipv6 = settings.ipv6;
-    const addresses = fabricAddresses(settings.ipv6);
+    const { addresses } = settings;
+    this.#addresses = addresses;
     this.apiServer = { host: addresses.fabric[0] ?? '', port: API_SERVER_PORT };
     this.serviceCidrs = addresses.serviceCidrs;
     this.clusterDns = addresses.dns[0] ?? '';
@@ -92,7 +104,7 @@ class NetnsCluster implements ClusterNetwork {
   }
 
   async #createNode(name: string, number: number): Promise<NetnsNode> {
-    const { dns } = fabricAddresses(this.#ipv6);
+    const { dns } = this.#addresses;
     try {
       return await NetnsNode.create(
         { fabric: this.#parts.fabric },
@@ -127,7 +139,7 @@ class NetnsCluster implements ClusterNetwork {
     await this.#parts.dns.close();
     await this.#parts.fabric.ip([
       `link delete ${BRIDGE}`,
-      ...fabricAddresses(this.#ipv6).dns.map(
+      ...this.#addresses.dns.map(
         (ip, family) => `address delete ${ip}/${family === 0 ? 32 : 128} dev lo`,
       ),
     ]);

@@ -1,24 +1,29 @@
-// The machine's way into a sandbox: connections to a port of 127.0.0.1 are passed on, byte for byte, to a unix socket that
-// the sandbox's API server listens on (a path crosses network namespaces, an address does not). Called by launch.ts.
+// A way between the machine's network and a sandbox's: connections made at one end are passed on, byte for byte, to the
+// other. One of the ends is a unix socket, for a path crosses network namespaces where an address does not. Called by
+// launch.ts on the machine's side, and by given-api.ts on the sandbox's.
 
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 
-export interface Doorway {
-  readonly address: { readonly host: string; readonly port: number };
+/** A TCP address or the path of a unix socket. */
+export type PassageEnd =
+  | { readonly host: string; readonly port: number }
+  | { readonly path: string };
+
+export interface Passage {
+  /** The bound one, when it begins at a TCP address. */
+  readonly port: number;
   close(): Promise<void>;
 }
 
-/** kubectl and informers hold a handful each; above this something has gone wild. */
+/** kubectl, informers and pods hold a handful each; above this something has gone wild. */
 const MAX_CONNECTIONS = 2_000;
 
-export async function openDoorway(settings: {
-  port: number;
-  socketPath: string;
-}): Promise<Doorway> {
+/** Listens at `from`; port 0 stands for any. */
+export async function openPassage(from: PassageEnd, to: PassageEnd): Promise<Passage> {
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
-    const far = connect({ path: settings.socketPath, allowHalfOpen: true });
+    const far = connect({ ...to, allowHalfOpen: true });
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.on('close', () => sockets.delete(socket));
@@ -28,13 +33,11 @@ export async function openDoorway(settings: {
   });
   server.maxConnections = MAX_CONNECTIONS;
   const listening = once(server, 'listening');
-  server.listen({ host: '127.0.0.1', port: settings.port });
+  server.listen({ ...from });
   await listening;
   const address = server.address();
-  if (typeof address !== 'object' || address === null)
-    throw new Error('The doorway has no address');
   return {
-    address: { host: '127.0.0.1', port: address.port },
+    port: typeof address === 'object' && address !== null ? address.port : 0,
     close: async () => {
       const closed = once(server, 'close');
       server.close();
