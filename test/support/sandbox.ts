@@ -12,8 +12,14 @@ import { after, afterEach, before, describe, type TestContext } from 'node:test'
 import { entryPath } from '../../runtime/entry.ts';
 import { connectKubernetes, type KubeClient } from '../../runtime/kubernetes/client.ts';
 import { loadAccess } from '../../runtime/kubernetes/kubeconfig.ts';
-import type { Event, Pod } from '../../runtime/kubernetes/objects.ts';
-import { DAEMON_SETS, DEPLOYMENTS, EVENTS, PODS } from '../../runtime/kubernetes/resources.ts';
+import type { Event, Node, Pod } from '../../runtime/kubernetes/objects.ts';
+import {
+  DAEMON_SETS,
+  DEPLOYMENTS,
+  EVENTS,
+  NODES,
+  PODS,
+} from '../../runtime/kubernetes/resources.ts';
 import type { DaemonSet, Deployment } from '../../sandbox/controllers/objects.ts';
 import { ambit, type Ran } from '../../sandbox/demo/cli.ts';
 import { captureLink, type LinkCaptureResult } from '../../sandbox/link-service.ts';
@@ -32,6 +38,8 @@ export type Sandbox = PodApi & {
   ambit(...args: string[]): Promise<Ran>;
   /** The TCP packets between the nodes in the next `ms`. */
   captureLink(ms: number, until?: AbortSignal): Promise<LinkCaptureResult>;
+  /** Names of its nodes, in order. */
+  nodes(): Promise<readonly string[]>;
   /** Waits until every Deployment and DaemonSet of a namespace has rolled out. */
   rolledOut(namespace: string): Promise<void>;
 };
@@ -41,21 +49,28 @@ const START_TIMEOUT_MS = 120_000;
 const ROLLOUT_TIMEOUT_MS = 120_000;
 // taking down lets pods end gracefully, 30 s by default
 const STOP_TIMEOUT_MS = 60_000;
-const SHOWN_LINES = 40;
+const SHOWN_LINES = 25;
 
 type Started = { readonly sandbox: Sandbox; close(): Promise<void> };
 
 /** `AMBIT_TEST_NETWORK=loopback` runs all of it without namespaces, wherever that can be proven so. */
 export const TEST_NETWORK = process.env['AMBIT_TEST_NETWORK'] ?? 'auto';
 
+/** `AMBIT_TEST_KUBECONFIG=FILE` runs all of it against the API server of that file. */
+const GIVEN = process.env['AMBIT_TEST_KUBECONFIG'];
+const givenWords = async (): Promise<readonly string[]> =>
+  GIVEN === undefined ? [] : ['--mesh', '--kubeconfig', GIVEN];
+
 /**
  * The tests that `body` declares share one sandbox with Ambit in it; `sandbox()` is for use inside of tests.
  * @param missing why they cannot run on this machine: said on stderr, and none of them runs
+ * @param words what `up` is to be told beside its name
  */
 export function sandboxSuite(
   title: string,
   body: (sandbox: () => Sandbox) => void,
   missing?: string,
+  words: () => Promise<readonly string[]> = givenWords,
 ): void {
   if (missing !== undefined) process.stderr.write(`SKIPPED "${title}": ${missing}\n`);
   describe(title, { skip: missing ?? false }, () => {
@@ -65,7 +80,7 @@ export function sandboxSuite(
       return started.sandbox;
     };
     before(async () => {
-      started = await startSandbox();
+      started = await startSandbox(await words());
     });
     afterEach(async (context) => {
       // the hook is given the context of the test, which says so
@@ -78,14 +93,14 @@ export function sandboxSuite(
   });
 }
 
-async function startSandbox(): Promise<Started> {
+async function startSandbox(words: readonly string[]): Promise<Started> {
   const name = `e2e-${randomBytes(4).toString('hex')}`;
   const home = mkdtempSync(join(tmpdir(), 'ambit-e2e-'));
   const directory = join(home, 'ambit', 'sandboxes', name);
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
   const child = spawn(
     process.execPath,
-    [entryPath('sandbox/main'), 'up', '--name', name, '--network', TEST_NETWORK],
+    [entryPath('sandbox/main'), 'up', '--name', name, '--network', TEST_NETWORK, ...words],
     { env: { ...env, XDG_STATE_HOME: home }, stdio: ['ignore', 'pipe', 'pipe'] },
   );
   const takeDown = owned(child, home);
@@ -102,6 +117,7 @@ async function startSandbox(): Promise<Started> {
       kubectl: kubectlFor(kubeconfig),
       ambit: (...args) => ambit({ kubeconfig }, args),
       captureLink: (ms, until) => captureLink(join(directory, 'link.sock'), ms, until),
+      nodes: async () => (await client.list<Node>(NODES)).items.map(nameOf).sort(),
       rolledOut: (namespace) => rolledOut(client, namespace),
     };
     await sandbox.rolledOut('ambit-system').catch(async (error: unknown) => {
@@ -183,6 +199,10 @@ async function rolledOut(client: KubeClient, namespace: string): Promise<void> {
         status?.['numberAvailable'] === status?.['desiredNumberScheduled'],
     ),
   );
+}
+
+function nameOf({ metadata }: Node): string {
+  return metadata.name ?? '';
 }
 
 /** Pods, warnings, the ends of logs: what a person would look at first. */

@@ -1,6 +1,7 @@
 // Namespaces with echoes and a load generator in them, as objects to create, and what the load generator has counted.
 // Used by end-to-end tests.
 
+import { getThroughPod } from '../../cli/status/pod-http.ts';
 import { entryPath } from '../../runtime/entry.ts';
 import type { KubeObject, Pod } from '../../runtime/kubernetes/objects.ts';
 import {
@@ -16,6 +17,16 @@ import type { Sandbox } from './sandbox.ts';
 import { waitFor } from './wait-for.ts';
 
 type Object = KubeObject & Readonly<Record<string, unknown>>;
+
+/** Where an image listens once it is ready; a pod of `host` is ready when it runs. */
+const READY_PORTS = { echo: 8080, load: 8081, host: undefined } as const;
+
+/** What our apps want to know of their pod. */
+const PLACE = {
+  POD_NAME: 'metadata.name',
+  POD_NAMESPACE: 'metadata.namespace',
+  POD_IP: 'status.podIP',
+};
 
 export type Variables = Readonly<Record<string, string>>;
 
@@ -43,7 +54,10 @@ export async function openEchoes(
     spec: {
       replicas: 2,
       selector: { matchLabels: app },
-      template: { metadata: { labels: app }, spec: podSpec('echo', {}, 8080, onEachNode(app)) },
+      template: {
+        metadata: { labels: app },
+        spec: podSpec({ image: 'echo' }, READY_PORTS.echo, onEachNode(app)),
+      },
     },
   });
   await sandbox.rolledOut(namespace);
@@ -55,7 +69,9 @@ export async function startPod(
   pod: {
     readonly namespace: string;
     readonly name: string;
-    readonly image: 'echo' | 'load';
+    readonly image: 'echo' | 'load' | 'host';
+    /** Of image `host`: any command of this machine. */
+    readonly command?: readonly string[];
     readonly variables?: Variables;
     readonly node?: string;
     readonly account?: string;
@@ -69,7 +85,7 @@ export async function startPod(
   };
   await create(sandbox, PODS, {
     metadata: { name, namespace, labels: { app: name, ...labels } },
-    spec: podSpec(image, variables, image === 'load' ? 8081 : 8080, place),
+    spec: podSpec({ image, variables, command: pod.command }, READY_PORTS[image], place),
   });
   const isReady = ({ metadata, status }: Pod): boolean =>
     metadata.name === name &&
@@ -85,7 +101,7 @@ export async function endPod(sandbox: Sandbox, namespace: string, name: string):
   );
 }
 
-/** The first count of load generator `name` that satisfies `holds`; it counts once a second. */
+/** The first count of a load generator, from now on, that satisfies `holds`; it counts once a second. */
 export function tallyWhen(
   sandbox: Sandbox,
   pod: { readonly namespace: string; readonly name: string },
@@ -97,8 +113,18 @@ export function tallyWhen(
       const tally = JSON.parse(line) as Counts;
       return holds(tally) ? tally : undefined;
     },
-    { tailLines: 1 },
+    // what it printed last is up to a second old: of before whatever the test just did
+    { tailLines: 0 },
   );
+}
+
+/** What went wrong for a load generator lately, in its own words. */
+export async function faultsOf(
+  { client }: Sandbox,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+): Promise<string> {
+  const stats = await getThroughPod(client, { namespace, pod: name, port: 8081, path: '/stats' });
+  return (JSON.parse(stats) as Tally).faults.join('\n');
 }
 
 export type Counts = Omit<Tally, 'faults'>;
@@ -126,24 +152,31 @@ function create(sandbox: Sandbox, resource: Resource, object: Object): Promise<O
   return sandbox.client.create<Object>(resource, object);
 }
 
-function podSpec(image: string, variables: Variables, readyPort: number, rest: object): object {
+function podSpec(
+  container: {
+    readonly image: string;
+    readonly variables?: Variables | undefined;
+    readonly command?: readonly string[] | undefined;
+  },
+  readyPort: number | undefined,
+  rest: object,
+): object {
+  const { image, variables = {}, command } = container;
   const env = Object.entries(variables).map(([name, value]) => ({ name, value }));
-  const place = {
-    POD_NAME: 'metadata.name',
-    POD_NAMESPACE: 'metadata.namespace',
-    POD_IP: 'status.podIP',
-  };
-  const own = Object.entries(place).map(([name, fieldPath]) => ({
+  const place = Object.entries(PLACE).map(([name, fieldPath]) => ({
     name,
     valueFrom: { fieldRef: { fieldPath } },
   }));
+  const readinessProbe = { tcpSocket: { port: readyPort }, periodSeconds: 1 };
   return {
+    terminationGracePeriodSeconds: 2,
     containers: [
       {
         name: image,
-        image: `ambit-mesh/${image}`,
-        env: [...env, ...own],
-        readinessProbe: { tcpSocket: { port: readyPort }, periodSeconds: 1 },
+        image: image === 'host' ? image : `ambit-mesh/${image}`,
+        env: [...env, ...place],
+        ...(command === undefined ? {} : { command }),
+        ...(readyPort === undefined ? {} : { readinessProbe }),
       },
     ],
     ...rest,
