@@ -14,8 +14,18 @@ export function createTcpEcho(place: Place): Server {
   });
 }
 
-export function openUdpEcho(place: Place, port: number): Promise<UdpSocket> {
-  const socket = createSocket({ type: 'udp6', ipv6Only: false });
+/** On IPv6 and IPv4 where the machine has both. */
+export async function openUdpEcho(place: Place, port: number): Promise<UdpSocket> {
+  try {
+    return await bindUdpEcho(place, port, createSocket({ type: 'udp6', ipv6Only: false }));
+  } catch (error) {
+    const hasNoIpv6 = error instanceof Error && 'code' in error && error.code === 'EAFNOSUPPORT';
+    if (!hasNoIpv6) throw error;
+    return bindUdpEcho(place, port, createSocket('udp4'));
+  }
+}
+
+function bindUdpEcho(place: Place, port: number, socket: UdpSocket): Promise<UdpSocket> {
   socket.on('message', (message, peer) => {
     const ends = { remoteAddress: peer.address, remotePort: peer.port, localPort: port };
     const answer = describeEcho(place, ends, { protocol: 'udp', body: message.toString('utf8') });
