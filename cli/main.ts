@@ -9,7 +9,6 @@ import { addNamespace, removeNamespace } from './commands/namespace.ts';
 import { sandbox } from './commands/sandbox.ts';
 import { type StatusOptions, status } from './commands/status.ts';
 import { type VersionOptions, version } from './commands/version.ts';
-import { Misuse } from './exit.ts';
 
 let exitCode = 0;
 
@@ -81,7 +80,7 @@ function report(error: unknown): number {
   // commander has printed its own message by now; help and version are no misuse
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   process.stderr.write(`Error: ${error instanceof Error ? error.message : String(error)}\n`);
-  return error instanceof Misuse ? 2 : 1;
+  return 1;
 }
 
 function located<T extends ClusterOptions>(options: T): T {
