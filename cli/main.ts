@@ -2,8 +2,9 @@
 // `ambit`: the operator's hand. Here are only the shapes of the command line; each verb is a file in commands/.
 // Exit codes: 0 healthy or done, 1 unhealthy or failed, 2 misuse.
 
-import { Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { nodeTooOld } from '../runtime/version.ts';
+import { type CheckOptions, check } from './commands/check.ts';
 import { type ClusterOptions, findKubeconfig } from './commands/cluster-options.ts';
 import { addNamespace, removeNamespace } from './commands/namespace.ts';
 import { sandbox } from './commands/sandbox.ts';
@@ -34,6 +35,19 @@ withCluster(program.command('status'))
   .addOption(output())
   .action(async (options: StatusOptions) => {
     exitCode = await status(located(options));
+  });
+
+withCluster(program.command('check'))
+  .description('is the cluster fit for the mesh, is the mesh well: each finding with its remedy')
+  .option('--pre', 'only what matters before an installation', false)
+  .addOption(
+    new Option('--wait <seconds>', 'go on trying for so long until all is well')
+      .argParser(wholeNumber)
+      .default(0),
+  )
+  .addOption(output())
+  .action(async (options: CheckOptions) => {
+    exitCode = await check(located(options));
   });
 
 const namespace = program
@@ -81,6 +95,11 @@ function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   process.stderr.write(`Error: ${error instanceof Error ? error.message : String(error)}\n`);
   return 1;
+}
+
+function wholeNumber(text: string): number {
+  if (/^\d{1,6}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('Expected a whole number of seconds.');
 }
 
 function located<T extends ClusterOptions>(options: T): T {

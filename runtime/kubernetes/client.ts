@@ -113,6 +113,8 @@ export interface KubeClient {
     subresource: string,
     body: unknown,
   ): Promise<T>;
+  /** What the server says it is; `gitVersion` is e.g. `v1.32.0`. */
+  version(): Promise<{ readonly gitVersion: string }>;
   /** A byte stream to a TCP port of a pod. */
   portForward(namespace: string, pod: string, port: number): Promise<Duplex>;
 }
@@ -257,6 +259,8 @@ export function clientOver(
       const what = `create ${describe(resource, name, namespace, subresource)}`;
       return call<T>(what, { method: 'POST', path, body });
     },
+
+    version: () => call('ask for the version', { method: 'GET', path: '/version' }),
 
     portForward: (namespace, pod, port) => access.portForward(namespace, pod, port),
   };

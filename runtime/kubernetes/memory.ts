@@ -174,6 +174,11 @@ export class MemoryKube implements KubeClient {
     );
   }
 
+  async version(): Promise<{ gitVersion: string }> {
+    this.#enter('ask for the version');
+    return { gitVersion: 'v1.32.0' };
+  }
+
   async portForward(): Promise<Duplex> {
     return Duplex.from([]);
   }

@@ -153,6 +153,26 @@ export type Node = KubeObject & {
   readonly status?: {
     readonly conditions?: readonly Condition[];
     readonly addresses?: readonly { readonly type: string; readonly address: string }[];
+    readonly nodeInfo?: {
+      readonly operatingSystem?: string;
+      readonly architecture?: string;
+      readonly kernelVersion?: string;
+      readonly containerRuntimeVersion?: string;
+    };
+  };
+};
+
+export type NetworkPolicy = KubeObject & {
+  readonly spec?: {
+    readonly podSelector?: LabelSelector;
+    readonly policyTypes?: readonly string[];
+    readonly ingress?: readonly {
+      readonly ports?: readonly {
+        readonly port?: number | string;
+        readonly endPort?: number;
+        readonly protocol?: string;
+      }[];
+    }[];
   };
 };
 

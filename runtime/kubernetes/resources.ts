@@ -49,6 +49,7 @@ export const DAEMON_SETS = named('apps', 'daemonsets', 'DaemonSet');
 export const STATEFUL_SETS = named('apps', 'statefulsets', 'StatefulSet');
 export const JOBS = named('batch', 'jobs', 'Job');
 export const ENDPOINT_SLICES = named('discovery.k8s.io', 'endpointslices', 'EndpointSlice');
+export const NETWORK_POLICIES = named('networking.k8s.io', 'networkpolicies', 'NetworkPolicy');
 export const LEASES = named('coordination.k8s.io', 'leases', 'Lease');
 export const TOKEN_REVIEWS = namedOfCluster('authentication.k8s.io', 'tokenreviews', 'TokenReview');
 export const SUBJECT_ACCESS_REVIEWS = namedOfCluster(
@@ -101,6 +102,7 @@ const ALL: readonly Resource[] = [
   STATEFUL_SETS,
   JOBS,
   ENDPOINT_SLICES,
+  NETWORK_POLICIES,
   LEASES,
   TOKEN_REVIEWS,
   SUBJECT_ACCESS_REVIEWS,

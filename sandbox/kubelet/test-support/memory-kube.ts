@@ -145,6 +145,10 @@ export class MemoryKube implements KubeClient {
     } as T;
   }
 
+  version(): Promise<never> {
+    return Promise.reject(new Error('The kubelet does not ask for the version'));
+  }
+
   portForward(): Promise<never> {
     return Promise.reject(new Error('not in memory'));
   }
