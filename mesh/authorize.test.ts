@@ -77,7 +77,7 @@ function naiveVerdict(
   let allowing = 0;
   let allowed = 0;
   for (const policy of policies) {
-    if (policy.dryRun) continue;
+    if (policy.dryRun || policy.action === 'audit') continue;
     const matches = naivePolicy(policy, request);
     if (policy.action === 'deny' && matches) return 'deny';
     if (policy.action === 'allow') {
@@ -119,13 +119,17 @@ test('decides as a second, naive implementation does, whatever the policies', ()
     fc.property(fc.array(ANY_POLICY, { maxLength: 4 }), REQUEST, (policies, request) => {
       const decision = authorize(policies, request);
       assert.equal(decision.verdict, naiveVerdict(policies, request));
-      const dryRun = policies.filter((one) => one.dryRun && naivePolicy(one, request));
-      assert.deepEqual(
-        decision.dryRun,
-        dryRun.map(({ namespace, name }) => `${namespace}/${name}`),
-      );
+      const matching = policies.filter((one) => naivePolicy(one, request));
+      const keys = (some: AuthorizationPolicy[]): string[] =>
+        some.map(({ namespace, name }) => `${namespace}/${name}`);
+      assert.deepEqual(decision.dryRun, keys(matching.filter((one) => one.dryRun)));
+      const audits = matching.filter((one) => one.action === 'audit' && !one.dryRun);
+      assert.deepEqual(decision.audited, keys(audits));
+      const tried = policies.some((one) => one.dryRun && one.action !== 'audit');
+      const enforced = policies.map((one) => ({ ...one, dryRun: false }));
+      assert.equal(decision.wouldBe, tried ? naiveVerdict(enforced, request) : undefined);
       if (decision.verdict === 'deny') denied++;
-      if (decision.policy !== undefined) matched++;
+      if (decision.policies.length > 0) matched++;
     }),
     { numRuns: 3000 },
   );
@@ -140,23 +144,26 @@ describe('the order of policies', () => {
   test('nothing said is allowed', () => {
     assert.deepEqual(authorize([], request()), {
       verdict: 'allow',
-      policy: undefined,
+      basis: 'no-allow-policy',
+      policies: [],
       reason: 'no allow policy applies',
       dryRun: [],
+      audited: [],
+      wouldBe: undefined,
     });
   });
 
   test('a matching DENY wins over a matching ALLOW and is named', () => {
-    const { verdict, policy, reason } = authorize([allow, deny], request());
-    assert.deepEqual([verdict, policy], ['deny', 'shop/deny']);
+    const { verdict, policies, reason } = authorize([allow, deny], request());
+    assert.deepEqual([verdict, policies], ['deny', ['shop/deny']]);
     assert.equal(reason, 'explicitly denied by: shop/deny');
   });
 
   test('with any ALLOW there, what none of them matches is denied', () => {
-    assert.equal(authorize([allow], request()).policy, 'shop/allow');
+    assert.deepEqual(authorize([allow], request()).policies, ['shop/allow']);
     const nothing = policy({ name: 'nothing', action: 'allow' });
     const decision = authorize([nothing], request());
-    assert.deepEqual([decision.verdict, decision.policy], ['deny', undefined]);
+    assert.deepEqual([decision.verdict, decision.policies], ['deny', ['shop/nothing']]);
     assert.equal(decision.reason, 'allow policies exist, but none allowed');
     assert.equal(authorize([nothing, allow], request()).verdict, 'allow');
   });
@@ -168,6 +175,31 @@ describe('the order of policies', () => {
     ];
     const decision = authorize(dry, request());
     assert.deepEqual([decision.verdict, decision.dryRun], ['allow', ['shop/deny']]);
+    assert.equal(decision.wouldBe, 'deny');
+    const silent = { ...policy({ name: 'none', action: 'allow' }), dryRun: true };
+    const unmatched = authorize([silent], request());
+    assert.deepEqual([unmatched.dryRun, unmatched.wouldBe], [[], 'deny']);
+  });
+
+  test('an AUDIT policy is reported and never decides, whatever it matches', () => {
+    const audit = policy({ name: 'audit', action: 'audit', ...all });
+    assert.deepEqual(
+      [authorize([audit], request()).verdict, authorize([audit], request()).audited],
+      ['allow', ['shop/audit']],
+    );
+    const decision = authorize([audit, policy({ name: 'none', action: 'allow' })], request());
+    assert.deepEqual([decision.verdict, decision.basis], ['deny', 'not-allowed']);
+    assert.equal(decision.wouldBe, undefined);
+  });
+
+  test('a policy that the destination names and nobody knows denies, after the known DENYs', () => {
+    const unknown = authorize([allow], request(), ['shop/lost']);
+    assert.deepEqual(
+      [unknown.verdict, unknown.basis, unknown.policies],
+      ['deny', 'policy-unknown', ['shop/lost']],
+    );
+    const denied = authorize([allow, deny], request(), ['shop/lost']);
+    assert.deepEqual(denied.policies, ['shop/deny']);
   });
 });
 

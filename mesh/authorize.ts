@@ -1,122 +1,123 @@
 // The only place that says yes: L4 policy of the destination, evaluated in the reference's order. Called by
-// node-agent/inbound.ts and passthrough.ts for each connection, and again for the open ones when policy changes. Pure.
+// node-agent/inbound.ts and passthrough.ts for each connection, again for the open ones when policy changes, and by
+// explain-authorization.ts for people who ask why. Pure.
 
-import type { IpPort } from './address.ts';
-import { inCidr } from './cidr.ts';
-import { formatIdentity, type Identity } from './identity.ts';
-import {
-  type AuthorizationPolicy,
-  type PolicyMatch,
-  policyKey,
-  type ServiceAccountMatch,
-  type StringMatch,
-} from './policy.ts';
+import { type AuthorizationPolicy, isEnforced, policyKey } from './policy.ts';
+import { policyMatches, type Request, type Subject, subjectOf } from './policy-match.ts';
 
-/** What is known of a connection when it reaches its destination. */
-export type Request = {
-  /** From the caller's certificate; undefined for plaintext. */
-  readonly peer: Identity | undefined;
-  readonly source: IpPort;
-  /** The pod's own address and the application's port, not the tunnel's. */
-  readonly destination: IpPort;
-};
+export type { Request } from './policy-match.ts';
+
+/** On what a decision stands; a bounded word for metrics and the log. */
+export type DecisionBasis =
+  /** No ALLOW policy applies, so everything no DENY matches is allowed. */
+  | 'no-allow-policy'
+  | 'allowed-by-policy'
+  | 'denied-by-policy'
+  /** ALLOW policies apply, and none of them matched. */
+  | 'not-allowed'
+  /** The workload names a policy that is not known: what it would say nobody can tell. */
+  | 'policy-unknown';
 
 export type Decision = {
   readonly verdict: 'allow' | 'deny';
-  /** `namespace/name` of the policy that decided; undefined when none applied, or none of the allowing ones did. */
-  readonly policy: string | undefined;
+  readonly basis: DecisionBasis;
+  /**
+   * `namespace/name` of the policies the verdict rests on: the one that denied or allowed; all the ALLOW policies that
+   * did not match; the unknown ones. Empty when no policy had a say.
+   */
+  readonly policies: readonly string[];
   readonly reason: string;
-  /** Policies in dry run that would have matched. */
+  /** Policies in dry run that matched. */
   readonly dryRun: readonly string[];
+  /** AUDIT policies that matched. */
+  readonly audited: readonly string[];
+  /** The verdict if the policies in dry run were enforced; undefined when there are none. */
+  readonly wouldBe: Decision['verdict'] | undefined;
+};
+
+/** What the caller's side says of a connection that leaves: policy is the destination's business. */
+export const LEFT_TO_DESTINATION: Decision = {
+  verdict: 'allow',
+  basis: 'no-allow-policy',
+  policies: [],
+  reason: 'the destination decides',
+  dryRun: [],
+  audited: [],
+  wouldBe: undefined,
 };
 
 /**
- * Order: a matching DENY denies; without any ALLOW everything is allowed; a matching ALLOW allows; else denied.
- * Policies in dry run are only reported.
+ * Order: a matching DENY denies; an unknown policy denies; without any ALLOW everything is allowed; a matching ALLOW
+ * allows; else denied. Policies in dry run and AUDIT policies are only reported.
+ *
+ * @param unknown names of policies that hold for the destination but are not known: Snapshot.unknownPoliciesOf
  */
-export function authorize(policies: readonly AuthorizationPolicy[], request: Request): Decision {
-  const dryRun = policies
-    .filter((policy) => policy.dryRun && policyMatches(policy, request))
-    .map(policyKey);
-  const enforced = policies.filter((policy) => !policy.dryRun);
-  const denying = enforced.find(
-    (policy) => policy.action === 'deny' && policyMatches(policy, request),
+export function authorize(
+  policies: readonly AuthorizationPolicy[],
+  request: Request,
+  unknown: readonly string[] = [],
+): Decision {
+  const subject = subjectOf(request);
+  return { ...judge(policies, subject, unknown), ...observe(policies, subject, unknown) };
+}
+
+type Verdict = Pick<Decision, 'verdict' | 'basis' | 'policies' | 'reason'>;
+
+function judge(
+  policies: readonly AuthorizationPolicy[],
+  subject: Subject,
+  unknown: readonly string[],
+): Verdict {
+  const denying = policies.find(
+    (policy) => policy.action === 'deny' && isEnforced(policy) && policyMatches(policy, subject),
   );
   if (denying !== undefined) {
     const policy = policyKey(denying);
-    return { verdict: 'deny', policy, reason: `explicitly denied by: ${policy}`, dryRun };
+    const reason = `explicitly denied by: ${policy}`;
+    return { verdict: 'deny', basis: 'denied-by-policy', policies: [policy], reason };
   }
-  const allowing = enforced.filter((policy) => policy.action === 'allow');
+  if (unknown.length > 0) {
+    const reason = `policies of the workload are not known: ${unknown.join(', ')}`;
+    return { verdict: 'deny', basis: 'policy-unknown', policies: unknown, reason };
+  }
+  const allowing = policies.filter((policy) => policy.action === 'allow' && isEnforced(policy));
   if (allowing.length === 0) {
-    return { verdict: 'allow', policy: undefined, reason: 'no allow policy applies', dryRun };
+    const reason = 'no allow policy applies';
+    return { verdict: 'allow', basis: 'no-allow-policy', policies: [], reason };
   }
-  const allowed = allowing.find((policy) => policyMatches(policy, request));
+  const allowed = allowing.find((policy) => policyMatches(policy, subject));
   if (allowed === undefined) {
     const reason = 'allow policies exist, but none allowed';
-    return { verdict: 'deny', policy: undefined, reason, dryRun };
+    return { verdict: 'deny', basis: 'not-allowed', policies: allowing.map(policyKey), reason };
   }
   const policy = policyKey(allowed);
-  return { verdict: 'allow', policy, reason: `allowed by: ${policy}`, dryRun };
+  const reason = `allowed by: ${policy}`;
+  return { verdict: 'allow', basis: 'allowed-by-policy', policies: [policy], reason };
 }
 
-/** Rules are ORed; no rules means the policy never matches. */
-function policyMatches(policy: AuthorizationPolicy, request: Request): boolean {
-  return policy.rules.some(({ clauses }) =>
-    clauses.every(
-      ({ matches }) =>
-        matches.length === 0 || matches.some((match) => matchMatches(match, request)),
-    ),
+const NOTHING: readonly string[] = [];
+const UNOBSERVED = { dryRun: NOTHING, audited: NOTHING, wouldBe: undefined } as const;
+
+function observe(
+  policies: readonly AuthorizationPolicy[],
+  subject: Subject,
+  unknown: readonly string[],
+): Pick<Decision, 'dryRun' | 'audited' | 'wouldBe'> {
+  if (policies.every(isEnforced)) return UNOBSERVED;
+  const matching = policies.filter(
+    (policy) => !isEnforced(policy) && policyMatches(policy, subject),
   );
-}
-
-function matchMatches(match: PolicyMatch, request: Request): boolean {
-  // what is left of a rule whose L7 parts were taken out: it must not turn into "everything"
-  if (isEmpty(match)) return false;
-  const { peer, source, destination } = request;
-  const principal = peer === undefined ? '' : formatIdentity(peer).slice('spiffe://'.length);
-  const namespace = peer?.namespace ?? '';
-  return (
-    any(match.principals, (one) => stringMatches(one, principal)) &&
-    none(match.notPrincipals, (one) => stringMatches(one, principal)) &&
-    any(match.namespaces, (one) => stringMatches(one, namespace)) &&
-    none(match.notNamespaces, (one) => stringMatches(one, namespace)) &&
-    any(match.serviceAccounts, (one) => isAccount(one, peer)) &&
-    none(match.notServiceAccounts ?? [], (one) => isAccount(one, peer)) &&
-    any(match.sourceIps, (range) => inCidr(source.ip, range)) &&
-    none(match.notSourceIps, (range) => inCidr(source.ip, range)) &&
-    any(match.destinationIps, (range) => inCidr(destination.ip, range)) &&
-    none(match.notDestinationIps, (range) => inCidr(destination.ip, range)) &&
-    any(match.destinationPorts, (port) => port === destination.port) &&
-    none(match.notDestinationPorts, (port) => port === destination.port)
-  );
-}
-
-function isEmpty(match: PolicyMatch): boolean {
-  return Object.values(match).every((values: readonly unknown[]) => values.length === 0);
-}
-
-/** An attribute without values is ignored. */
-function any<T>(values: readonly T[], matches: (value: T) => boolean): boolean {
-  return values.length === 0 || values.some(matches);
-}
-
-function none<T>(values: readonly T[], matches: (value: T) => boolean): boolean {
-  return !values.some(matches);
-}
-
-function isAccount(account: ServiceAccountMatch, peer: Identity | undefined): boolean {
-  return peer?.namespace === account.namespace && peer.serviceAccount === account.serviceAccount;
-}
-
-function stringMatches(match: StringMatch, value: string): boolean {
-  switch (match.kind) {
-    case 'exact':
-      return value === match.value;
-    case 'prefix':
-      return value.startsWith(match.value);
-    case 'suffix':
-      return value.endsWith(match.value);
-    case 'presence':
-      return value !== '';
-  }
+  const isAudit = ({ action }: AuthorizationPolicy): boolean => action === 'audit';
+  const decisive = policies.filter((policy) => !isAudit(policy));
+  return {
+    dryRun: matching.filter((policy) => policy.dryRun).map(policyKey),
+    audited: matching.filter((policy) => isAudit(policy) && !policy.dryRun).map(policyKey),
+    wouldBe: decisive.every(isEnforced)
+      ? undefined
+      : judge(
+          decisive.map((policy) => ({ ...policy, dryRun: false })),
+          subject,
+          unknown,
+        ).verdict,
+  };
 }

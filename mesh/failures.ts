@@ -8,6 +8,10 @@
  */
 export const FAILURES = {
   POLICY_DENIED: { flag: 'DENY', status: 401, retry: false },
+  /** Open, and then policy or the workload's labels changed: it would not be let in any more. */
+  POLICY_CHANGED: { flag: 'DENY', status: 401, retry: false },
+  /** The destination names a policy its agent has not got. */
+  POLICY_UNKNOWN: { flag: 'DENY', status: 503, retry: false },
   UPSTREAM_CONNECT: { flag: 'CONNECT', status: 503, retry: true },
   UPSTREAM_CONNECT_TIMEOUT: { flag: 'CONNECT', status: 503, retry: true },
   UPSTREAM_RESET: { flag: 'CONNECT', status: 503, retry: false },

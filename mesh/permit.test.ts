@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseIp } from './address.ts';
-import type { Decision } from './authorize.ts';
+import { type Decision, LEFT_TO_DESTINATION } from './authorize.ts';
 import { failureCodeOf } from './failures.ts';
 import type { Intent } from './intent.ts';
 import { admit, type Permit } from './permit.ts';
@@ -11,11 +11,15 @@ const INTENT: Intent = {
   destination: { ip: parseIp('10.0.0.1'), port: 80 },
   reason: 'unknown-destination',
 };
-const decision = (verdict: Decision['verdict']): Decision => ({
+const decision = (
+  verdict: Decision['verdict'],
+  basis: Decision['basis'] = 'denied-by-policy',
+): Decision => ({
+  ...LEFT_TO_DESTINATION,
   verdict,
-  policy: 'shop/p',
+  basis,
+  policies: ['shop/p'],
   reason: 'explicitly denied by: shop/p',
-  dryRun: [],
 });
 
 function dial(permit: Permit<Intent>): string {
@@ -35,6 +39,12 @@ describe('admit()', () => {
       (error: Error) =>
         failureCodeOf(error) === 'POLICY_DENIED' && error.message.includes('shop/p'),
     );
+  });
+
+  test('a no for want of a policy is a POLICY_UNKNOWN', () => {
+    assert.throws(() => admit(INTENT, decision('deny', 'policy-unknown')), {
+      code: 'POLICY_UNKNOWN',
+    });
   });
 
   test('what was not admitted cannot be dialled: it does not compile', () => {

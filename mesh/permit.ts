@@ -8,8 +8,9 @@ declare const proof: unique symbol;
 
 export type Permit<T> = T & { readonly [proof]: true };
 
-/** @throws MeshError POLICY_DENIED with the decision's policy and reason */
+/** @throws MeshError POLICY_DENIED, or POLICY_UNKNOWN, with the decision's policies and reason */
 export function admit<T extends object>(what: T, decision: Decision): Permit<T> {
-  if (decision.verdict === 'deny') throw new MeshError('POLICY_DENIED', decision.reason);
-  return what as Permit<T>;
+  if (decision.verdict === 'allow') return what as Permit<T>;
+  const code = decision.basis === 'policy-unknown' ? 'POLICY_UNKNOWN' : 'POLICY_DENIED';
+  throw new MeshError(code, decision.reason);
 }

@@ -24,7 +24,7 @@ export type PolicyMatch = {
   readonly destinationPorts: readonly number[];
   readonly notDestinationPorts: readonly number[];
   readonly serviceAccounts: readonly ServiceAccountMatch[];
-  /** Only foreign control planes send it; absent is the same as empty. */
+  /** Absent is the same as empty. */
   readonly notServiceAccounts?: readonly ServiceAccountMatch[];
 };
 
@@ -36,12 +36,36 @@ export type AuthorizationPolicy = {
   readonly name: string;
   readonly namespace: string;
   readonly scope: 'mesh' | 'namespace' | 'workload';
-  readonly action: 'allow' | 'deny';
+  /** An `audit` policy is reported when it matches and never decides. */
+  readonly action: 'allow' | 'deny' | 'audit';
   /** Rules are ORed; no rules means the policy never matches. */
   readonly rules: readonly PolicyRule[];
+  /** Evaluated and reported, but never decides. */
   readonly dryRun: boolean;
 };
 
+/** Whether the policy takes part in decisions; the others are only reported. */
+export function isEnforced({ action, dryRun }: AuthorizationPolicy): boolean {
+  return action !== 'audit' && !dryRun;
+}
+
 export function policyKey(policy: Pick<AuthorizationPolicy, 'namespace' | 'name'>): string {
   return `${policy.namespace}/${policy.name}`;
+}
+
+// The wire has no bit for "mutual TLS only": PeerAuthentications become DENY policies under the reference's names.
+const STATIC_STRICT = 'istio_converted_static_strict';
+const CONVERTED = 'converted_peer_authentication_';
+
+/** The name of the one policy that stands for "mutual TLS on every port". */
+export const STRICT_POLICY_NAME = STATIC_STRICT;
+
+/** The name of the policy made of the port-level settings of a PeerAuthentication. */
+export function convertedPolicyName(peerAuthentication: string): string {
+  return CONVERTED + peerAuthentication;
+}
+
+/** Whether the policy of this name was made of a PeerAuthentication: what it denies is plain text. */
+export function standsForPeerAuthentication(name: string): boolean {
+  return name === STATIC_STRICT || name.startsWith(CONVERTED);
 }

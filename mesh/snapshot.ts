@@ -23,6 +23,8 @@ export type ResourceUpdate =
 /** More than the longest prefix: a range of the caller's own namespace comes before any other. */
 const OWN_NAMESPACE_RANK = 129;
 
+const NONE: readonly string[] = [];
+
 type Indexes = {
   readonly workloads: SharedMap<Workload>;
   /** `network/ip` -> who claims it, best first. */
@@ -115,6 +117,24 @@ export class Snapshot {
       if (policy !== undefined) found.add(policy);
     }
     return [...found];
+  }
+
+  /**
+   * What {@link policiesFor} is made of: the same objects, one by one, as long as no policy for `workload` came, went or
+   * changed. For those who ask after each update, since it costs nothing of the policies' number.
+   */
+  policySourcesOf(workload: Workload): readonly unknown[] {
+    const { scopedPolicies, policies } = this.#indexes;
+    const named = workload.authorizationPolicies.map((key) => policies.get(key));
+    return [scopedPolicies.get(workload.namespace), scopedPolicies.get(''), ...named];
+  }
+
+  /** Names in `workload.authorizationPolicies` under which nothing is known: a decision about it fails closed. */
+  unknownPoliciesOf(workload: Workload): readonly string[] {
+    const { policies } = this.#indexes;
+    const isUnknown = (key: string): boolean => policies.get(key) === undefined;
+    const names = workload.authorizationPolicies;
+    return names.some(isUnknown) ? names.filter(isUnknown) : NONE;
   }
 
   enrolment(podUid: string): Enrolment | undefined {

@@ -205,7 +205,7 @@ export const ANY_POLICY: fc.Arbitrary<AuthorizationPolicy> = fc.record(
     name: oneOf('p1', 'p2', 'p3'),
     namespace: ANY_NAMESPACE,
     scope: oneOf('mesh', 'namespace', 'workload'),
-    action: oneOf('allow', 'deny'),
+    action: oneOf('allow', 'allow', 'deny', 'deny', 'audit'),
     rules: some(
       fc.record({ clauses: some(fc.record({ matches: some(ANY_MATCH, 2) }, PLAIN), 2) }, PLAIN),
       2,

@@ -310,6 +310,7 @@ describe('two node agents', () => {
       assert.match(String((await accessLine(near, 'outbound'))['error']), /status 401/);
       const line = await accessLine(far, 'inbound');
       assert.equal(line['error'], 'explicitly denied by: shop/deny');
+      assert.deepEqual([line['decision'], line['policy']], ['denied-by-policy', 'shop/deny']);
       assert.equal(line['flag'], 'DENY');
       assert.equal(accepted.length, 0);
     });
@@ -323,7 +324,43 @@ describe('two node agents', () => {
       const outcome = fate(socket);
       far.discovery.push({ kind: 'policy', policy: denyAll(client) });
       assert.equal(await outcome, 'ECONNRESET');
-      assert.equal((await accessLine(far, 'inbound'))['flag'], 'DENY');
+      const line = await accessLine(far, 'inbound');
+      assert.equal(line['flag'], 'DENY');
+      const why = 'connection closed due to policy change: explicitly denied by: shop/deny';
+      assert.equal(line['error'], why);
+      assert.match(
+        await far.agent.metrics.text(),
+        /ambit_policy_connections_cut_total{reason="POLICY_CHANGED"} 1/,
+      );
+    });
+  });
+
+  test('cut open connections when a label attaches a policy, and leave those of other pods', async () => {
+    await withMesh(echo, async ({ client, server, far }) => {
+      far.discovery.push({ kind: 'policy', policy: { ...denyAll(client), scope: 'workload' } });
+      const socket = await connectFrom(client, VIP, 80);
+      socket.write('x');
+      await once(socket, 'data');
+      const outcome = fate(socket);
+      const workload = workloadOf(server, { authorizationPolicies: ['shop/deny'] });
+      far.discovery.push({ kind: 'workload', workload });
+      assert.equal(await outcome, 'ECONNRESET');
+      const line = await accessLine(far, 'inbound');
+      assert.match(String(line['error']), /policy change: explicitly denied by: shop\/deny/);
+      assert.deepEqual([line['decision'], line['policy']], ['no-allow-policy', '-']);
+    });
+  });
+
+  test('refuse connections while the workload names a policy that is not known', async () => {
+    await withMesh(echo, async ({ client, server, near, far, accepted }) => {
+      const workload = workloadOf(server, { authorizationPolicies: ['shop/lost'] });
+      far.discovery.push({ kind: 'workload', workload });
+      const socket = await connectFrom(client, VIP, 80);
+      assert.equal(await fate(socket), 'ECONNRESET');
+      assert.match(String((await accessLine(near, 'outbound'))['error']), /status 503/);
+      const line = await accessLine(far, 'inbound');
+      assert.deepEqual([line['decision'], line['policy']], ['policy-unknown', 'shop/lost']);
+      assert.equal(accepted.length, 0);
     });
   });
 

@@ -26,6 +26,7 @@ import { sweepLeftovers } from './leftovers.ts';
 import type { Journeys, LocalPod } from './local-pod.ts';
 import { carry, EndpointLoad } from './outbound.ts';
 import { admitPlain } from './passthrough.ts';
+import { PolicyRecord } from './policy-record.ts';
 import { PolicyWatch } from './policy-watch.ts';
 import { Trails } from './trail.ts';
 
@@ -84,7 +85,8 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   });
   const pool = new TunnelPool({ clock, dial: (key, signal) => dialTunnel(key, signal) });
   const load = new EndpointLoad();
-  const policy = { snapshot: () => discovery.snapshot(), log };
+  const record = new PolicyRecord({ log, metrics });
+  const policy = { snapshot: () => discovery.snapshot(), record };
   const shared = { trails, connections, snapshot: policy.snapshot, policy };
 
   const journeys: Journeys = {
@@ -141,8 +143,9 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   const watch = new PolicyWatch();
   const take = (snapshot: Snapshot): void => {
     enrolments.apply(snapshot.enrolments());
-    const own = [...enrolments.pods()].map(({ enrolment }) => enrolment.workloadUid);
-    if (watch.changed(snapshot, own)) connections.recheck();
+    const pods = [...enrolments.pods()].map(({ enrolment }) => enrolment);
+    const cut = connections.recheck(watch.concerned(snapshot, pods));
+    for (const { code } of cut) record.cut(code);
   };
   const unsubscribe = discovery.subscribe(take);
   const view: AdminView = { discovery, certificates, connections, enrolments, pool, settings };

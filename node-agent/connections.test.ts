@@ -21,12 +21,33 @@ describe('Connections', () => {
       }),
     );
     const other = connections.register(inbound('a'));
-    connections.recheck();
-    assert.equal(watched.signal.aborted, false);
+    assert.deepEqual(connections.recheck(new Set(['a'])), []);
     allowed = false;
-    connections.recheck();
-    assert.equal(watched.signal.reason, DENIED);
+    assert.deepEqual(connections.recheck(new Set(['b'])), []);
+    assert.equal(watched.signal.aborted, false, 'not asked: it is of another pod');
+    const cut = connections.recheck(new Set(['a', 'b']));
+    assert.deepEqual([cut[0]?.code, cut.length], ['POLICY_CHANGED', 1]);
+    assert.equal(watched.signal.reason, cut[0]);
+    assert.equal(cut[0]?.message, 'connection closed due to policy change: denied');
     assert.equal(other.signal.aborted, false);
+    assert.deepEqual(connections.recheck(new Set(['a'])), [], 'cut once');
+  });
+
+  test('a check that fails of something else than policy cuts with that', () => {
+    const connections = new Connections();
+    const gone = new MeshError('DESTINATION_UNKNOWN', 'the workload is not known');
+    connections.register(
+      inbound('a', () => {
+        throw gone;
+      }),
+    );
+    connections.register(
+      inbound('a', () => {
+        throw new Error('bug');
+      }),
+    );
+    const codes = connections.recheck(new Set(['a'])).map(({ code }) => code);
+    assert.deepEqual(codes, ['DESTINATION_UNKNOWN', 'INTERNAL']);
   });
 
   test('cuts the connections of one pod, or all', () => {

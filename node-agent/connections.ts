@@ -12,7 +12,7 @@ export type OpenConnection = {
   readonly podUid: string;
   /** What the admin door shows. */
   readonly description: Readonly<Record<string, string | undefined>>;
-  /** Asked again after each change of policy or workloads: throws when the answer would be no by now. */
+  /** Asked again after each change of its pod's policies: throws when the answer would be no by now. */
   readonly check?: () => void;
 };
 
@@ -32,23 +32,25 @@ const MAX_CONNECTIONS_A_POD = 50_000;
 type Entry = { readonly connection: OpenConnection; readonly abort: AbortController };
 
 export class Connections {
-  readonly #entries = new Set<Entry>();
-  readonly #perPod = new Map<string, number>();
+  /** By pod, so that a pod's change costs nothing of the others' connections. */
+  readonly #byPod = new Map<string, Set<Entry>>();
+  #count = 0;
   readonly #endListeners = new Set<() => void>();
 
   /** @throws MeshError CONNECTION_LIMIT */
   register(connection: OpenConnection): Registered {
     const { podUid } = connection;
-    const ofPod = this.#perPod.get(podUid) ?? 0;
-    if (this.#entries.size >= MAX_CONNECTIONS || ofPod >= MAX_CONNECTIONS_A_POD) {
+    const ofPod = this.#byPod.get(podUid) ?? new Set();
+    if (this.#count >= MAX_CONNECTIONS || ofPod.size >= MAX_CONNECTIONS_A_POD) {
       throw new MeshError(
         'CONNECTION_LIMIT',
-        `Cannot take another connection: ${this.#entries.size} are open on this node, ${ofPod} of this pod`,
+        `Cannot take another connection: ${this.#count} are open on this node, ${ofPod.size} of this pod`,
       );
     }
     const entry: Entry = { connection, abort: new AbortController() };
-    this.#entries.add(entry);
-    this.#perPod.set(podUid, ofPod + 1);
+    ofPod.add(entry);
+    this.#byPod.set(podUid, ofPod);
+    this.#count++;
     return {
       signal: entry.abort.signal,
       cut: (reason) => entry.abort.abort(reason),
@@ -57,29 +59,33 @@ export class Connections {
   }
 
   count(podUid?: string): number {
-    return podUid === undefined ? this.#entries.size : (this.#perPod.get(podUid) ?? 0);
+    return podUid === undefined ? this.#count : (this.#byPod.get(podUid)?.size ?? 0);
   }
 
   *open(): IterableIterator<OpenConnection> {
-    for (const { connection } of this.#entries) yield connection;
+    for (const { connection } of this.#entries()) yield connection;
   }
 
-  /** After a change of policy or workloads: cuts what would not be let in now. */
-  recheck(): void {
-    for (const { connection, abort } of this.#entries) {
+  /** After a change of policy or workloads: cuts what of these pods would not be let in now; returns why, one each. */
+  recheck(podUids: ReadonlySet<string>): MeshError[] {
+    const cut: MeshError[] = [];
+    for (const { connection, abort } of this.#entries(podUids)) {
+      if (abort.signal.aborted) continue;
       try {
         connection.check?.();
       } catch (error) {
-        abort.abort(error);
+        const reason = asCut(error);
+        cut.push(reason);
+        abort.abort(reason);
       }
     }
+    return cut;
   }
 
   /** Cuts a pod's connections, or all of them. */
   cutAll(reason: MeshError, podUid?: string): void {
-    for (const { connection, abort } of this.#entries) {
-      if (podUid === undefined || connection.podUid === podUid) abort.abort(reason);
-    }
+    const podUids = podUid === undefined ? this.#byPod.keys() : [podUid];
+    for (const { abort } of this.#entries(podUids)) abort.abort(reason);
   }
 
   /** Resolves when a pod (or the node) has no connection open; true, or false when `signal` aborted first. */
@@ -99,12 +105,28 @@ export class Connections {
     return true;
   }
 
-  #end(entry: Entry): void {
-    if (!this.#entries.delete(entry)) return;
-    const { podUid } = entry.connection;
-    const left = (this.#perPod.get(podUid) ?? 1) - 1;
-    if (left > 0) this.#perPod.set(podUid, left);
-    else this.#perPod.delete(podUid);
-    if (left === 0) for (const listener of this.#endListeners) listener();
+  *#entries(podUids: Iterable<string> = this.#byPod.keys()): IterableIterator<Entry> {
+    for (const podUid of podUids) yield* this.#byPod.get(podUid) ?? [];
   }
+
+  #end(entry: Entry): void {
+    const { podUid } = entry.connection;
+    const ofPod = this.#byPod.get(podUid);
+    if (ofPod?.delete(entry) !== true) return;
+    this.#count--;
+    if (ofPod.size > 0) return;
+    this.#byPod.delete(podUid);
+    for (const listener of this.#endListeners) listener();
+  }
+}
+
+/** What was admitted once and would be refused now; anything else that a check says stands for itself. */
+function asCut(error: unknown): MeshError {
+  if (!(error instanceof MeshError)) {
+    return new MeshError('INTERNAL', 'Cut: its check failed', { cause: error });
+  }
+  const byPolicy = error.code === 'POLICY_DENIED' || error.code === 'POLICY_UNKNOWN';
+  if (!byPolicy) return error;
+  const message = `connection closed due to policy change: ${error.message}`;
+  return new MeshError('POLICY_CHANGED', message, { cause: error });
 }

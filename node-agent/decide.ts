@@ -4,13 +4,27 @@
 import { authorize, type Decision, type Request } from '../mesh/authorize.ts';
 import { MeshError } from '../mesh/failures.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
-import type { Log } from '../runtime/log.ts';
 import type { LocalPod } from './local-pod.ts';
+import type { PolicyRecord } from './policy-record.ts';
 
-export type PolicyView = { readonly snapshot: () => Snapshot; readonly log: Log };
+export type PolicyView = { readonly snapshot: () => Snapshot; readonly record: PolicyRecord };
 
-/** @throws MeshError DESTINATION_UNKNOWN while the pod's workload is not known: no policy, no connection */
-export function decide({ snapshot, log }: PolicyView, pod: LocalPod, request: Request): Decision {
+/** Decides about a new connection and tells of it. @throws MeshError as {@link decideAgain} */
+export function decide(view: PolicyView, pod: LocalPod, request: Request): Decision {
+  const decision = decideAgain(view, pod, request);
+  view.record.decided(decision, pod.enrolment.workloadUid, request);
+  return decision;
+}
+
+/**
+ * The decision as it would be now, told to nobody: for the checks of open connections.
+ * @throws MeshError DESTINATION_UNKNOWN while the pod's workload is not known: no policy, no connection
+ */
+export function decideAgain(
+  { snapshot }: Pick<PolicyView, 'snapshot'>,
+  pod: LocalPod,
+  request: Request,
+): Decision {
   const now = snapshot();
   const workload = now.workloadByUid(pod.enrolment.workloadUid);
   if (workload === undefined) {
@@ -19,9 +33,5 @@ export function decide({ snapshot, log }: PolicyView, pod: LocalPod, request: Re
       `Cannot authorize a connection to ${pod.enrolment.workloadUid}: the workload is not known`,
     );
   }
-  const decision = authorize(now.policiesFor(workload), request);
-  if (decision.dryRun.length > 0) {
-    log.info('Policies in dry run would have applied', { policies: decision.dryRun });
-  }
-  return decision;
+  return authorize(now.policiesFor(workload), request, now.unknownPoliciesOf(workload));
 }

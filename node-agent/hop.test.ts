@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseIp } from '../mesh/address.ts';
+import { LEFT_TO_DESTINATION } from '../mesh/authorize.ts';
 import type { Balance } from '../mesh/balance.ts';
 import { classify } from '../mesh/classify.ts';
 import { admit } from '../mesh/permit.ts';
@@ -17,7 +18,6 @@ const WAYPOINT = { name: 'waypoint', uid: 'w', addresses: ['10.0.0.3'] };
 const SERVICE = serviceOf('web', '10.96.0.1', [portOf(80, 8080)]);
 const KEY = `${SERVICE.namespace}/${SERVICE.hostname}`;
 const BALANCE: Balance = { random: () => 0, load: () => 0 };
-const ALLOWED = { verdict: 'allow', policy: undefined, reason: 'test', dryRun: [] } as const;
 
 const TO_WAYPOINT = { by: 'address', network: '', ip: parseIp('10.0.0.3'), port: 15008 } as const;
 
@@ -34,7 +34,7 @@ function world(server: Partial<Workload> = {}, service: Partial<typeof SERVICE> 
 function hopFor(snapshot: Snapshot, ip: string, port: number, balance = BALANCE): Hop {
   const source = workloadOf(CLIENT);
   const intent = classify(source, { ip: parseIp(ip), port }, snapshot);
-  return nextHop(admit(intent, ALLOWED), source, snapshot, balance);
+  return nextHop(admit(intent, LEFT_TO_DESTINATION), source, snapshot, balance);
 }
 
 describe('nextHop()', () => {

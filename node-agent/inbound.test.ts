@@ -13,6 +13,7 @@ import type { TunnelRequest } from '../tunnel/tunnel.ts';
 import { Connections } from './connections.ts';
 import { receive } from './inbound.ts';
 import type { LocalPod } from './local-pod.ts';
+import { PolicyRecord } from './policy-record.ts';
 import {
   enrolmentOf,
   identityOf,
@@ -87,11 +88,12 @@ async function outcomeOf(
     refuse: (status) => statuses.push(status),
     ...changes,
   };
+  const metrics = new Metrics();
   await receive(pod, request, {
-    trails: new Trails({ log, clock, metrics: new Metrics() }),
+    trails: new Trails({ log, clock, metrics }),
     connections,
     snapshot: () => snapshot,
-    policy: { snapshot: () => snapshot, log },
+    policy: { snapshot: () => snapshot, record: new PolicyRecord({ log, metrics }) },
   });
   const line = lines.find((one) => one['message'] === 'connection complete');
   return { statuses, dialled, line, open: connections.count() };

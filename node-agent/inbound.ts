@@ -15,7 +15,7 @@ import { type Authority, readAuthority } from '../wire/authority.ts';
 import { OWN_PORTS } from './capture/capture.ts';
 import { addressedService, baggageFields } from './connect-head.ts';
 import type { Connections } from './connections.ts';
-import { decide, type PolicyView } from './decide.ts';
+import { decide, decideAgain, type PolicyView } from './decide.ts';
 import { socketLeg } from './leg.ts';
 import type { LocalPod } from './local-pod.ts';
 import type { Trails } from './trail.ts';
@@ -53,9 +53,11 @@ export async function receive(
         originalDst: formatIpPort(target.to),
         protocol: 'hbone',
       },
-      check: () => void admit(target, decide(steps.policy, pod, asked)),
+      check: () => void admit(target, decideAgain(steps.policy, pod, asked)),
     });
-    const permit = admit(target, decide(steps.policy, pod, asked));
+    const decision = decide(steps.policy, pod, asked);
+    trail.learn({ decision });
+    const permit = admit(target, decision);
     request.signal.addEventListener('abort', () => registered.cut(request.signal.reason));
     const app = socketLeg(await pod.dial(asSeenBy(permit.to, remote), registered.signal));
     const stream = request.accept(baggageFields(target.workload));

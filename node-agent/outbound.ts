@@ -2,7 +2,7 @@
 // accept, classify, authorize, pick endpoint, tunnel, splice. Called by app.ts for each connection to port 15001.
 
 import { formatIpPort, type IpPort, isLoopback } from '../mesh/address.ts';
-import type { Decision } from '../mesh/authorize.ts';
+import { type Decision, LEFT_TO_DESTINATION } from '../mesh/authorize.ts';
 import type { Balance } from '../mesh/balance.ts';
 import { classify } from '../mesh/classify.ts';
 import { FAILURES, MeshError } from '../mesh/failures.ts';
@@ -85,7 +85,7 @@ function authorizeLeaving(pod: LocalPod, destination: IpPort): Decision {
       `Refused a connection to ${formatIpPort(destination)}: it would come back to the node agent`,
     );
   }
-  return { verdict: 'allow', policy: undefined, reason: 'outbound', dryRun: [] };
+  return LEFT_TO_DESTINATION;
 }
 
 type Asked = {

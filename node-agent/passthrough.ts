@@ -9,7 +9,7 @@ import type { Workload } from '../mesh/workload.ts';
 import { splice } from '../tunnel/splice.ts';
 import { type Captured, OWN_PORTS } from './capture/capture.ts';
 import type { Connections } from './connections.ts';
-import { decide, type PolicyView } from './decide.ts';
+import { decide, decideAgain, type PolicyView } from './decide.ts';
 import { asSeenBy, serviceOfPort } from './inbound.ts';
 import { socketLeg } from './leg.ts';
 import type { LocalPod } from './local-pod.ts';
@@ -47,9 +47,11 @@ export async function admitPlain(
         originalDst: formatIpPort(destination),
         protocol: 'tcp',
       },
-      check: () => void admit(asked, decide(steps.policy, pod, asked)),
+      check: () => void admit(asked, decideAgain(steps.policy, pod, asked)),
     });
-    const permit = admit(asked, decide(steps.policy, pod, asked));
+    const decision = decide(steps.policy, pod, asked);
+    trail.learn({ decision });
+    const permit = admit(asked, decision);
     const app = await pod.dial(asSeenBy(permit.destination, source), registered.signal);
     trail.established();
     const end = await splice(socketLeg(socket), socketLeg(app), trail.counts, registered.signal);

@@ -2,6 +2,7 @@
 // ended by the three journeys; read by tests. Byte counts stay plain numbers until a scrape asks for them.
 
 import { formatIpPort, type IpPort } from '../mesh/address.ts';
+import type { Decision } from '../mesh/authorize.ts';
 import { FAILURES, failureCodeOf, MeshError } from '../mesh/failures.ts';
 import { formatIdentity, type Identity } from '../mesh/identity.ts';
 import type { Service } from '../mesh/service.ts';
@@ -11,6 +12,7 @@ import type { Log } from '../runtime/log.ts';
 import type { Labels, Metrics, Sample } from '../runtime/metrics.ts';
 import type { SpliceCounts } from '../tunnel/splice.ts';
 import type { Direction } from './connections.ts';
+import { policyLabel } from './policy-record.ts';
 
 /** What is known of a connection; the journey adds to it as it learns. */
 export type TrailFacts = {
@@ -25,6 +27,8 @@ export type TrailFacts = {
   readonly service?: Service | undefined;
   /** The CONNECT authority, where there was a tunnel. */
   readonly authority?: string | undefined;
+  /** What policy said, on the destination's side. */
+  readonly decision?: Decision | undefined;
 };
 
 /** One set of label values; kept once however many connections share it. */
@@ -297,5 +301,9 @@ function accessFields(trail: Trail, durationMs: number): Record<string, unknown>
     bytes_sent: sent,
     bytes_recv: received,
     duration: `${durationMs}ms`,
+    ...(facts.decision && {
+      decision: facts.decision.basis,
+      policy: policyLabel(facts.decision),
+    }),
   };
 }

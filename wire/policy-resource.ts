@@ -36,6 +36,7 @@ type AuthorizationMessage = {
   action: string | number;
   rules: { clauses: { matches: MatchMessage[] }[] }[];
   dryRun: boolean;
+  audit: string | number;
 };
 
 const AUTHORIZATION = messageType<AuthorizationMessage>(
@@ -57,6 +58,7 @@ const ACTIONS: Readonly<Record<string, AuthorizationPolicy['action']>> = {
   ALLOW: 'allow',
   DENY: 'deny',
 };
+const AUDITS: readonly (string | number)[] = ['NO', 'YES', 'DRY_RUN'];
 
 /** @throws DecodeError naming the policy */
 export function decodePolicy(body: Uint8Array): AuthorizationPolicy {
@@ -69,21 +71,25 @@ export function decodePolicy(body: Uint8Array): AuthorizationPolicy {
     throw new DecodeError(`Cannot read ${what}: scope ${message.scope} is not known here`);
   if (action === undefined)
     throw new DecodeError(`Cannot read ${what}: action ${message.action} is not known here`);
+  if (!AUDITS.includes(message.audit))
+    throw new DecodeError(`Cannot read ${what}: audit ${message.audit} is not known here`);
+  const audits = message.audit !== 'NO';
   return {
     name: message.name,
     namespace: message.namespace,
     scope,
-    action,
+    action: audits ? 'audit' : action,
     rules: message.rules.map(({ clauses }) => ({
       clauses: clauses.map(({ matches }) => ({
         matches: matches.map((match) => readMatch(match, what)),
       })),
     })),
-    dryRun: message.dryRun,
+    dryRun: audits ? message.audit === 'DRY_RUN' : message.dryRun,
   };
 }
 
 export function encodePolicy(policy: AuthorizationPolicy): Uint8Array {
+  const audits = policy.action === 'audit';
   return AUTHORIZATION.encode({
     name: policy.name,
     namespace: policy.namespace,
@@ -92,7 +98,8 @@ export function encodePolicy(policy: AuthorizationPolicy): Uint8Array {
     rules: policy.rules.map(({ clauses }) => ({
       clauses: clauses.map(({ matches }) => ({ matches: matches.map(writeMatch) })),
     })),
-    dryRun: policy.dryRun,
+    dryRun: policy.dryRun || audits,
+    audit: audits ? (policy.dryRun ? 'DRY_RUN' : 'YES') : 'NO',
   });
 }
 

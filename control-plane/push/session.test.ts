@@ -220,6 +220,25 @@ describe('Session', () => {
     assert.equal(session.inSync, true);
   });
 
+  test('takes a policy away only once no workload of the agent names it any more', () => {
+    const store = new Store();
+    publish(store, {
+      policies: [policy('p')],
+      workloads: [workload('a', { authorizationPolicies: ['shop/p'] })],
+    });
+    const session = connect(store);
+    for (let i = 0; i < 3; i++) ack(session, session.next());
+    session.publish(publish(store, { workloads: [workload('a')] }));
+    const address = session.next();
+    assert.deepEqual([address?.typeUrl, names(address)?.length], [TYPE_ADDRESS, 1]);
+    assert.equal(session.next(), undefined, 'the agent may still name it');
+    ack(session, address);
+    const removal = session.next();
+    assert.deepEqual([removal?.typeUrl, removal?.removed], [TYPE_AUTHORIZATION, ['shop/p']]);
+    ack(session, removal);
+    assert.equal(session.inSync, true);
+  });
+
   test('answers with a nonce nobody waits for, or of a type nobody knows, change nothing', () => {
     const store = new Store();
     publish(store, {});
@@ -243,6 +262,7 @@ function contentOf(snapshot: Snapshot) {
 }
 
 describe('Session with DiscoveryState', () => {
+  // Moreover: at no moment does a workload name a policy that the agent does not know.
   const choice = fc.record({
     workloads: fc.uniqueArray(fc.tuple(fc.constantFrom('a', 'b', 'c', 'd'), fc.nat(2)), {
       selector: ([name]) => name,
@@ -268,7 +288,11 @@ describe('Session with DiscoveryState', () => {
     policies: [string, boolean][];
     enrolments: [string, string][];
   }): Required<World> => ({
-    workloads: chosen.workloads.map(([name, n]) => workload(name, { node: `n${n}` })),
+    workloads: chosen.workloads.map(([name, n]) => {
+      // each names some of the policies there are
+      const some = chosen.policies.slice(0, n).map(([policyName]) => `shop/${policyName}`);
+      return workload(name, { node: `n${n}`, authorizationPolicies: some });
+    }),
     policies: chosen.policies.map(([name, dryRun]) => policy(name, dryRun)),
     enrolments: chosen.enrolments.map(([uid, node]) => enrolment(uid, node)),
   });
@@ -290,6 +314,10 @@ describe('Session with DiscoveryState', () => {
           const response = session.next();
           if (response === undefined) return false;
           session.receive(state.apply(response).answer);
+          const { snapshot } = state;
+          for (const one of state.complete ? snapshot.workloads() : []) {
+            assert.deepEqual(snapshot.unknownPoliciesOf(one), [], 'refused for want of a policy');
+          }
           return true;
         };
         let session = open();

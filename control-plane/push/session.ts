@@ -5,6 +5,8 @@ import {
   type DeltaRequest,
   type DeltaResponse,
   type Resource,
+  TYPE_ADDRESS,
+  TYPE_AUTHORIZATION,
   TYPE_ENROLMENT,
 } from '../../wire/discovery.ts';
 import { type Publication, type StoredResource, TYPES, type TypeUrl } from '../store.ts';
@@ -87,6 +89,21 @@ export class Session {
     return undefined;
   }
 
+  /**
+   * A policy goes only after the workloads that named it: an agent refuses connections to a workload whose policy it does
+   * not know. (It comes before them, by the order of types.)
+   */
+  #mustKeep(type: TypeUrl): boolean {
+    if (type !== TYPE_AUTHORIZATION) return false;
+    const addresses = this.#types.get(TYPE_ADDRESS);
+    return (
+      addresses === undefined ||
+      !addresses.answered ||
+      addresses.awaiting !== undefined ||
+      addresses.dirty.size > 0
+    );
+  }
+
   /** The newest version of which the agent has everything of that type; 0 for none. */
   acked(type: TypeUrl): number {
     return this.#types.get(type)?.acked ?? 0;
@@ -119,10 +136,12 @@ export class Session {
     const resources: Resource[] = [];
     const removed: string[] = [];
     let bytes = 0;
+    const keeps = this.#mustKeep(type);
     for (const name of state.dirty) {
       if (bytes >= MAX_RESPONSE_BYTES) break;
-      state.dirty.delete(name);
       const resource = this.#visible(type, name);
+      if (resource === undefined && keeps && state.sent.has(name)) continue;
+      state.dirty.delete(name);
       if (resource === undefined) {
         if (!state.sent.delete(name)) continue;
         removed.push(name);

@@ -1,7 +1,12 @@
 // PeerAuthentication -> DENY policies, since the wire has no STRICT bit: plaintext is what comes without an identity.
 // Pure. Precedence: workload, namespace, mesh; within one the oldest wins; UNSET inherits; DISABLE counts as PERMISSIVE.
 
-import type { AuthorizationPolicy, PolicyRule } from '../../mesh/policy.ts';
+import {
+  type AuthorizationPolicy,
+  convertedPolicyName,
+  type PolicyRule,
+  STRICT_POLICY_NAME,
+} from '../../mesh/policy.ts';
 import type { KubeObject, Pod } from '../../runtime/kubernetes/objects.ts';
 import { NO_MATCH } from './authorization.ts';
 import { isUnselective, selects, type WorkloadSelector } from './selector.ts';
@@ -22,7 +27,6 @@ export type PeerAuthenticationTranslation = {
   policyFor(pod: Pod): string | undefined;
 };
 
-const STATIC_STRICT = 'istio_converted_static_strict';
 const PLAINTEXT: PolicyRule['clauses'][number] = {
   matches: [{ ...NO_MATCH, notPrincipals: [{ kind: 'presence' }] }],
 };
@@ -50,7 +54,7 @@ export function peerAuthenticationsOf(
       ?.find(({ spec }) => !isUnselective(spec?.selector) && selects(spec?.selector ?? {}, pod));
 
   const policies: AuthorizationPolicy[] = [
-    denial(context.rootNamespace, STATIC_STRICT, [{ clauses: [PLAINTEXT] }]),
+    denial(context.rootNamespace, STRICT_POLICY_NAME, [{ clauses: [PLAINTEXT] }]),
   ];
   const converted = new Set<string>();
   for (const [namespace, ofNamespace] of byNamespace) {
@@ -72,7 +76,7 @@ export function peerAuthenticationsOf(
         if (converted.has(key)) return key;
       }
       const mode = own === undefined ? inherited(namespace) : effective(own, inherited(namespace));
-      return mode === 'strict' ? `${context.rootNamespace}/${STATIC_STRICT}` : undefined;
+      return mode === 'strict' ? `${context.rootNamespace}/${STRICT_POLICY_NAME}` : undefined;
     },
   };
 }
@@ -113,7 +117,7 @@ function denial(
 }
 
 function convertedName(object: PeerAuthenticationObject): string {
-  return `converted_peer_authentication_${object.metadata.name}`;
+  return convertedPolicyName(object.metadata.name ?? '');
 }
 
 function modeOf(mtls: Mtls | undefined): Mode {

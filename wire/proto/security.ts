@@ -12,6 +12,14 @@ message Authorization {
   Action action = 4;
   repeated Rule rules = 5;
   bool dry_run = 6;
+  // ours; who does not know it sees a DENY in dry run, which decides as little as an audit does
+  Audit audit = 1000;
+}
+
+enum Audit {
+  NO = 0;
+  YES = 1;
+  DRY_RUN = 2;
 }
 
 enum Scope {
