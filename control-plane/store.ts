@@ -3,27 +3,42 @@
 
 import { createHash } from 'node:crypto';
 import type { Enrolment } from '../mesh/enrolment.ts';
+import type { MeshNamespace } from '../mesh/namespace.ts';
 import { type AuthorizationPolicy, policyKey } from '../mesh/policy.ts';
 import { type Service, serviceKey } from '../mesh/service.ts';
 import type { Workload } from '../mesh/workload.ts';
 import { encodeService, encodeWorkload } from '../wire/address-resource.ts';
 import {
   encodeEnrolment,
+  encodeNamespace,
   type Resource,
   TYPE_ADDRESS,
   TYPE_AUTHORIZATION,
   TYPE_ENROLMENT,
+  TYPE_NAMESPACE,
 } from '../wire/discovery.ts';
 import { encodePolicy } from '../wire/policy-resource.ts';
 import type { Translation } from './translate/world.ts';
 
-export type TypeUrl = typeof TYPE_ADDRESS | typeof TYPE_AUTHORIZATION | typeof TYPE_ENROLMENT;
+export type TypeUrl =
+  | typeof TYPE_ADDRESS
+  | typeof TYPE_AUTHORIZATION
+  | typeof TYPE_NAMESPACE
+  | typeof TYPE_ENROLMENT;
 
 /** The order types are sent in: policies before the workloads they protect, both before a pod is enrolled. */
-export const TYPES: readonly TypeUrl[] = [TYPE_AUTHORIZATION, TYPE_ADDRESS, TYPE_ENROLMENT];
+export const TYPES: readonly TypeUrl[] = [
+  TYPE_AUTHORIZATION,
+  TYPE_ADDRESS,
+  TYPE_NAMESPACE,
+  TYPE_ENROLMENT,
+];
 
 /** What of a translation is for agents. */
-type Published = Pick<Translation, 'workloads' | 'services' | 'policies' | 'enrolments'>;
+type Published = Pick<
+  Translation,
+  'workloads' | 'services' | 'policies' | 'namespaces' | 'enrolments'
+>;
 
 export type StoredResource = Resource & {
   /** Only the agent of this node may have it; undefined: everybody. */
@@ -91,6 +106,7 @@ function resourcesOf(
   for (const service of translation.services) put(service, SERVICE);
   for (const workload of translation.workloads) put(workload, WORKLOAD);
   for (const policy of translation.policies) put(policy, POLICY);
+  for (const namespace of translation.namespaces) put(namespace, NAMESPACE);
   for (const { node, enrolment } of translation.enrolments) {
     put(enrolment, { ...ENROLMENT, node });
   }
@@ -118,6 +134,11 @@ const POLICY: Description<AuthorizationPolicy> = {
   typeUrl: TYPE_AUTHORIZATION,
   nameOf: policyKey,
   encode: encodePolicy,
+};
+const NAMESPACE: Description<MeshNamespace> = {
+  typeUrl: TYPE_NAMESPACE,
+  nameOf: ({ name }) => name,
+  encode: encodeNamespace,
 };
 const ENROLMENT: Description<Enrolment> = {
   typeUrl: TYPE_ENROLMENT,

@@ -7,6 +7,7 @@ import { serviceKey } from './service.ts';
 import { emptySnapshot, type ResourceUpdate, type Snapshot } from './snapshot.ts';
 import {
   ANY_ENROLMENT,
+  ANY_MESH_NAMESPACE,
   ANY_POLICY,
   ANY_SERVICE,
   ANY_WORKLOAD,
@@ -31,6 +32,8 @@ const UPDATE: fc.Arbitrary<ResourceUpdate> = fc.oneof(
     .map((name) => ({ kind: 'address-removed', name }) as const),
   ANY_POLICY.map((policy) => ({ kind: 'policy-removed', name: policyKey(policy) }) as const),
   ANY_ENROLMENT.map(({ podUid }) => ({ kind: 'enrolment-removed', podUid }) as const),
+  ANY_MESH_NAMESPACE.map((namespace) => ({ kind: 'namespace', namespace }) as const),
+  ANY_MESH_NAMESPACE.map(({ name }) => ({ kind: 'namespace-removed', name }) as const),
 );
 const BATCHES = fc.array(fc.array(UPDATE, { maxLength: 6 }), { maxLength: 8 });
 
@@ -50,6 +53,12 @@ function survivors(batches: readonly (readonly ResourceUpdate[])[]): ResourceUpd
         break;
       case 'enrolment':
         last.set(`enrolment ${update.enrolment.podUid}`, update);
+        break;
+      case 'namespace':
+        last.set(`namespace ${update.namespace.name}`, update);
+        break;
+      case 'namespace-removed':
+        last.delete(`namespace ${update.name}`);
         break;
       case 'address-removed':
         last.delete(`address ${update.name}`);
@@ -114,6 +123,7 @@ function answers(snapshot: Snapshot): unknown {
     policies: [...snapshot.policies()].sort(by(policyKey)),
     policyByKey: policies.map((key) => snapshot.policyByKey(key)),
     policiesFor: workloads.map((workload) => snapshot.policiesFor(workload)),
+    namespaces: NAMESPACES.map((name) => snapshot.namespace(name)),
     enrolments: [...snapshot.enrolments()].sort(by(({ podUid }) => podUid)),
     enrolment: ['u1', 'u2', 'u3', 'u4'].map((podUid) => snapshot.enrolment(podUid)),
   };

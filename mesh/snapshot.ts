@@ -5,6 +5,7 @@
 import type { IpAddress } from './address.ts';
 import { inCidr } from './cidr.ts';
 import type { Enrolment } from './enrolment.ts';
+import type { MeshNamespace } from './namespace.ts';
 import { type AuthorizationPolicy, policyKey } from './policy.ts';
 import { type Service, serviceKey } from './service.ts';
 import { type Change, SharedMap } from './shared-map.ts';
@@ -18,7 +19,9 @@ export type ResourceUpdate =
   | { readonly kind: 'policy'; readonly policy: AuthorizationPolicy }
   | { readonly kind: 'policy-removed'; readonly name: string }
   | { readonly kind: 'enrolment'; readonly enrolment: Enrolment }
-  | { readonly kind: 'enrolment-removed'; readonly podUid: string };
+  | { readonly kind: 'enrolment-removed'; readonly podUid: string }
+  | { readonly kind: 'namespace'; readonly namespace: MeshNamespace }
+  | { readonly kind: 'namespace-removed'; readonly name: string };
 
 /** More than the longest prefix: a range of the caller's own namespace comes before any other. */
 const OWN_NAMESPACE_RANK = 129;
@@ -40,6 +43,7 @@ type Indexes = {
   /** Namespace ('' is the whole mesh) -> policies of that scope. */
   readonly scopedPolicies: SharedMap<readonly AuthorizationPolicy[]>;
   readonly enrolments: SharedMap<Enrolment>;
+  readonly namespaces: SharedMap<MeshNamespace>;
 };
 
 export class Snapshot {
@@ -145,6 +149,11 @@ export class Snapshot {
     return this.#indexes.enrolments.values();
   }
 
+  /** undefined: not heard of (yet). */
+  namespace(name: string): MeshNamespace | undefined {
+    return this.#indexes.namespaces.get(name);
+  }
+
   workloads(): IterableIterator<Workload> {
     return this.#indexes.workloads.values();
   }
@@ -169,6 +178,7 @@ export const emptySnapshot: Snapshot = new Snapshot(0, {
   policies: SharedMap.empty,
   scopedPolicies: SharedMap.empty,
   enrolments: SharedMap.empty,
+  namespaces: SharedMap.empty,
 });
 
 /** One batch under way. Every index is changed by taking the old resource out and putting the new one in. */
@@ -184,6 +194,7 @@ class Draft {
   readonly #policies: Change<AuthorizationPolicy>;
   readonly #scopedPolicies: Change<readonly AuthorizationPolicy[]>;
   readonly #enrolments: Change<Enrolment>;
+  readonly #namespaces: Change<MeshNamespace>;
   #rangeServices: readonly Service[];
 
   constructor(indexes: Indexes) {
@@ -196,6 +207,7 @@ class Draft {
     this.#policies = indexes.policies.change();
     this.#scopedPolicies = indexes.scopedPolicies.change();
     this.#enrolments = indexes.enrolments.change();
+    this.#namespaces = indexes.namespaces.change();
     this.#rangeServices = indexes.rangeServices;
   }
 
@@ -223,6 +235,12 @@ class Draft {
       case 'enrolment-removed':
         this.#enrolments.delete(update.podUid);
         return;
+      case 'namespace':
+        this.#namespaces.set(update.namespace.name, update.namespace);
+        return;
+      case 'namespace-removed':
+        this.#namespaces.delete(update.name);
+        return;
     }
   }
 
@@ -242,6 +260,7 @@ class Draft {
       policies: this.#policies.done(),
       scopedPolicies: this.#scopedPolicies.done(),
       enrolments: this.#enrolments.done(),
+      namespaces: this.#namespaces.done(),
     };
   }
 

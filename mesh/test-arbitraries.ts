@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { parseIp } from './address.ts';
 import type { Enrolment } from './enrolment.ts';
 import type { Identity } from './identity.ts';
+import type { MeshNamespace } from './namespace.ts';
 import type { AuthorizationPolicy, Cidr, PolicyMatch, StringMatch } from './policy.ts';
 import type { LoadBalancing, Service, Vip } from './service.ts';
 import type { GatewayAddress, PortMapping, Workload } from './workload.ts';
@@ -227,6 +228,11 @@ export const ANY_ENROLMENT: fc.Arbitrary<Enrolment> = fc
     PLAIN,
   )
   .map((enrolment) => ({ ...enrolment, namespace: enrolment.identity.namespace }));
+
+export const ANY_MESH_NAMESPACE: fc.Arbitrary<MeshNamespace> = fc.record(
+  { name: oneOf('shop', 'ops', 'elsewhere'), mode: oneOf('ambient', 'none', 'unset') },
+  PLAIN,
+);
 
 /** A healthy, enrolled pod with one address and nothing else said about it. */
 export function workloadOf(parts: Partial<Workload> & Pick<Workload, 'uid'>): Workload {

@@ -175,6 +175,7 @@ function workloadState({ enrolments, connections }: AdminView): object {
 }
 
 const STATES = {
+  waiting: 'Pending',
   starting: 'Pending',
   enabled: 'Up',
   failed: 'Pending',

@@ -97,7 +97,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
         load,
         random,
         source: () => knownSource(parts, pod.enrolment.workloadUid),
-        openTunnel: (_, hop, head, signal) => pool.open(tunnelKey(pod, hop), head, signal),
+        openTunnel: (_, hop, head, signal) => pool.open(tunnelKey(pod, hop, policy), head, signal),
       }),
     inbound: (pod, request) => void receive(pod, request, shared),
     passthrough: (pod, captured) => void admitPlain(pod, captured, shared),
@@ -122,6 +122,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     report: (report) => discovery.report(report),
     leaveGraceMs: settings.leaveGraceMs,
     watchIntervalMs: settings.watchIntervalMs,
+    enclosed: () => false,
   });
 
   const dialTunnel = async (key: TunnelKey, signal: AbortSignal): Promise<Tunnel> => {
@@ -207,9 +208,11 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
 function tunnelKey(
   pod: LocalPod,
   hop: { readonly expected: TunnelKey['expected']; readonly to: TunnelKey['destination'] },
+  { snapshot }: { snapshot(): Snapshot },
 ): TunnelKey {
-  const { podUid, identity, addresses } = pod.enrolment;
-  const [sourceIp] = addresses;
+  const { podUid, workloadUid, identity, addresses } = pod.enrolment;
+  // a pod that has just started: its workload's addresses may be known a moment before its enrolment's
+  const [sourceIp] = [...addresses, ...(snapshot().workloadByUid(workloadUid)?.addresses ?? [])];
   if (sourceIp === undefined) {
     throw new MeshError('SOURCE_UNKNOWN', `Cannot open a tunnel: pod ${podUid} has no address`);
   }

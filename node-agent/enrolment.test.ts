@@ -15,6 +15,7 @@ import { enrolmentOf, issueFrom } from './test-support/world.ts';
 const POD = enrolmentOf({ name: 'web', uid: 'uid-web', addresses: ['10.0.0.1'] });
 const OTHER = enrolmentOf({ name: 'api', uid: 'uid-api', addresses: ['10.0.0.2'] });
 const GRACE_MS = 5000;
+const WATCH_MS = 10_000;
 
 let ca: TestCa;
 before(async () => {
@@ -31,6 +32,7 @@ function setUp() {
   const gone = new Set<string>();
   const reports: EnrolmentReport[] = [];
   const left: string[] = [];
+  const enclosed = new Set<string>();
   const connections = new Connections();
   const step = async (pod: string, name: Step): Promise<void> => {
     steps.push(`${pod} ${name}`);
@@ -73,7 +75,8 @@ function setUp() {
     },
     report: (report) => reports.push(report),
     leaveGraceMs: GRACE_MS,
-    watchIntervalMs: 10_000,
+    watchIntervalMs: WATCH_MS,
+    enclosed: (podUid) => enclosed.has(podUid),
   });
   const end = async (): Promise<void> => {
     await enrolments.close();
@@ -84,6 +87,7 @@ function setUp() {
     steps,
     failures,
     gone,
+    enclosed,
     reports,
     left,
     connections,
@@ -227,6 +231,84 @@ describe('Enrolments', () => {
     enrolments.apply([]);
     await until(() => [...enrolments.pods()].length === 0);
     assert.equal(reports.at(-1)?.state, 'removed');
+    await end();
+  });
+
+  test('wait in silence for a pod that has no address yet, and look again when told to', async () => {
+    const { enrolments, steps, failures, reports, clock, end } = setUp();
+    failures.set('web open', new CaptureError('NoNetworkNamespace', 'not there'));
+    enrolments.apply([{ ...POD, addresses: [] }]);
+    await enrolments.settled();
+    assert.equal(reports.length, 0);
+    assert.equal([...enrolments.pods()][0]?.state, 'waiting');
+    await clock.advance(WATCH_MS);
+    await until(() => steps.length === 2);
+    assert.equal(reports.length, 0);
+    failures.clear();
+    enrolments.lookAgain(POD.podUid);
+    await until(() => reports.at(-1)?.state === 'enabled');
+    await end();
+  });
+
+  test('say so when a pod that has an address has no network namespace', async () => {
+    const { enrolments, failures, reports, end } = setUp();
+    failures.set('web open', new CaptureError('NoNetworkNamespace', 'not there'));
+    enrolments.apply([{ ...POD, addresses: [] }]);
+    await enrolments.settled();
+    enrolments.apply([POD]);
+    await until(() => reports.at(-1)?.state === 'failed');
+    await end();
+  });
+
+  test('know the newest enrolment of a pod, and change nothing in it when only addresses came', async () => {
+    const { enrolments, steps, reports, end } = setUp();
+    enrolments.apply([{ ...POD, addresses: [] }]);
+    await enrolments.settled();
+    enrolments.apply([POD]);
+    await enrolments.settled();
+    assert.deepEqual(enrolments.local(POD.podUid)?.enrolment.addresses, POD.addresses);
+    assert.deepEqual(steps, ['web open', 'web listen', 'web redirect']);
+    assert.equal(reports.length, 1);
+    await end();
+  });
+
+  test('go through the steps again when more than addresses of an enrolled pod changed', async () => {
+    const { enrolments, steps, reports, end } = setUp();
+    enrolments.apply([POD]);
+    await enrolments.settled();
+    enrolments.apply([{ ...POD, workloadUid: 'another' }]);
+    await until(() => reports.length === 2);
+    assert.deepEqual(steps.slice(3), ['web listen', 'web redirect']);
+    assert.equal([...enrolments.pods()][0]?.state, 'enabled');
+    await end();
+  });
+
+  test('keep the rules of a pod that was enclosed before it started when a step fails', async () => {
+    const { enrolments, steps, failures, enclosed, reports, end } = setUp();
+    enclosed.add(POD.podUid);
+    failures.set('web listen', new CaptureError('PortTaken', 'taken'));
+    enrolments.apply([POD]);
+    await enrolments.settled();
+    assert.equal(reports.at(-1)?.state, 'failed');
+    assert.equal(steps.includes('web remove'), false);
+    assert.equal(steps.at(-1), 'web close');
+    await end();
+  });
+
+  test('tell who waits for it that a pod is enrolled, and no longer than he wants', async () => {
+    const { enrolments, failures, clock, end } = setUp();
+    failures.set('web open', new CaptureError('NoNetworkNamespace', 'not there'));
+    enrolments.apply([POD]);
+    await enrolments.settled();
+    const impatient = new AbortController();
+    const given = enrolments.enabled(POD.podUid, impatient.signal);
+    impatient.abort();
+    assert.equal(await given, false);
+    const waited = enrolments.enabled(POD.podUid, new AbortController().signal);
+    failures.clear();
+    await clock.advance(2000);
+    assert.equal(await waited, true);
+    assert.equal(await enrolments.enabled('nobody', AbortSignal.abort()), false);
     await end();
   });
 

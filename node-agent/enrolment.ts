@@ -2,6 +2,7 @@
 // is that pod's only.
 
 import type { Enrolment } from '../mesh/enrolment.ts';
+import { aborted } from '../runtime/aborted.ts';
 import type { LocalPod } from './local-pod.ts';
 import { type EnrolmentParts, PodEnrolment, type PodState } from './pod-enrolment.ts';
 import { Turns } from './turns.ts';
@@ -12,6 +13,8 @@ export class Enrolments {
   readonly #parts: EnrolmentParts;
   readonly #turns = new Turns({ limit: MAX_CAPTURING });
   readonly #pods = new Map<string, PodEnrolment>();
+  /** Resolves with the next pod that is added. */
+  #added = Promise.withResolvers<void>();
 
   constructor(parts: EnrolmentParts) {
     this.#parts = parts;
@@ -31,6 +34,21 @@ export class Enrolments {
   /** The pod the data path knows by this UID, while it is here. */
   local(podUid: string): LocalPod | undefined {
     return this.#pods.get(podUid)?.local;
+  }
+
+  /** The pod has started, or its namespace was made anew: it is looked at now and not at the next interval. */
+  lookAgain(podUid: string): void {
+    this.#pods.get(podUid)?.lookAgain();
+  }
+
+  /** Whether the pod is enrolled, as soon as it is; false when it is not by the time `signal` is aborted. */
+  async enabled(podUid: string, signal: AbortSignal): Promise<boolean> {
+    for (;;) {
+      const pod = this.#pods.get(podUid);
+      if (pod?.state === 'enabled') return true;
+      if (signal.aborted) return false;
+      await Promise.race([pod?.moved ?? this.#added.promise, aborted(signal)]);
+    }
   }
 
   *pods(): IterableIterator<{ enrolment: Enrolment; state: PodState }> {
@@ -56,6 +74,8 @@ export class Enrolments {
       if (this.#pods.get(enrolment.podUid) === pod) this.#pods.delete(enrolment.podUid);
     });
     this.#pods.set(enrolment.podUid, pod);
+    this.#added.resolve();
+    this.#added = Promise.withResolvers<void>();
     return pod;
   }
 }

@@ -1,10 +1,11 @@
 // One pod's way into the mesh and out of it: certificate, doors, rules, report. Made by enrolment.ts for each pod that was
-// ever wanted. Invariants: its steps run one at a time, no open connection is lost on the way in or out, and nothing is
-// left behind in a pod that went out.
+// ever wanted. Invariants: its steps run one at a time, no open connection is lost on the way in or out, nothing is left
+// behind in a pod that went out, and a pod that was enclosed before it started never runs outside while it is wanted.
 
 import type { Socket } from 'node:net';
 import type { Enrolment, EnrolmentReport } from '../mesh/enrolment.ts';
 import { MeshError } from '../mesh/failures.ts';
+import { orAborted } from '../runtime/aborted.ts';
 import { type Backoff, backoff } from '../runtime/backoff.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
@@ -14,6 +15,7 @@ import type { DialTarget } from '../tunnel/socket.ts';
 import { type CaptureDriver, CaptureError, type PodCapture, podName } from './capture/capture.ts';
 import type { Certificates, Claim } from './certificates.ts';
 import type { Connections } from './connections.ts';
+import { describe, type ReportedOutcome, sameSteps } from './enrolment-outcome.ts';
 import type { Journeys, LocalPod } from './local-pod.ts';
 import type { Turns } from './turns.ts';
 
@@ -29,11 +31,14 @@ export type EnrolmentParts = {
   readonly leaveGraceMs: number;
   /** How soon a pod whose namespace was made anew is noticed; a look costs one stat. */
   readonly watchIntervalMs: number;
+  /** Whether the pod was captured before its first container started: then a failed step does not let its traffic out. */
+  readonly enclosed: (podUid: string) => boolean;
 };
 
 const RETRY = { initialMs: 1000, maxMs: 60_000 };
 
-export type PodState = 'starting' | 'enabled' | 'failed' | 'leaving';
+/** `waiting`: bound to this node, and not started yet as far as we can see. */
+export type PodState = 'waiting' | 'starting' | 'enabled' | 'failed' | 'leaving';
 
 /** What an enrolled pod holds; each part is there once its step was taken. */
 type Held = {
@@ -43,7 +48,7 @@ type Held = {
 };
 
 export class PodEnrolment {
-  readonly enrolment: Enrolment;
+  #enrolment: Enrolment;
   readonly #parts: EnrolmentParts;
   readonly #turns: Turns;
   readonly #gone: () => void;
@@ -51,23 +56,32 @@ export class PodEnrolment {
   readonly #retry: Backoff = backoff(RETRY);
   readonly #stop = new AbortController();
   readonly #tried = Promise.withResolvers<void>();
+  #moved = Promise.withResolvers<void>();
   readonly #held: Held = {};
   readonly #running: Promise<void>;
   #wanted = true;
-  #state: PodState = 'starting';
+  #state: PodState = 'waiting';
   #changed = new AbortController();
 
   constructor(parts: EnrolmentParts, turns: Turns, enrolment: Enrolment, gone: () => void) {
     this.#parts = parts;
     this.#turns = turns;
-    this.enrolment = enrolment;
+    this.#enrolment = enrolment;
     this.#gone = gone;
+    const newest = (): Enrolment => this.#enrolment;
     this.local = {
-      enrolment,
+      get enrolment() {
+        return newest();
+      },
       dial: (target, signal) => this.#dial(target, signal),
       credentials: () => this.#credentials(),
     };
     this.#running = this.#run();
+  }
+
+  /** The newest that was pushed: addresses come after the pod has started. */
+  get enrolment(): Enrolment {
+    return this.#enrolment;
   }
 
   get state(): PodState {
@@ -80,10 +94,23 @@ export class PodEnrolment {
 
   want(enrolment: Enrolment | undefined): void {
     const wanted = enrolment !== undefined;
-    if (wanted === this.#wanted) return;
+    const before = this.#enrolment;
+    if (enrolment !== undefined) this.#enrolment = enrolment;
+    const done = this.#state === 'enabled' && sameSteps(before, this.#enrolment);
+    if (wanted === this.#wanted && (before === this.#enrolment || done)) return;
     this.#wanted = wanted;
+    this.lookAgain();
+  }
+
+  /** Something about the pod is new (it started, its namespace was made anew): the steps are gone through once more. */
+  lookAgain(): void {
     this.#changed.abort(new Error('The pod is wanted otherwise now'));
     this.#changed = new AbortController();
+  }
+
+  /** Resolves with the next change of state. */
+  get moved(): Promise<void> {
+    return this.#moved.promise;
   }
 
   async drain(): Promise<void> {
@@ -118,8 +145,16 @@ export class PodEnrolment {
     const { clock, log } = this.#parts;
     const until = AbortSignal.any([this.#stop.signal, this.#changed.signal]);
     try {
-      this.#move('starting');
-      await this.#takeSteps(until);
+      const capture = await this.#openCapture();
+      if (capture === undefined) {
+        this.#move('waiting');
+        this.#tried.resolve();
+        // the runtime's word, or the pod's addresses, end this sooner
+        await clock.sleep(this.#parts.watchIntervalMs, until).catch(() => {});
+        return;
+      }
+      if (this.#state !== 'enabled') this.#move('starting');
+      await this.#takeSteps(capture, until);
     } catch (error) {
       if (until.aborted) return;
       const wait = this.#retry.next();
@@ -146,26 +181,44 @@ export class PodEnrolment {
 
   /** Returns when the pod is wanted otherwise, or its namespace is gone: then it is looked up and enrolled anew. */
   async #watch(until: AbortSignal): Promise<void> {
-    const { clock, connections, journeys, log } = this.#parts;
+    const { clock } = this.#parts;
     while (!until.aborted) {
       await clock.sleep(this.#parts.watchIntervalMs, until).catch(() => {});
       if (until.aborted || (await this.#held.capture?.vanished()) !== true) continue;
-      const pod = podName(this.enrolment);
-      log.warn('The network namespace of a pod is gone: enrolling the pod anew', { pod });
-      const gone = new MeshError('UPSTREAM_RESET', `The network namespace of pod ${pod} is gone`);
-      connections.cutAll(gone, this.enrolment.podUid);
-      await Promise.all([this.#letGo(), journeys.left(this.local, true)]);
+      await this.#forgetNamespace();
       return;
     }
   }
 
-  async #takeSteps(until: AbortSignal): Promise<void> {
+  async #forgetNamespace(): Promise<void> {
+    const { connections, journeys, log } = this.#parts;
+    const pod = podName(this.enrolment);
+    log.warn('The network namespace of a pod is gone: enrolling the pod anew', { pod });
+    const gone = new MeshError('UPSTREAM_RESET', `The network namespace of pod ${pod} is gone`);
+    connections.cutAll(gone, this.enrolment.podUid);
+    await Promise.all([this.#letGo(), journeys.left(this.local, true)]);
+    this.#move('waiting');
+  }
+
+  /** undefined while the pod, whose addresses nobody knows yet, has no network namespace: it is still to be started. */
+  async #openCapture(): Promise<PodCapture | undefined> {
+    // made anew between two looks: the steps must not be taken in the namespace of before
+    if ((await this.#held.capture?.vanished()) === true) await this.#forgetNamespace();
+    try {
+      this.#held.capture ??= await this.#parts.capture.open(this.enrolment);
+    } catch (error) {
+      const early = error instanceof CaptureError && error.reason === 'NoNetworkNamespace';
+      if (!early || this.enrolment.addresses.length > 0) throw error;
+      return undefined;
+    }
+    return this.#held.capture;
+  }
+
+  async #takeSteps(capture: PodCapture, until: AbortSignal): Promise<void> {
     const held = this.#held;
-    held.capture ??= await this.#parts.capture.open(this.enrolment);
     held.claim ??= this.#claimCertificate();
     const credentials = await orAborted(held.claim.current(), until);
     held.acceptor ??= this.#makeAcceptor(credentials);
-    const { capture } = held;
     await this.#turns.run(
       false,
       async () => {
@@ -185,11 +238,16 @@ export class PodEnrolment {
     );
   }
 
-  /** After a failed step the pod is as it was: its traffic passes by us. The namespace is looked up anew. */
+  /**
+   * After a failed step the pod is as it was: its traffic passes by us, or, if it was enclosed before it started, goes
+   * nowhere. The namespace is looked up anew.
+   */
   async #undo(capture: PodCapture): Promise<void> {
-    await capture.remove().catch(() => {
-      // most likely the pod is gone, with everything in it
-    });
+    if (!this.#parts.enclosed(this.enrolment.podUid)) {
+      await capture.remove().catch(() => {
+        // most likely the pod is gone, with everything in it
+      });
+    }
     await capture.close();
     delete this.#held.capture;
   }
@@ -289,6 +347,8 @@ export class PodEnrolment {
     if (state === this.#state) return;
     const fields = { pod: podName(this.enrolment), from: this.#state, to: state };
     this.#state = state;
+    this.#moved.resolve();
+    this.#moved = Promise.withResolvers<void>();
     this.#parts.log.info('Enrolment of a pod changed', fields);
   }
 
@@ -296,36 +356,4 @@ export class PodEnrolment {
     const { podUid, name, namespace } = this.enrolment;
     this.#parts.report({ podUid, name, namespace, ...outcome });
   }
-}
-
-type ReportedOutcome =
-  | { readonly state: 'enabled' | 'removed' }
-  | { readonly state: 'failed'; readonly reason: string; readonly message: string };
-
-function describe(error: unknown): { reason: string; message: string } {
-  if (error instanceof CaptureError) return { reason: error.reason, message: error.message };
-  const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof MeshError && error.code === 'IDENTITY_ERROR') {
-    return {
-      reason: 'CertificateRefused',
-      message: `${message}; check that the ca is ready and its log for this identity`,
-    };
-  }
-  return { reason: 'CaptureFailed', message };
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}
-
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return Promise.race([
-    promise,
-    aborted(signal).then(() => {
-      throw signal.reason;
-    }),
-  ]);
 }

@@ -9,16 +9,19 @@ import {
   type DeltaRequest,
   type DeltaResponse,
   decodeEnrolment,
+  decodeNamespace,
   type Resource,
   TYPE_ADDRESS,
   TYPE_AUTHORIZATION,
   TYPE_ENROLMENT,
+  TYPE_NAMESPACE,
 } from '../wire/discovery.ts';
 import { decodePolicy } from '../wire/policy-resource.ts';
 
 export const DISCOVERY_TYPES: readonly string[] = [
   TYPE_AUTHORIZATION,
   TYPE_ADDRESS,
+  TYPE_NAMESPACE,
   TYPE_ENROLMENT,
 ];
 
@@ -137,6 +140,10 @@ function decodeResource(
     const enrolment = decodeEnrolment(resource.body);
     return { update: { kind: 'enrolment', enrolment }, name: enrolment.podUid };
   }
+  if (typeUrl === TYPE_NAMESPACE) {
+    const namespace = decodeNamespace(resource.body);
+    return { update: { kind: 'namespace', namespace }, name: namespace.name };
+  }
   const update = decodeAddress(resource.body);
   const name = update.kind === 'workload' ? update.workload.uid : serviceKey(update.service);
   return { update, name };
@@ -145,5 +152,6 @@ function decodeResource(
 function removalOf(typeUrl: string, name: string): ResourceUpdate {
   if (typeUrl === TYPE_AUTHORIZATION) return { kind: 'policy-removed', name };
   if (typeUrl === TYPE_ENROLMENT) return { kind: 'enrolment-removed', podUid: name };
+  if (typeUrl === TYPE_NAMESPACE) return { kind: 'namespace-removed', name };
   return { kind: 'address-removed', name };
 }

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { ANY_ENROLMENT } from '../mesh/test-arbitraries.ts';
+import { ANY_ENROLMENT, ANY_MESH_NAMESPACE } from '../mesh/test-arbitraries.ts';
 import {
   type ClientFrame,
   decodeClientFrame,
   decodeEnrolment,
+  decodeNamespace,
   decodeServerFrame,
   encodeClientFrame,
   encodeEnrolment,
+  encodeNamespace,
   encodeServerFrame,
   type ServerFrame,
 } from './discovery.ts';
@@ -287,4 +289,22 @@ describe('an enrolment on the wire', () => {
 
   test('bytes give an enrolment or a DecodeError, whatever they are', () =>
     survives(decodeEnrolment, [whole]));
+});
+
+describe('a namespace on the wire', () => {
+  test('comes back as it was', () =>
+    fc.assert(
+      fc.property(ANY_MESH_NAMESPACE, (namespace) =>
+        assert.deepEqual(decodeNamespace(encodeNamespace(namespace)), namespace),
+      ),
+    ));
+
+  test('without a name, or with a mode nobody knows, is refused', () => {
+    assert.throws(() => decodeNamespace(new Uint8Array()), DecodeError);
+    // name "shop", mode 9
+    assert.throws(() => decodeNamespace(Uint8Array.of(10, 4, 115, 104, 111, 112, 16, 9)), /shop/);
+  });
+
+  test('bytes give a namespace or a DecodeError, whatever they are', () =>
+    survives(decodeNamespace, [Buffer.from(encodeNamespace({ name: 'shop', mode: 'ambient' }))]));
 });

@@ -3,12 +3,14 @@
 
 import { ipFromBytes, ipToBytes } from '../mesh/address.ts';
 import type { Enrolment, EnrolmentReport } from '../mesh/enrolment.ts';
+import type { MeshNamespace, Mode } from '../mesh/namespace.ts';
 import { DELTA_PROTO } from './proto/delta.ts';
 import { DecodeError, loadProto, messageType } from './protobuf.ts';
 
 export const TYPE_ADDRESS = 'type.googleapis.com/istio.workload.Address';
 export const TYPE_AUTHORIZATION = 'type.googleapis.com/istio.security.Authorization';
 export const TYPE_ENROLMENT = 'type.googleapis.com/ambit.enrolment.Pod';
+export const TYPE_NAMESPACE = 'type.googleapis.com/ambit.enrolment.Namespace';
 
 /** A resource as it travels: the receiver remembers `version` by `name`, and gives both back when it reconnects. */
 export type Resource = {
@@ -95,6 +97,11 @@ const SERVER_FRAME = messageType<{ discovery?: ResponseMessage | null }>(
   'ambit.discovery.ServerFrame',
 );
 const ENROLMENT = messageType<EnrolmentMessage>(root, 'ambit.discovery.PodEnrolment');
+const NAMESPACE = messageType<{ name: string; mode: string | number }>(
+  root,
+  'ambit.discovery.Namespace',
+);
+const MODES: readonly Mode[] = ['unset', 'ambient', 'none'];
 
 export function encodeClientFrame(frame: ClientFrame): Uint8Array {
   if (frame.kind === 'report')
@@ -208,6 +215,22 @@ export function decodeEnrolment(body: Uint8Array): Enrolment {
       cause,
     });
   }
+}
+
+export function encodeNamespace({ name, mode }: MeshNamespace): Uint8Array {
+  return NAMESPACE.encode({ name, mode: mode.toUpperCase() });
+}
+
+/** @throws DecodeError */
+export function decodeNamespace(body: Uint8Array): MeshNamespace {
+  const { name, mode: said } = NAMESPACE.decode(body);
+  const mode = MODES.find((one) => one.toUpperCase() === said);
+  // taking a mode of a newer version for 'unset' would let its pods start outside the mesh
+  if (mode === undefined) {
+    throw new DecodeError(`Cannot read namespace "${name}": mode ${said} is not known here`);
+  }
+  if (name === '') throw new DecodeError('Cannot read a namespace: its name is missing');
+  return { name, mode };
 }
 
 function writeReport(report: EnrolmentReport): ReportMessage {

@@ -192,7 +192,7 @@ describe('serveAgent()', () => {
       write: (line) => lines.push(JSON.parse(line) as Line),
     });
     const store = new Store();
-    store.publish({ workloads: [], services: [], policies: [], enrolments: [] });
+    store.publish({ workloads: [], services: [], policies: [], namespaces: [], enrolments: [] });
     const serve = (socket: WebSocket): AgentConnection =>
       serveAgent(
         {

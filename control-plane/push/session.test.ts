@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { parseIp } from '../../mesh/address.ts';
+import type { MeshNamespace, Mode } from '../../mesh/namespace.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy.ts';
 import type { Snapshot } from '../../mesh/snapshot.ts';
 import type { Workload } from '../../mesh/workload.ts';
@@ -15,6 +16,7 @@ import {
   TYPE_ADDRESS,
   TYPE_AUTHORIZATION,
   TYPE_ENROLMENT,
+  TYPE_NAMESPACE,
 } from '../../wire/discovery.ts';
 import { type Publication, Store } from '../store.ts';
 import type { PlacedEnrolment } from '../translate/world.ts';
@@ -73,11 +75,19 @@ const enrolment = (podUid: string, node: string): PlacedEnrolment => ({
 type World = {
   workloads?: readonly Workload[];
   policies?: readonly AuthorizationPolicy[];
+  namespaces?: readonly MeshNamespace[];
   enrolments?: readonly PlacedEnrolment[];
 };
 
 function publish(store: Store, world: World): Publication {
-  store.publish({ workloads: [], services: [], policies: [], enrolments: [], ...world });
+  store.publish({
+    workloads: [],
+    services: [],
+    policies: [],
+    namespaces: [],
+    enrolments: [],
+    ...world,
+  });
   return store.current;
 }
 
@@ -92,7 +102,7 @@ const REQUEST: Omit<DeltaRequest, 'typeUrl'> = {
 
 function connect(store: Store, node = 'n1'): Session {
   const session = new Session({ publication: store.current }, { node });
-  for (const typeUrl of [TYPE_ADDRESS, TYPE_AUTHORIZATION, TYPE_ENROLMENT]) {
+  for (const typeUrl of [TYPE_ADDRESS, TYPE_AUTHORIZATION, TYPE_ENROLMENT, TYPE_NAMESPACE]) {
     session.receive({ ...REQUEST, typeUrl });
   }
   return session;
@@ -108,17 +118,17 @@ function ack(session: Session, response: DeltaResponse | undefined, message?: st
 const names = (response: DeltaResponse | undefined) => response?.resources.map(({ name }) => name);
 
 describe('Session', () => {
-  test('sends policies, then addresses, then enrolments, each once even if there is nothing', () => {
+  test('sends policies, addresses, namespaces, enrolments in this order, each once even if there is nothing', () => {
     const store = new Store();
     publish(store, {});
     const session = connect(store);
-    const types = [session.next(), session.next(), session.next(), session.next()];
+    const types = Array.from({ length: 5 }, () => session.next());
     assert.deepEqual(
       types.map((response) => response?.typeUrl),
-      [TYPE_AUTHORIZATION, TYPE_ADDRESS, TYPE_ENROLMENT, undefined],
+      [TYPE_AUTHORIZATION, TYPE_ADDRESS, TYPE_NAMESPACE, TYPE_ENROLMENT, undefined],
     );
     assert.equal(session.inSync, false);
-    for (const response of types.slice(0, 3)) ack(session, response);
+    for (const response of types.slice(0, 4)) ack(session, response);
     assert.equal(session.inSync, true);
   });
 
@@ -126,7 +136,7 @@ describe('Session', () => {
     const store = new Store();
     publish(store, { workloads: [workload('a'), workload('b'), workload('c')] });
     const session = connect(store);
-    for (let i = 0; i < 3; i++) ack(session, session.next());
+    for (let i = 0; i < 4; i++) ack(session, session.next());
     session.publish(
       publish(store, { workloads: [workload('a'), workload('b', { health: 'unhealthy' })] }),
     );
@@ -139,7 +149,7 @@ describe('Session', () => {
     const store = new Store();
     publish(store, {});
     const session = connect(store);
-    for (let i = 0; i < 3; i++) ack(session, session.next());
+    for (let i = 0; i < 4; i++) ack(session, session.next());
     session.publish(publish(store, { workloads: [workload('a')] }));
     const first = session.next();
     session.publish(publish(store, { workloads: [workload('a', { node: 'n2' }), workload('b')] }));
@@ -157,7 +167,7 @@ describe('Session', () => {
     const store = new Store();
     publish(store, {});
     const session = connect(store);
-    for (let i = 0; i < 3; i++) ack(session, session.next());
+    for (let i = 0; i < 4; i++) ack(session, session.next());
     session.publish(publish(store, { policies: [policy('p')] }));
     const first = session.next();
     const attached = workload('a', { authorizationPolicies: ['shop/q'] });
@@ -174,6 +184,7 @@ describe('Session', () => {
     const store = new Store();
     publish(store, { enrolments: [enrolment('u1', 'n1'), enrolment('u2', 'n2')] });
     const session = connect(store, 'n2');
+    session.next();
     session.next();
     session.next();
     assert.deepEqual(names(session.next()), ['u2']);
@@ -212,6 +223,7 @@ describe('Session', () => {
     ack(session, session.next());
     const receipt = ack(session, session.next(), 'a: no');
     assert.deepEqual(receipt, { kind: 'nack', typeUrl: TYPE_ADDRESS, message: 'a: no' });
+    ack(session, session.next());
     ack(session, session.next());
     assert.equal(session.next(), undefined);
     assert.equal(session.inSync, false);
@@ -257,6 +269,7 @@ function contentOf(snapshot: Snapshot) {
   return {
     workloads: [...snapshot.workloads()].toSorted(byText),
     policies: [...snapshot.policies()].toSorted(byText),
+    namespaces: ['m', 'n'].map((name) => snapshot.namespace(name)),
     enrolments: [...snapshot.enrolments()].toSorted(byText),
   };
 }
@@ -270,6 +283,10 @@ describe('Session with DiscoveryState', () => {
     policies: fc.uniqueArray(fc.tuple(fc.constantFrom('p', 'q'), fc.boolean()), {
       selector: ([name]) => name,
     }),
+    namespaces: fc.uniqueArray(
+      fc.tuple(fc.constantFrom('m', 'n'), fc.constantFrom<Mode[]>('ambient', 'none', 'unset')),
+      { selector: ([name]) => name },
+    ),
     enrolments: fc.uniqueArray(
       fc.tuple(fc.constantFrom('u', 'v', 'w'), fc.constantFrom('n1', 'n2')),
       {
@@ -286,6 +303,7 @@ describe('Session with DiscoveryState', () => {
   const worldOf = (chosen: {
     workloads: [string, number][];
     policies: [string, boolean][];
+    namespaces: [string, Mode][];
     enrolments: [string, string][];
   }): Required<World> => ({
     workloads: chosen.workloads.map(([name, n]) => {
@@ -294,6 +312,7 @@ describe('Session with DiscoveryState', () => {
       return workload(name, { node: `n${n}`, authorizationPolicies: some });
     }),
     policies: chosen.policies.map(([name, dryRun]) => policy(name, dryRun)),
+    namespaces: chosen.namespaces.map(([name, mode]) => ({ name, mode })),
     enrolments: chosen.enrolments.map(([uid, node]) => enrolment(uid, node)),
   });
 
@@ -301,7 +320,12 @@ describe('Session with DiscoveryState', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), choice, (steps, last) => {
         let store = new Store();
-        let world: Required<World> = { workloads: [], policies: [], enrolments: [] };
+        let world: Required<World> = {
+          workloads: [],
+          policies: [],
+          namespaces: [],
+          enrolments: [],
+        };
         publish(store, world);
         const state = new DiscoveryState();
         const open = (): Session => {

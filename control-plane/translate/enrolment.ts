@@ -1,4 +1,5 @@
-// Pod -> Enrolment: what the agent of the pod's node is asked to do. Pure.
+// Pod -> Enrolment: what the agent of the pod's node is asked to do, from the moment the pod is bound to the node, so that
+// the agent knows of it before the pod's first container starts; its addresses follow. Pure.
 
 import type { Enrolment } from '../../mesh/enrolment.ts';
 import type { KubeObject, Pod } from '../../runtime/kubernetes/objects.ts';

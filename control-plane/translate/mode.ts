@@ -1,19 +1,16 @@
 // The label by which people say what is in the mesh, and whether a pod shall be. Read by workload.ts, enrolment.ts and
 // status; a value nobody knows changes nothing and becomes a Problem.
 
+import { isEnrolledBy, MODE_LABEL, type Mode, modeOfLabels } from '../../mesh/namespace.ts';
 import type { KubeObject, Pod } from '../../runtime/kubernetes/objects.ts';
 import type { Problem } from '../../wire/status.ts';
 
-export const MODE_LABEL = 'ambit-mesh.io/mode';
 export const REDIRECTION = 'ambit-mesh.io/redirection';
 export const REDIRECTION_MESSAGE = 'ambit-mesh.io/redirection-message';
 
-export type Mode = 'ambient' | 'none' | 'unset';
-
 /** The mode of a Namespace or Pod; an unknown value counts as unset. */
 export function modeOf(object: KubeObject | undefined): Mode {
-  const value = object?.metadata.labels?.[MODE_LABEL];
-  return value === 'ambient' || value === 'none' ? value : 'unset';
+  return modeOfLabels(object?.metadata.labels);
 }
 
 /** What is wrong with the label of a Namespace or Pod; undefined when nothing is. */
@@ -31,11 +28,10 @@ export function modeProblem(kind: 'Namespace' | 'Pod', object: KubeObject): Prob
   };
 }
 
-/** Whether the pod shall be in the mesh: its own label before its namespace's. */
+/** Whether the pod shall be in the mesh, from the moment it is bound to a node: it may have no address yet. */
 export function isWanted(pod: Pod, namespace: KubeObject | undefined): boolean {
-  if (pod.spec.hostNetwork === true || !isAlive(pod) || addressesOf(pod).length === 0) return false;
-  const own = modeOf(pod);
-  return own === 'unset' ? modeOf(namespace) === 'ambient' : own === 'ambient';
+  if (pod.spec.hostNetwork === true || !isAlive(pod)) return false;
+  return isEnrolledBy(modeOf(pod), modeOf(namespace));
 }
 
 /** Placed on a node and not ended; a pod that is being deleted still runs and drains. */

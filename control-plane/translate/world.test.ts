@@ -223,7 +223,6 @@ describe('translate(): pods', () => {
 
   for (const [name, changes] of [
     ['has ended', { status: { phase: 'Succeeded' } }],
-    ['has no address', { status: { podIP: '', podIPs: [] } }],
     ['has no node', { spec: { nodeName: '' } }],
   ] as const) {
     test(`a pod that ${name} is no workload`, () => {
@@ -231,6 +230,15 @@ describe('translate(): pods', () => {
       assert.deepEqual([translation.workloads, translation.enrolments], [[], []]);
     });
   }
+
+  test('a pod without address is no workload, and is enrolled from the moment it has a node', () => {
+    const translation = run({ pod: { status: { podIP: '', podIPs: [] } } });
+    assert.deepEqual(translation.workloads, []);
+    assert.deepEqual(
+      translation.enrolments.map(({ node, enrolment }) => [node, enrolment.addresses]),
+      [['n1', []]],
+    );
+  });
 
   for (const [name, changes, health] of [
     ['ready', {}, 'healthy'],

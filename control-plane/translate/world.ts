@@ -2,6 +2,7 @@
 // whole: there is no incremental state that could drift from the cluster.
 
 import type { Enrolment } from '../../mesh/enrolment.ts';
+import type { MeshNamespace } from '../../mesh/namespace.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy.ts';
 import { policyKey } from '../../mesh/policy.ts';
 import type { Service } from '../../mesh/service.ts';
@@ -53,6 +54,7 @@ export type Translation = {
   readonly workloads: readonly Workload[];
   readonly services: readonly Service[];
   readonly policies: readonly AuthorizationPolicy[];
+  readonly namespaces: readonly MeshNamespace[];
   readonly enrolments: readonly PlacedEnrolment[];
   readonly problems: readonly Problem[];
 };
@@ -66,10 +68,11 @@ type PodTranslation = {
 export type TranslationMemo = {
   readonly pods: Memo<PodTranslation>;
   readonly services: Memo<Service | undefined>;
+  readonly namespaces: Memo<MeshNamespace>;
 };
 
 export function createTranslationMemo(): TranslationMemo {
-  return { pods: new Memo(), services: new Memo() };
+  return { pods: new Memo(), services: new Memo(), namespaces: new Memo() };
 }
 
 export function translate(
@@ -78,7 +81,9 @@ export function translate(
   memo: TranslationMemo = createTranslationMemo(),
 ): Translation {
   const problems: Problem[] = [];
-  for (const namespace of world.namespaces.values()) {
+  const namespaces: MeshNamespace[] = [];
+  for (const [name, namespace] of world.namespaces) {
+    namespaces.push(memo.namespaces.of(namespace, '', () => ({ name, mode: modeOf(namespace) })));
     const problem = modeProblem('Namespace', namespace);
     if (problem !== undefined) problems.push(problem);
   }
@@ -108,15 +113,15 @@ export function translate(
       workload: workloadOf(pod, context),
       enrolment: enrolmentOf(pod, context.namespace, settings),
     }));
-    if (workload === undefined) continue;
-    workloads.push(workload);
-    if (enrolment !== undefined) enrolments.push({ node: workload.node, enrolment });
-    problems.push(...podProblems(pod));
+    if (workload !== undefined) workloads.push(workload);
+    if (enrolment !== undefined) enrolments.push({ node: pod.spec.nodeName ?? '', enrolment });
+    if (workload ?? enrolment) problems.push(...podProblems(pod));
   }
   return {
     workloads,
     services: [...services.values()].map(({ service }) => service),
     policies: policies.policies,
+    namespaces,
     enrolments,
     problems,
   };

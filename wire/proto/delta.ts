@@ -68,6 +68,16 @@ message PodEnrolment {
   repeated bytes addresses = 7;
 }
 
+message Namespace {
+  enum Mode {
+    UNSET = 0;
+    AMBIENT = 1;
+    NONE = 2;
+  }
+  string name = 1;
+  Mode mode = 2;
+}
+
 message EnrolmentReport {
   enum State {
     UNKNOWN = 0;
