@@ -239,7 +239,7 @@ describe('Session', () => {
       workloads: [workload('a', { authorizationPolicies: ['shop/p'] })],
     });
     const session = connect(store);
-    for (let i = 0; i < 3; i++) ack(session, session.next());
+    for (let next = session.next(); next !== undefined; next = session.next()) ack(session, next);
     session.publish(publish(store, { workloads: [workload('a')] }));
     const address = session.next();
     assert.deepEqual([address?.typeUrl, names(address)?.length], [TYPE_ADDRESS, 1]);
