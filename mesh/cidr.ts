@@ -18,6 +18,11 @@ export function cidrFromBytes(bytes: Uint8Array, prefixLength: number): Cidr {
   return { ip, prefixLength: length };
 }
 
+/** `10.0.0.0/8` */
+export function formatCidr(range: Cidr): string {
+  return `${range.ip}/${range.prefixLength}`;
+}
+
 /** Addresses of the two families never match each other. */
 export function inCidr(ip: IpAddress, range: Cidr): boolean {
   const address = ipToBytes(ip);

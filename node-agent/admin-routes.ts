@@ -1,20 +1,19 @@
-// What the admin door shows of this agent: /config_dump in the reference's JSON shape, /connections. Called by app.ts.
-// Keys are never shown; certificates are.
+// What the admin door shows of this agent: /config_dump in the reference's JSON shape, /connections, /certificates. Called
+// by app.ts. Everything here only reads.
 
-import { X509Certificate } from 'node:crypto';
-import { formatIdentity } from '../mesh/identity.ts';
-import type { Service } from '../mesh/service.ts';
-import type { Snapshot } from '../mesh/snapshot.ts';
-import type { GatewayAddress, Workload } from '../mesh/workload.ts';
-import type { Answer, Route } from '../runtime/admin.ts';
-import { VERSION } from '../runtime/version.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { json, type Routes } from '../runtime/http-door.ts';
 import type { TunnelPool } from '../tunnel/pool.ts';
+import type { OpenConnectionDump } from '../wire/config-dump.ts';
 import type { Certificates } from './certificates.ts';
-import type { Connections, OpenConnection } from './connections.ts';
+import { configDump, describeCertificates } from './config-dump.ts';
+import { describeOpen } from './connection-dump.ts';
+import type { Connections } from './connections.ts';
 import type { Enrolments } from './enrolment.ts';
 import type { SnapshotSource } from './known-source.ts';
 
 export type AdminView = {
+  readonly clock: Clock;
   readonly discovery: Pick<SnapshotSource, 'snapshot'>;
   readonly certificates: Certificates;
   readonly connections: Connections;
@@ -23,161 +22,29 @@ export type AdminView = {
   readonly settings: object;
 };
 
-export function adminRoutes(view: AdminView): Record<string, Route> {
+export function adminRoutes(view: AdminView): Routes {
   return {
     '/config_dump': () => json(configDump(view)),
-    '/connections': () =>
-      json(
-        [...view.connections.open()].map((connection) => ({
-          pod: connection.podUid,
-          direction: connection.direction,
-          ...connection.description,
-        })),
-      ),
+    '/connections': ({ url }) => json(openConnections(view, url.searchParams.get('pod'))),
+    '/certificates': () => json(describeCertificates(view.certificates)),
   };
 }
 
-function json(value: unknown): Answer {
-  return { contentType: 'application/json', body: `${JSON.stringify(value, undefined, 2)}\n` };
-}
-
-function configDump(view: AdminView): object {
-  const snapshot = view.discovery.snapshot();
-  return {
-    workloads: [...snapshot.workloads()].map(describeWorkload),
-    services: [...snapshot.services()].map((service) => describeService(service, snapshot)),
-    policies: [...snapshot.policies()],
-    stagedServices: {},
-    staticConfig: {},
-    version: { version: VERSION, snapshot: snapshot.version },
-    config: view.settings,
-    certificates: [...describeCertificates(view.certificates)],
-    workloadState: workloadState(view),
-  };
-}
-
-function describeWorkload(workload: Workload): object {
-  return {
-    uid: workload.uid,
-    workloadIps: workload.addresses,
-    waypoint: gateway(workload.waypoint),
-    networkGateway: gateway(workload.networkGateway),
-    protocol: workload.protocol === 'hbone' ? 'HBONE' : 'TCP',
-    name: workload.name,
-    namespace: workload.namespace,
-    trustDomain: workload.trustDomain,
-    serviceAccount: workload.serviceAccount,
-    network: workload.network,
-    workloadName: workload.workloadName,
-    workloadType: workload.workloadType,
-    canonicalName: workload.canonicalName,
-    canonicalRevision: workload.canonicalRevision,
-    hostname: workload.hostname,
-    node: workload.node,
-    authorizationPolicies: workload.authorizationPolicies,
-    status: workload.health === 'healthy' ? 'Healthy' : 'Unhealthy',
-    clusterId: workload.cluster,
-    locality: workload.locality,
-    services: [...workload.services.keys()],
-    capacity: workload.capacity,
-  };
-}
-
-function describeService(service: Service, snapshot: Snapshot): object {
-  const key = `${service.namespace}/${service.hostname}`;
-  const members = snapshot.membersOf(key);
-  return {
-    name: service.name,
-    namespace: service.namespace,
-    hostname: service.hostname,
-    vips: service.vips.map(({ network, ip, prefixLength }) =>
-      prefixLength === undefined ? `${network}/${ip}` : `${network}/${ip}/${prefixLength}`,
-    ),
-    ports: portTable(service.ports),
-    endpoints: Object.fromEntries(
-      members.map((workload) => [
-        workload.uid,
-        {
-          workloadUid: workload.uid,
-          port: portTable(workload.services.get(key) ?? []),
-          status: workload.health === 'healthy' ? 'Healthy' : 'Unhealthy',
-        },
-      ]),
-    ),
-    subjectAltNames: service.subjectAltNames,
-    waypoint: gateway(service.waypoint),
-    loadBalancer: service.loadBalancing ?? null,
-    ipFamilies: service.ipFamilies,
-  };
-}
-
-function portTable(ports: Service['ports']): Record<string, number> {
-  return Object.fromEntries(ports.map(({ servicePort, targetPort }) => [servicePort, targetPort]));
-}
-
-function gateway(address: GatewayAddress | undefined): object | null {
-  if (address === undefined) return null;
-  const destination =
-    address.by === 'address'
-      ? `${address.network}/${address.ip}`
-      : `${address.namespace}/${address.hostname}`;
-  return { destination, hboneMtlsPort: address.port };
-}
-
-function* describeCertificates(certificates: Certificates): Iterable<object> {
-  for (const { identity, svid, error } of certificates.held()) {
-    const waiting = error === undefined ? 'Initializing' : 'Unavailable';
-    yield {
-      identity: formatIdentity(identity),
-      state: svid === undefined ? waiting : 'Available',
-      ...(error instanceof Error ? { error: error.message } : {}),
-      certChain: svid === undefined ? [] : split(svid.chainPem).map(describeCertificate),
-      rootCerts: svid === undefined ? [] : svid.roots.flatMap(split).map(describeCertificate),
-    };
-  }
-}
-
-function split(pem: string): string[] {
-  return pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-}
-
-function describeCertificate(pem: string): object {
-  const certificate = new X509Certificate(pem);
-  return {
-    pem,
-    serialNumber: certificate.serialNumber,
-    validFrom: certificate.validFromDate.toISOString(),
-    expirationTime: certificate.validToDate.toISOString(),
-  };
-}
-
-function workloadState({ enrolments, connections }: AdminView): object {
-  const byPod = Map.groupBy(connections.open(), ({ podUid }) => podUid);
-  const describe = (open: readonly OpenConnection[], direction: string): object[] =>
-    open.filter((one) => one.direction === direction).map(({ description }) => description);
-  return Object.fromEntries(
-    [...enrolments.pods()].map(({ enrolment, state }) => {
-      const open = byPod.get(enrolment.podUid) ?? [];
-      return [
-        enrolment.podUid,
-        {
-          state: STATES[state],
-          connections: { inbound: describe(open, 'inbound'), outbound: describe(open, 'outbound') },
-          info: {
-            name: enrolment.name,
-            namespace: enrolment.namespace,
-            serviceAccount: enrolment.identity.serviceAccount,
-          },
-        },
-      ];
-    }),
+/** `pod` is a pod's UID, its `namespace/name`, or its name. */
+function openConnections(view: AdminView, pod: string | null): OpenConnectionDump[] {
+  const names = new Map(
+    [...view.enrolments.pods()].map(({ enrolment }) => [
+      enrolment.podUid,
+      `${enrolment.namespace}/${enrolment.name}`,
+    ]),
   );
+  const now = view.clock.monotonic();
+  const rows: OpenConnectionDump[] = [];
+  for (const connection of view.connections.open()) {
+    const name = names.get(connection.podUid) ?? '';
+    const isAsked =
+      pod === null || [connection.podUid, name, name.slice(name.indexOf('/') + 1)].includes(pod);
+    if (isAsked) rows.push(describeOpen(connection, name, now));
+  }
+  return rows;
 }
-
-const STATES = {
-  waiting: 'Pending',
-  starting: 'Pending',
-  enabled: 'Up',
-  failed: 'Pending',
-  leaving: 'Draining',
-} as const;

@@ -42,6 +42,8 @@ export type AgentParts = {
   readonly issue: Issue;
   readonly capture: CaptureDriver;
   readonly random?: () => number;
+  /** Ends the process politely: what /quitquitquit asks for. */
+  readonly quit?: (why: string) => void;
 };
 
 export type AgentSettings = Pick<
@@ -149,14 +151,21 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     for (const { code } of cut) record.cut(code);
   };
   const unsubscribe = discovery.subscribe(take);
-  const view: AdminView = { discovery, certificates, connections, enrolments, pool, settings };
+  const view: AdminView = {
+    clock,
+    discovery,
+    certificates,
+    connections,
+    enrolments,
+    pool,
+    settings,
+  };
   exposeGauges(metrics, view);
-  const admin = await startAdmin({ log, metrics, readiness }, settings, adminRoutes(view)).catch(
-    (error: unknown) => {
-      unsubscribe();
-      throw error;
-    },
-  );
+  const doors = { log, metrics, readiness, ...(parts.quit && { quit: parts.quit }) };
+  const admin = await startAdmin(doors, settings, adminRoutes(view)).catch((error: unknown) => {
+    unsubscribe();
+    throw error;
+  });
 
   const podUids = (): Set<string> =>
     new Set([...enrolments.pods()].map(({ enrolment }) => enrolment.podUid));
@@ -186,13 +195,20 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
       readiness.blocker('stopping');
       stopping.abort(new Error('The agent is stopping'));
       unsubscribe();
+      // the next agent holds these ports too: from here on only its answers count
+      const doorsClosed = admin.close();
       const deadline = new AbortController();
       const timer = clock.timer(settings.drainDeadlineMs, () => deadline.abort());
-      log.info('Draining', { connections: connections.count(), tunnels: pool.tunnels });
+      log.info('Draining', {
+        connections: connections.count(),
+        tunnels: pool.tunnels,
+        deadlineMs: settings.drainDeadlineMs,
+      });
       const drained = enrolments.drain();
       const idle = await connections.idle(undefined, deadline.signal);
       timer.cancel();
-      if (!idle) log.warn('Cutting open connections', { connections: connections.count() });
+      const cut = connections.count();
+      if (!idle) log.warn('Cutting open connections: the drain deadline is over', { cut });
       connections.cutAll(
         new MeshError('DRAIN_DEADLINE', 'The connection was cut: the node agent stopped'),
       );
@@ -200,7 +216,8 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
       await drained;
       await begun;
       certificates.close();
-      await admin.close();
+      await doorsClosed;
+      log.info('Drained', { cut });
     },
   };
 }
@@ -245,5 +262,13 @@ function exposeGauges(metrics: Metrics, { enrolments, pool, connections }: Admin
     () => count(false),
   );
   one('ambit_tunnels_open', 'Tunnels to peers, open or being opened', () => pool.tunnels);
+  metrics.collectedCounter(
+    {
+      name: 'ambit_connections_cut_total',
+      help: 'Connections this agent ended before their time, by failure',
+      labels: ['reason'],
+    },
+    () => [...connections.cuts()].map(([reason, value]) => ({ labels: { reason }, value })),
+  );
   one('ambit_connections_open', 'Connections carried now', () => connections.count());
 }

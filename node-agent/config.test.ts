@@ -8,11 +8,23 @@ import { readAgentConfig } from './config.ts';
 test('a node’s name is all that has no default', () => {
   const config = readAgentConfig(new SettingsReader({ NODE_NAME: 'node-1' }));
   assert.equal(config.capture, 'netns');
-  assert.equal(config.drainDeadlineMs, 20_000);
+  assert.equal(config.drainDeadlineMs, 25_000);
   assert.equal(config.certificateTtlMs, 86_400_000);
   assert.equal(config.caAddress, 'ambit-ca.ambit-system.svc:15012');
-  assert.deepEqual(config.admin, { host: '127.0.0.1', port: 15000 });
+  assert.deepEqual(config.admin, { host: '127.0.0.1', port: 15000, shared: true });
 });
+
+for (const [grace, deadlineMs] of [
+  ['2h', 7_195_000],
+  ['30s', 25_000],
+  ['10s', 9000],
+  ['1s', 1000],
+] as const) {
+  test(`of a grace of ${grace}, connections get ${deadlineMs} ms`, () => {
+    const env = { NODE_NAME: 'n', AMBIT_TERMINATION_GRACE: grace };
+    assert.equal(readAgentConfig(new SettingsReader(env)).drainDeadlineMs, deadlineMs);
+  });
+}
 
 test('all wrong settings are told together', () => {
   const env = { AMBIT_CAPTURE: 'ebpf', AMBIT_DRAIN_DEADLINE: 'soon' };

@@ -26,8 +26,8 @@ export type AgentConfig = {
 };
 
 const DAY_MS = 86_400_000;
-/** Below the 30 s a pod is usually given to end, with time left to close what remains. */
-const DRAIN_DEADLINE_MS = 20_000;
+/** What Kubernetes gives a pod that does not say otherwise. */
+const TERMINATION_GRACE_MS = 30_000;
 /** Discovery tells every peer within milliseconds; this covers one that was just reconnecting. */
 const LEAVE_GRACE_MS = 5000;
 const WATCH_INTERVAL_MS = 10_000;
@@ -54,15 +54,26 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
     podDirectory: env.text('AMBIT_POD_NETNS_DIR', '/run/ambit/pods'),
     // the reference's lifetime; renewed at half of it
     certificateTtlMs: env.durationMs('AMBIT_CERTIFICATE_TTL', DAY_MS),
-    drainDeadlineMs: env.durationMs('AMBIT_DRAIN_DEADLINE', DRAIN_DEADLINE_MS),
+    drainDeadlineMs: env.durationMs(
+      'AMBIT_DRAIN_DEADLINE',
+      drainDeadline(env.durationMs('AMBIT_TERMINATION_GRACE', TERMINATION_GRACE_MS)),
+    ),
     leaveGraceMs: env.durationMs('AMBIT_LEAVE_GRACE', LEAVE_GRACE_MS),
     // pods live for hours: this only bounds how long one with a new namespace stays outside
     watchIntervalMs: env.durationMs('AMBIT_WATCH_INTERVAL', WATCH_INTERVAL_MS),
     // for people on the machine only
-    admin: { host: '127.0.0.1', port: port('AMBIT_ADMIN_PORT', 15000) },
-    metrics: { host: '0.0.0.0', port: port('AMBIT_METRICS_PORT', 15020) },
-    ready: { host: '0.0.0.0', port: port('AMBIT_READY_PORT', 15021) },
+    admin: { host: '127.0.0.1', port: port('AMBIT_ADMIN_PORT', 15000), shared: true },
+    metrics: { host: '0.0.0.0', port: port('AMBIT_METRICS_PORT', 15020), shared: true },
+    ready: { host: '0.0.0.0', port: port('AMBIT_READY_PORT', 15021), shared: true },
   };
   env.finish();
   return config;
+}
+
+/**
+ * How long open connections may last, of the time the pod is given to end (`terminationGracePeriodSeconds`): the rest is
+ * for closing what remains. The reference's rule.
+ */
+export function drainDeadline(graceMs: number): number {
+  return graceMs > 10_000 ? graceMs - 5000 : Math.max(1000, graceMs - 1000);
 }

@@ -11,7 +11,11 @@ import type { CaptureDriver } from './capture/capture.ts';
 import { directorySource, procSource } from './capture/find-netns.ts';
 import type { AgentConfig } from './config.ts';
 
-type Parts = { readonly clock: Clock; readonly log: Log };
+type Parts = {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly quit?: (why: string) => void;
+};
 
 export async function connectAgent(
   parts: Parts,

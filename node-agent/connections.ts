@@ -2,7 +2,10 @@
 // when policy changes. Invariant: an inbound connection is here before it is authorized, so that no change of policy can
 // fall between its check and its watch.
 
-import { MeshError } from '../mesh/failures.ts';
+import type { IpPort } from '../mesh/address.ts';
+import { type FailureCode, MeshError } from '../mesh/failures.ts';
+import type { Identity } from '../mesh/identity.ts';
+import type { SpliceCounts } from '../tunnel/splice.ts';
 
 export type Direction = 'inbound' | 'outbound';
 
@@ -12,8 +15,23 @@ export type OpenConnection = {
   readonly podUid: string;
   /** What the admin door shows. */
   readonly description: Readonly<Record<string, string | undefined>>;
+  /** Its record so far, for the admin door. */
+  readonly trail?: Progress;
   /** Asked again after each change of its pod's policies: throws when the answer would be no by now. */
   readonly check?: () => void;
+};
+
+/** What of a Trail is shown while the connection is open. */
+export type Progress = {
+  readonly facts: {
+    readonly destination: IpPort;
+    readonly authority?: string | undefined;
+    readonly sourceIdentity?: Identity | undefined;
+    readonly destinationIdentity?: Identity | undefined;
+  };
+  readonly counts: SpliceCounts;
+  /** Monotonic milliseconds. */
+  readonly beganAt: number;
 };
 
 export type Registered = {
@@ -36,6 +54,7 @@ export class Connections {
   readonly #byPod = new Map<string, Set<Entry>>();
   #count = 0;
   readonly #endListeners = new Set<() => void>();
+  readonly #cuts = new Map<FailureCode, number>();
 
   /** @throws MeshError CONNECTION_LIMIT */
   register(connection: OpenConnection): Registered {
@@ -53,6 +72,7 @@ export class Connections {
     this.#count++;
     return {
       signal: entry.abort.signal,
+      // the other end gave up: no doing of ours
       cut: (reason) => entry.abort.abort(reason),
       [Symbol.dispose]: () => this.#end(entry),
     };
@@ -69,14 +89,14 @@ export class Connections {
   /** After a change of policy or workloads: cuts what of these pods would not be let in now; returns why, one each. */
   recheck(podUids: ReadonlySet<string>): MeshError[] {
     const cut: MeshError[] = [];
-    for (const { connection, abort } of this.#entries(podUids)) {
-      if (abort.signal.aborted) continue;
+    for (const entry of this.#entries(podUids)) {
+      if (entry.abort.signal.aborted) continue;
       try {
-        connection.check?.();
+        entry.connection.check?.();
       } catch (error) {
         const reason = asCut(error);
         cut.push(reason);
-        abort.abort(reason);
+        this.#cut(entry, reason);
       }
     }
     return cut;
@@ -85,7 +105,12 @@ export class Connections {
   /** Cuts a pod's connections, or all of them. */
   cutAll(reason: MeshError, podUid?: string): void {
     const podUids = podUid === undefined ? this.#byPod.keys() : [podUid];
-    for (const { abort } of this.#entries(podUids)) abort.abort(reason);
+    for (const entry of this.#entries(podUids)) this.#cut(entry, reason);
+  }
+
+  /** How many connections this agent has ended before their time, by the failure they ended with. */
+  cuts(): ReadonlyMap<FailureCode, number> {
+    return this.#cuts;
   }
 
   /** Resolves when a pod (or the node) has no connection open; true, or false when `signal` aborted first. */
@@ -107,6 +132,12 @@ export class Connections {
 
   *#entries(podUids: Iterable<string> = this.#byPod.keys()): IterableIterator<Entry> {
     for (const podUid of podUids) yield* this.#byPod.get(podUid) ?? [];
+  }
+
+  #cut({ abort }: Entry, reason: MeshError): void {
+    if (abort.signal.aborted) return;
+    this.#cuts.set(reason.code, (this.#cuts.get(reason.code) ?? 0) + 1);
+    abort.abort(reason);
   }
 
   #end(entry: Entry): void {

@@ -48,6 +48,7 @@ export async function receive(
     using registered = steps.connections.register({
       direction: 'inbound',
       podUid: pod.enrolment.podUid,
+      trail,
       description: {
         src: formatIpPort(remote),
         originalDst: formatIpPort(target.to),

@@ -4,8 +4,8 @@ import { run } from '../runtime/process.ts';
 import { readAgentConfig } from './config.ts';
 import { connectAgent } from './connected.ts';
 
-run('node-agent', async ({ env, log, clock, stop }) => {
-  const agent = await connectAgent({ clock, log }, readAgentConfig(env));
+run('node-agent', async ({ env, log, clock, stop, quit }) => {
+  const agent = await connectAgent({ clock, log, quit }, readAgentConfig(env));
   await new Promise<void>((resolve) => {
     if (stop.aborted) resolve();
     else stop.addEventListener('abort', () => resolve(), { once: true });

@@ -50,6 +50,7 @@ export async function carry(
     using registered = steps.connections.register({
       direction: 'outbound',
       podUid: pod.enrolment.podUid,
+      trail,
       description: { src: formatIpPort(from), originalDst: formatIpPort(destination) },
     });
     const { source, snapshot } = await steps.source(pod);

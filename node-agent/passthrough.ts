@@ -42,6 +42,7 @@ export async function admitPlain(
     using registered = steps.connections.register({
       direction: 'inbound',
       podUid: pod.enrolment.podUid,
+      trail,
       description: {
         src: formatIpPort(source),
         originalDst: formatIpPort(destination),

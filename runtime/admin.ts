@@ -1,64 +1,79 @@
 // The three small HTTP doors every component has: admin (loopback only, for people and the cli), metrics and readiness.
-// Started by each composition root; closed by it.
+// Started by each composition root; closed by it. What changes something is POST only.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import {
+  type Door,
+  type OpenDoor,
+  openDoor,
+  postOnly,
+  type Route,
+  type Routes,
+} from './http-door.ts';
 import type { Log } from './log.ts';
+import { loggingRoute } from './logging-route.ts';
 import type { Metrics } from './metrics.ts';
+import { cpuProfileRoute, heapProfileRoute } from './profile.ts';
 import type { Readiness } from './readiness.ts';
 
-export type Answer = {
-  readonly status?: number;
-  readonly contentType?: string;
-  readonly body: string;
-};
-export type Route = (request: {
-  readonly method: string;
-  readonly url: URL;
-}) => Answer | Promise<Answer>;
-export type Door = { readonly host: string; readonly port: number };
+export type { Answer, Door, Route } from './http-door.ts';
 
 export type Admin = {
   readonly ports: { readonly admin: number; readonly metrics: number; readonly ready: number };
   close(): Promise<void>;
 };
 
-// An admin request has no body to speak of; a client that dawdles must not hold a socket for ever.
-const REQUEST_TIMEOUT_MS = 10_000;
+export type AdminParts = {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly readiness: Readiness;
+  /** Ends the process politely, as SIGTERM does; /quitquitquit is there only with it. */
+  readonly quit?: (why: string) => void;
+};
 
+export type AdminDoors = { readonly admin: Door; readonly metrics: Door; readonly ready: Door };
+
+/** @throws Error naming the door whose address is taken */
 export async function startAdmin(
-  parts: { readonly log: Log; readonly metrics: Metrics; readonly readiness: Readiness },
-  settings: { readonly admin: Door; readonly metrics: Door; readonly ready: Door },
-  routes: Readonly<Record<string, Route>> = {},
+  parts: AdminParts,
+  settings: AdminDoors,
+  routes: Routes = {},
 ): Promise<Admin> {
-  const scrape: Route = async () => ({
-    contentType: parts.metrics.contentType,
-    body: await parts.metrics.text(),
-  });
-  const ready: Route = ({ method }) => readyAnswer(method, parts.readiness.pending());
-  const servers: Server[] = [];
-  const open = async (door: Door, table: Readonly<Record<string, Route>>): Promise<number> => {
-    const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
-      void answer(table, request, response, parts.log);
+  const { log, quit } = parts;
+  const scrape: Route = ({ accept }) => parts.metrics.exposition(accept);
+  const ready: Route = ({ method, url }) => readyAnswer(method, url, parts.readiness);
+  const table: Routes = {
+    '/ready': ready,
+    '/metrics': scrape,
+    '/logging': loggingRoute(log),
+    '/debug/pprof/profile': cpuProfileRoute(),
+    '/debug/pprof/heap': heapProfileRoute(),
+    ...(quit === undefined ? {} : { '/quitquitquit': postOnly(quitRoute(quit)) }),
+    ...routes,
+  };
+  const opened: OpenDoor[] = [];
+  const open = async (name: string, door: Door, served: Routes): Promise<number> => {
+    const one = await openDoor(door, served, log).catch((cause: unknown) => {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new Error(
+        `Cannot open the ${name} door at ${door.host}:${door.port}: ${why}; end what holds the port, or set another one`,
+        { cause },
+      );
     });
-    await listen(server, door);
-    servers.push(server);
-    return (server.address() as AddressInfo).port;
+    opened.push(one);
+    return one.port;
   };
   const close = async (): Promise<void> => {
-    await Promise.all(servers.map(closeServer));
+    await Promise.all(opened.map((door) => door.close()));
   };
   try {
     return {
       ports: {
-        admin: await open(settings.admin, {
-          '/ready': ready,
+        admin: await open('admin', settings.admin, { '/': indexRoute(table), ...table }),
+        metrics: await open('metrics', settings.metrics, {
           '/metrics': scrape,
-          '/logging': loggingRoute(parts.log),
-          ...routes,
+          '/stats/prometheus': scrape,
         }),
-        metrics: await open(settings.metrics, { '/metrics': scrape, '/stats/prometheus': scrape }),
-        ready: await open(settings.ready, { '/healthz/ready': ready }),
+        ready: await open('ready', settings.ready, { '/healthz/ready': ready }),
       },
       close,
     };
@@ -68,69 +83,32 @@ export async function startAdmin(
   }
 }
 
-/** 200 `ready`, 500 with the blockers, 405 for anything but GET: as the reference node proxy answers. */
-function readyAnswer(method: string, pending: readonly string[]): Answer {
+/**
+ * 200 `ready`, 500 with the blockers, 405 for anything but GET: as the reference node proxy answers. `?verbose` adds the
+ * details of each part, as Kubernetes' own `/readyz?verbose`.
+ */
+function readyAnswer(method: string, url: URL, readiness: Readiness): ReturnType<Route> {
   if (method !== 'GET') return { status: 405, body: 'Cannot answer: only GET is served here\n' };
-  if (pending.length === 0) return { body: 'ready\n' };
-  return { status: 500, body: `not ready, pending: ${pending.join(', ')}\n` };
+  const pending = readiness.pending();
+  const detail = url.searchParams.has('verbose') ? readiness.report() : '';
+  if (pending.length === 0) return { body: `${detail}ready\n` };
+  return { status: 500, body: `${detail}not ready, pending: ${pending.join(', ')}\n` };
 }
 
-function loggingRoute(log: Log): Route {
-  return ({ method, url }) => {
-    const level = url.searchParams.get('level');
-    if (method !== 'POST')
-      return { status: 405, body: 'Cannot answer: use POST /logging?level=debug\n' };
-    if (level !== 'debug' && level !== 'info' && level !== 'warn' && level !== 'error') {
-      return {
-        status: 400,
-        body: `Cannot set log level "${level}": use debug, info, warn or error\n`,
-      };
-    }
-    log.setLevel(level);
-    return { body: `log level is ${level}\n` };
+function quitRoute(quit: (why: string) => void): Route {
+  return () => {
+    // after this turn, so that the answer is on its way
+    setImmediate(() => quit('/quitquitquit'));
+    return { body: 'shutdown now\n' };
   };
 }
 
-async function answer(
-  table: Readonly<Record<string, Route>>,
-  request: IncomingMessage,
-  response: ServerResponse,
-  log: Log,
-): Promise<void> {
-  const url = new URL(request.url ?? '/', 'http://admin');
-  const route = Object.hasOwn(table, url.pathname) ? table[url.pathname] : undefined;
-  let result: Answer;
-  try {
-    result =
-      route === undefined
-        ? {
-            status: 404,
-            body: `Nothing at ${url.pathname}. Here: ${Object.keys(table).join(' ')}\n`,
-          }
-        : await route({ method: request.method ?? 'GET', url });
-  } catch (error) {
-    log.error('Cannot answer an admin request', { path: url.pathname, error });
-    result = { status: 500, body: 'Cannot answer: see the log\n' };
-  }
-  response.writeHead(result.status ?? 200, {
-    'content-type': result.contentType ?? 'text/plain; charset=utf-8',
-  });
-  response.end(result.body);
-}
-
-function listen(server: Server, door: Door): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(door.port, door.host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-}
-
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
+function indexRoute(table: Routes): Route {
+  const rows = Object.keys(table)
+    .map((path) => `<li><a href="${path.slice(1)}">${path}</a></li>`)
+    .join('\n');
+  return () => ({
+    contentType: 'text/html; charset=utf-8',
+    body: `<!doctype html>\n<title>Ambit</title>\n<ul>\n${rows}\n</ul>\n`,
   });
 }

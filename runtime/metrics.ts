@@ -11,6 +11,8 @@ export type MetricSettings = {
 };
 export type Sample = { readonly labels: Labels; readonly value: number };
 
+const OPEN_METRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
+
 export class Metrics {
   readonly #registry = new Registry();
 
@@ -57,13 +59,18 @@ export class Metrics {
     });
   }
 
-  /** The whole registry in text format 0.0.4. */
-  text(): Promise<string> {
-    return this.#registry.metrics();
+  /** The whole registry: OpenMetrics 1.0 for a client that accepts it, else text format 0.0.4. */
+  async exposition(accept = ''): Promise<{ contentType: string; body: string }> {
+    const text = await this.#registry.metrics();
+    if (!/\bapplication\/openmetrics-text\b/.test(accept)) {
+      return { contentType: this.#registry.contentType, body: text };
+    }
+    return { contentType: OPEN_METRICS, body: openMetrics(text) };
   }
 
-  get contentType(): string {
-    return this.#registry.contentType;
+  /** The whole registry in text format 0.0.4. */
+  async text(): Promise<string> {
+    return (await this.exposition()).body;
   }
 
   #base(settings: MetricSettings): {
@@ -79,4 +86,21 @@ export class Metrics {
       registers: [this.#registry],
     };
   }
+}
+
+/**
+ * OpenMetrics names a counter's family without `_total` in HELP and TYPE, demands that every counter's samples have it,
+ * and an end mark; a counter of another name is of unknown type there.
+ */
+function openMetrics(text: string): string {
+  const counters = new Set([...text.matchAll(/^# TYPE (\S+) counter$/gm)].map(([, name]) => name));
+  const lines = text.split('\n').flatMap((line) => {
+    const [, keyword, name = '', rest = ''] = /^# (HELP|TYPE) (\S+) ?(.*)$/.exec(line) ?? [];
+    if (keyword === undefined) return line === '' ? [] : [line];
+    const counts = counters.has(name);
+    const family = counts && name.endsWith('_total') ? name.slice(0, -'_total'.length) : name;
+    const type = counts && family === name ? 'unknown' : rest;
+    return [`# ${keyword} ${family} ${keyword === 'TYPE' ? type : rest}`];
+  });
+  return `${lines.join('\n')}\n# EOF\n`;
 }

@@ -12,6 +12,8 @@ export type ProcessParts = {
   readonly clock: Clock;
   /** Aborted when the process shall end; main() resolves once everything it owns is closed. */
   readonly stop: AbortSignal;
+  /** Asks for the same as a first signal. */
+  readonly quit: (why: string) => void;
 };
 
 /** Exit codes: 0 ended as asked, 1 failed, 2 wrong settings. */
@@ -28,18 +30,22 @@ export function run(component: string, main: (parts: ProcessParts) => Promise<vo
     process.exit(1);
   }
   const stop = new AbortController();
+  const quit = (why: string): void => {
+    if (stop.signal.aborted) return;
+    log.info('Stopping', { why });
+    stop.abort(new Error(`Stopped by ${why}`));
+  };
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.on(name, () => {
       if (stop.signal.aborted) process.exit(1);
-      log.info('Stopping', { signal: name });
-      stop.abort(new Error(`Stopped by ${name}`));
+      quit(name);
     });
   }
   // A fault in one connection must not take the node's other connections with it: record it, go on.
   process.on('unhandledRejection', (error) => log.error('Unhandled rejection', { error }));
   process.on('uncaughtException', (error) => log.error('Uncaught exception', { error }));
 
-  main({ env, log, clock: systemClock, stop: stop.signal }).then(
+  main({ env, log, clock: systemClock, stop: stop.signal, quit }).then(
     () => {
       log.info('Stopped');
       process.exit(0);
