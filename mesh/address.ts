@@ -4,9 +4,13 @@
 /** Canonical text of an IPv4 or IPv6 address; made only by {@link parseIp} and {@link ipFromBytes}. */
 export type IpAddress = string & { readonly __ip: true };
 
-export type HostPort = { readonly host: string; readonly port: number };
 /** Where packets go: both halves checked. */
 export type IpPort = { readonly ip: IpAddress; readonly port: number };
+
+/** What the `:authority` of a CONNECT asks for (RFC 9113 section 8.5). */
+export type Authority =
+  | { readonly kind: 'address'; readonly ip: IpAddress; readonly port: number }
+  | { readonly kind: 'hostname'; readonly hostname: string; readonly port: number };
 
 export function isIpv6(ip: IpAddress): boolean {
   return ip.includes(':');

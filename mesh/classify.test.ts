@@ -97,6 +97,37 @@ describe('what a connection addresses', () => {
   });
 });
 
+describe('what must not leave', () => {
+  test('is what the mesh does not know, when the namespace may connect to known things only', () => {
+    const source = { ...SOURCE, outboundPolicy: 'registry-only' } as const;
+    const snapshot = known(
+      service({ hostname: 'kubernetes' }),
+      service({
+        hostname: 'outside',
+        vips: [{ network: '', ip: parseIp('192.0.2.0'), prefixLength: 24 }],
+        loadBalancing: { mode: 'passthrough', preference: [], health: 'only-healthy' },
+      }),
+      workload(workloadOf({ uid: 'pod', addresses: [POD] })),
+    );
+    refused('DESTINATION_BLOCKED', () => classify(source, at('198.51.100.1', 443), snapshot));
+    refused('DESTINATION_BLOCKED', () => classify(source, at('2001:db8::1', 443), snapshot));
+    for (const [ip, kind] of [
+      [VIP, 'service'],
+      [POD, 'workload'],
+      ['192.0.2.9', 'passthrough'],
+    ] as const) {
+      assert.equal(classify(source, at(ip, 80), snapshot).kind, kind);
+    }
+  });
+
+  test("is the pod's own doors by its own address", () => {
+    const [own = ''] = SOURCE.addresses;
+    for (const port of [15001, 15006, 15008]) {
+      refused('RECURSION', () => classify(SOURCE, at(own, port), emptySnapshot));
+    }
+  });
+});
+
 describe('a destination behind a waypoint', () => {
   const BY_NAME: GatewayAddress = {
     by: 'hostname',
@@ -127,19 +158,17 @@ describe('a destination behind a waypoint', () => {
   const web = service({ hostname: 'web', waypoint: BY_NAME });
   const toWeb = (snapshot: Snapshot, source = SOURCE) =>
     classify(source, { ip: VIP, port: 80 }, snapshot);
+  const replicasOf = (intent: Intent): string[] =>
+    intent.kind === 'waypoint'
+      ? intent.choices.flatMap(({ replicas }) => replicas.map(({ uid }) => uid))
+      : assert.fail(`it is a ${intent.kind}`);
 
-  test("goes to the healthy replicas of the waypoint's service, with its identities", () => {
+  test("goes to the replicas of the waypoint's service", () => {
     const intent = toWeb(known(web, waypointService, workload(replica())));
-    assert.ok(intent.kind === 'waypoint');
-    assert.deepEqual(
-      intent.waypoints.map(({ uid }) => uid),
-      ['k//Pod/shop/waypoint-1'],
-    );
-    assert.deepEqual(
-      [intent.port, intent.subjectAltNames],
-      [15008, ['spiffe://cluster.local/ns/shop/sa/wp']],
-    );
-    assert.ok('service' in intent.of && intent.of.service.hostname === 'web');
+    assert.deepEqual(replicasOf(intent), ['k//Pod/shop/waypoint-1']);
+    assert.ok(intent.kind === 'waypoint' && 'service' in intent.of);
+    assert.equal(intent.of.service.hostname, 'web');
+    assert.equal(intent.choices[0]?.service?.hostname, 'waypoint');
   });
 
   test('goes through it on every port, and in passthrough mode too', () => {
@@ -152,23 +181,39 @@ describe('a destination behind a waypoint', () => {
     assert.equal(classify(SOURCE, { ip: VIP, port: 9999 }, snapshot).kind, 'waypoint');
   });
 
-  test('a waypoint may be named by its address, with a port of its own', () => {
-    const intent = toWeb(known(service({ hostname: 'web', waypoint: BY_IP }), workload(replica())));
-    assert.ok(intent.kind === 'waypoint');
-    assert.equal(intent.port, 15009);
+  test('a waypoint may be named by its address, or by the hostname of a workload', () => {
+    const byAddress = known(service({ hostname: 'web', waypoint: BY_IP }), workload(replica()));
+    assert.deepEqual(replicasOf(toWeb(byAddress)), ['k//Pod/shop/waypoint-1']);
+    const byName = known(web, workload(replica({ hostname: 'waypoint', services: new Map() })));
+    assert.deepEqual(replicasOf(toWeb(byName)), ['k//Pod/shop/waypoint-1']);
+    const elsewhere = replica({ hostname: 'waypoint', namespace: 'ops', services: new Map() });
+    assert.deepEqual(replicasOf(toWeb(known(web, workload(elsewhere)))), []);
   });
 
-  test('is never reached around it: unknown, without replicas, none healthy, on another network, without address', () => {
-    for (const updates of [
-      [],
-      [waypointService],
-      [workload(replica())],
-      [waypointService, workload(replica({ health: 'unhealthy' }))],
-      [waypointService, workload(replica({ network: 'east' }))],
-      [waypointService, workload(replica({ addresses: [] }))],
-    ]) {
-      refused('WAYPOINT_UNAVAILABLE', () => toWeb(known(web, ...updates)));
-    }
+  test('is the waypoint’s even when nothing is known of it: never reached around it', () => {
+    assert.deepEqual(replicasOf(toWeb(known(web))), []);
+  });
+
+  test('weighted waypoints take the place of the one; weight 0 gets nothing', () => {
+    const weightedWaypoints = [
+      { destination: BY_IP, weight: 0 },
+      { destination: BY_NAME, weight: 3 },
+    ];
+    const split = service({ hostname: 'web', waypoint: BY_IP, weightedWaypoints });
+    const intent = toWeb(known(split, waypointService, workload(replica())));
+    assert.ok(intent.kind === 'waypoint');
+    assert.deepEqual(
+      intent.choices.map(({ gateway, weight }) => [gateway.by, weight]),
+      [['hostname', 3]],
+    );
+  });
+
+  test('is refused when every waypoint has weight 0, and not reached around them', () => {
+    const none = service({
+      hostname: 'web',
+      weightedWaypoints: [{ destination: BY_IP, weight: 0 }],
+    });
+    refused('WAYPOINT_UNAVAILABLE', () => toWeb(known(none)));
   });
 
   test('the waypoint itself goes straight on, even while it drains', () => {
@@ -195,13 +240,17 @@ test('whatever is known: an intent for that destination or a named refusal, and 
     ),
     { maxLength: 8 },
   );
-  const refusals: readonly FailureCode[] = ['NO_HEALTHY_ENDPOINT', 'WAYPOINT_UNAVAILABLE'];
+  const refusals: readonly FailureCode[] = [
+    'NO_HEALTHY_ENDPOINT',
+    'WAYPOINT_UNAVAILABLE',
+    'DESTINATION_BLOCKED',
+  ];
   fc.assert(
     fc.property(updates, ANY_IP, fc.constantFrom(80, 443, 15008), (updates, ip, port) => {
       const snapshot = emptySnapshot.apply(updates);
       // SOURCE is nobody's waypoint
       const service = snapshot.serviceByVip(SOURCE.network, ip, SOURCE.namespace);
-      const waypoint = (service ?? snapshot.workloadByIp(SOURCE.network, ip))?.waypoint;
+      const addressed = service ?? snapshot.workloadByIp(SOURCE.network, ip);
       let intent: Intent;
       try {
         intent = classify(SOURCE, { ip, port }, snapshot);
@@ -210,7 +259,9 @@ test('whatever is known: an intent for that destination or a named refusal, and 
         return;
       }
       assert.deepEqual(intent.destination, { ip, port });
-      assert.equal(intent.kind === 'waypoint', waypoint !== undefined);
+      const weights = service?.weightedWaypoints.length ?? 0;
+      const fronted = addressed?.waypoint !== undefined || weights > 0;
+      assert.equal(intent.kind === 'waypoint', fronted);
     }),
     { numRuns: 1000 },
   );

@@ -3,21 +3,22 @@
 
 import { formatIpPort, type IpPort, isLoopback } from './address.ts';
 import { MeshError } from './failures.ts';
-import type { Intent } from './intent.ts';
-import { type Service, serviceKey } from './service.ts';
+import { isReplica, resolveGateway, waypointsOf } from './gateway.ts';
+import type { Intent, WaypointChoice } from './intent.ts';
+import { OWN_PORTS } from './own-ports.ts';
+import type { Service } from './service.ts';
 import type { Snapshot } from './snapshot.ts';
-import type { GatewayAddress, Workload } from './workload.ts';
-
-/** Ports the agent itself takes in every pod; a connection to them over loopback would come back to us for ever. */
-export const OWN_PORTS: ReadonlySet<number> = new Set([15001, 15006, 15008]);
+import type { Workload } from './workload.ts';
 
 /**
- * @throws MeshError RECURSION (our own ports on loopback), NO_HEALTHY_ENDPOINT (a known service without that port),
- *   WAYPOINT_UNAVAILABLE (a waypoint is wanted and cannot be resolved)
+ * @throws MeshError RECURSION (our own ports in the pod itself), NO_HEALTHY_ENDPOINT (a known service without that
+ *   port), WAYPOINT_UNAVAILABLE (its waypoints take no connections), DESTINATION_BLOCKED (unknown, and the source may
+ *   only connect to what the mesh knows)
  */
 export function classify(source: Workload, destination: IpPort, snapshot: Snapshot): Intent {
   const name = formatIpPort(destination);
-  if (isLoopback(destination.ip) && OWN_PORTS.has(destination.port)) {
+  const own = isLoopback(destination.ip) || source.addresses.includes(destination.ip);
+  if (own && OWN_PORTS.has(destination.port)) {
     throw new MeshError(
       'RECURSION',
       `Refused a connection to ${name}: it would come back to the node agent`,
@@ -27,13 +28,11 @@ export function classify(source: Workload, destination: IpPort, snapshot: Snapsh
   if (service !== undefined) return classifyService(service, { source, destination, snapshot });
 
   const workload = snapshot.workloadByIp(source.network, destination.ip);
-  if (workload === undefined)
-    return { kind: 'passthrough', destination, reason: 'unknown-destination' };
-  if (workload.waypoint === undefined) return { kind: 'workload', destination, workload };
-  const waypoint = resolve(workload.waypoint, source, snapshot);
-  if (isOneOf(waypoint, source)) return { kind: 'workload', destination, workload };
-  const of = `workload ${workload.uid}`;
-  return { kind: 'waypoint', destination, ...usable(waypoint, source, of), of: { workload } };
+  if (workload === undefined) return classifyUnknown(source, destination);
+  const asked = { source, destination, snapshot };
+  const choices = waypointsFor(workload, `workload ${workload.uid}`, asked);
+  if (choices.length === 0) return { kind: 'workload', destination, workload };
+  return { kind: 'waypoint', destination, choices, of: { workload } };
 }
 
 type Asked = {
@@ -42,15 +41,10 @@ type Asked = {
   readonly snapshot: Snapshot;
 };
 
-function classifyService(service: Service, { source, destination, snapshot }: Asked): Intent {
-  if (service.waypoint !== undefined) {
-    const waypoint = resolve(service.waypoint, source, snapshot);
-    // the waypoint's own way to its service is the last hop, not another round through itself
-    if (!isOneOf(waypoint, source)) {
-      const of = `service ${service.hostname}`;
-      return { kind: 'waypoint', destination, ...usable(waypoint, source, of), of: { service } };
-    }
-  }
+function classifyService(service: Service, asked: Asked): Intent {
+  const { destination } = asked;
+  const choices = waypointsFor(service, `service ${service.hostname}`, asked);
+  if (choices.length > 0) return { kind: 'waypoint', destination, choices, of: { service } };
   if (service.loadBalancing?.mode === 'passthrough') {
     return { kind: 'passthrough', destination, reason: 'passthrough-service' };
   }
@@ -64,55 +58,35 @@ function classifyService(service: Service, { source, destination, snapshot }: As
   return { kind: 'service', destination, service, port };
 }
 
-type Resolved = {
-  readonly gateway: GatewayAddress;
-  /** False when nothing is known under the gateway's name or address. */
-  readonly known: boolean;
-  /** Every replica, healthy or not. */
-  readonly replicas: readonly Workload[];
-  readonly subjectAltNames: readonly string[];
-};
-
-function resolve(gateway: GatewayAddress, source: Workload, snapshot: Snapshot): Resolved {
-  const workload =
-    gateway.by === 'address' ? snapshot.workloadByIp(gateway.network, gateway.ip) : undefined;
-  if (workload !== undefined) {
-    return { gateway, known: true, replicas: [workload], subjectAltNames: [] };
+function classifyUnknown(source: Workload, destination: IpPort): Intent {
+  if (source.outboundPolicy === 'allow-any') {
+    return { kind: 'passthrough', destination, reason: 'unknown-destination' };
   }
-  const service =
-    gateway.by === 'address'
-      ? snapshot.serviceByVip(gateway.network, gateway.ip, source.namespace)
-      : snapshot.serviceByKey(serviceKey(gateway));
-  if (service === undefined) return { gateway, known: false, replicas: [], subjectAltNames: [] };
-  const { subjectAltNames } = service;
-  return {
-    gateway,
-    known: true,
-    replicas: snapshot.membersOf(serviceKey(service)),
-    subjectAltNames,
-  };
-}
-
-/** Asked of all replicas: one that is draining still has to finish what it carries. */
-function isOneOf({ replicas }: Resolved, source: Workload): boolean {
-  return replicas.some(({ uid }) => uid === source.uid);
-}
-
-/** @throws MeshError WAYPOINT_UNAVAILABLE */
-function usable(
-  { gateway, known, replicas, subjectAltNames }: Resolved,
-  source: Workload,
-  of: string,
-): { waypoints: readonly Workload[]; port: number; subjectAltNames: readonly string[] } {
-  const waypoints = replicas.filter(
-    ({ health, network, addresses }) =>
-      health === 'healthy' && network === source.network && addresses.length > 0,
-  );
-  if (waypoints.length > 0) return { waypoints, port: gateway.port, subjectAltNames };
-  const name = gateway.by === 'address' ? gateway.ip : gateway.hostname;
-  const why = known ? 'has no healthy replica on this network' : 'is not known';
   throw new MeshError(
-    'WAYPOINT_UNAVAILABLE',
-    `Cannot reach ${of}: it must be reached through waypoint ${name}, which ${why}`,
+    'DESTINATION_BLOCKED',
+    `Refused a connection to ${formatIpPort(destination)}: the mesh knows no such destination, and namespace ${source.namespace} may connect to known ones only; add a ServiceEntry for it, or allow any`,
   );
+}
+
+/**
+ * None when it has no waypoint, or when the source is one of its replicas: that one's own way to its service is the
+ * last hop, not another round through itself.
+ */
+function waypointsFor(
+  of: Service | Workload,
+  name: string,
+  { source, snapshot }: Asked,
+): readonly WaypointChoice[] {
+  const wanted = waypointsOf(of);
+  if (wanted.length === 0 && 'weightedWaypoints' in of && of.weightedWaypoints.length > 0) {
+    throw new MeshError(
+      'WAYPOINT_UNAVAILABLE',
+      `Cannot reach ${name}: every one of its waypoints has weight 0`,
+    );
+  }
+  const choices = wanted.map(({ destination, weight }) => ({
+    ...resolveGateway(destination, source.namespace, snapshot),
+    weight,
+  }));
+  return choices.some((choice) => isReplica(choice, source)) ? [] : choices;
 }

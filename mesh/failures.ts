@@ -27,6 +27,10 @@ export const FAILURES = {
   DESTINATION_UNKNOWN: { flag: 'NR', status: 503, retry: false },
   DESTINATION_MISMATCH: { flag: 'NR', status: 400, retry: false },
   NO_HEALTHY_ENDPOINT: { flag: 'UH', status: 503, retry: false },
+  // in the words of those who know it as BlackHoleCluster
+  DESTINATION_BLOCKED: { flag: 'BLACKHOLE', status: 503, retry: false },
+  GATEWAY_UNAVAILABLE: { flag: 'NO_GATEWAY', status: 503, retry: false },
+  NAME_UNRESOLVED: { flag: 'DNS', status: 503, retry: true },
   WAYPOINT_UNAVAILABLE: { flag: 'NO_WAYPOINT', status: 503, retry: false },
   RECURSION: { flag: 'LOOP', status: 503, retry: false },
   MALFORMED_REQUEST: { flag: 'BAD_REQUEST', status: 400, retry: false },

@@ -1,8 +1,12 @@
 // What the client addressed, as far as the mesh knows: the outcome of classify(), and what admit() turns into a Permit.
 
 import type { IpPort } from './address.ts';
+import type { ResolvedGateway } from './gateway.ts';
 import type { Service } from './service.ts';
 import type { PortMapping, Workload } from './workload.ts';
+
+/** One of the waypoints that share a destination's connections by weight. */
+export type WaypointChoice = ResolvedGateway & { readonly weight: number };
 
 export type Intent =
   /** A service address: one of its endpoints is to be picked. */
@@ -18,11 +22,8 @@ export type Intent =
   | {
       readonly kind: 'waypoint';
       readonly destination: IpPort;
-      /** Candidates behind the waypoint's address, and the port they take tunnels on. */
-      readonly waypoints: readonly Workload[];
-      readonly port: number;
-      /** Identities the waypoint's service may also show. */
-      readonly subjectAltNames: readonly string[];
+      /** At least one. */
+      readonly choices: readonly WaypointChoice[];
       readonly of: { readonly service: Service } | { readonly workload: Workload };
     }
   /** Not ours: plain TCP to where it was going. */

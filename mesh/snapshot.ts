@@ -32,6 +32,7 @@ type Indexes = {
   readonly workloads: SharedMap<Workload>;
   /** `network/ip` -> who claims it, best first. */
   readonly workloadsByAddress: SharedMap<readonly Workload[]>;
+  readonly workloadsByHostname: SharedMap<readonly Workload[]>;
   readonly services: SharedMap<Service>;
   readonly servicesByVip: SharedMap<readonly Service[]>;
   readonly servicesByHostname: SharedMap<readonly Service[]>;
@@ -71,22 +72,28 @@ export class Snapshot {
     return this.#indexes.workloadsByAddress.get(`${network}/${ip}`)?.[0];
   }
 
+  /** Those that have this DNS name of their own, whichever namespace they are in. */
+  workloadsByHostname(hostname: string): readonly Workload[] {
+    return this.#indexes.workloadsByHostname.get(hostname) ?? [];
+  }
+
   serviceByKey(key: string): Service | undefined {
     return this.#indexes.services.get(key);
   }
 
   /**
-   * Whom `ip` belongs to as seen from `namespace`: an exact address before any range; among ranges those of the own
-   * namespace, then the longest prefix.
+   * Whom `ip` belongs to as seen from `namespace`, by services that are visible there: an exact address before any
+   * range; among ranges those of the own namespace, then the longest prefix.
    */
   serviceByVip(network: string, ip: IpAddress, namespace: string): Service | undefined {
     const exact = this.#indexes.servicesByVip.get(`${network}/${ip}`);
-    if (exact !== undefined) return preferred(exact, namespace);
+    const visible = preferred(exact ?? [], namespace);
+    if (visible !== undefined) return visible;
     let best: Service[] = [];
     let highest = -1;
     for (const service of this.#indexes.rangeServices) {
       const length = rangeLength(service, network, ip);
-      if (length === undefined) continue;
+      if (length === undefined || !isVisible(service, namespace)) continue;
       const rank = length + (service.namespace === namespace ? OWN_NAMESPACE_RANK : 0);
       if (rank < highest) continue;
       if (rank > highest) best = [];
@@ -97,7 +104,12 @@ export class Snapshot {
   }
 
   serviceByHostname(hostname: string, namespace: string): Service | undefined {
-    return preferred(this.#indexes.servicesByHostname.get(hostname) ?? [], namespace);
+    return preferred(this.servicesByHostname(hostname), namespace);
+  }
+
+  /** Every service of that name, in whichever namespace, visible or not. */
+  servicesByHostname(hostname: string): readonly Service[] {
+    return this.#indexes.servicesByHostname.get(hostname) ?? [];
   }
 
   /** Every workload that says it is behind the service, healthy or not, in no particular order. */
@@ -170,6 +182,7 @@ export class Snapshot {
 export const emptySnapshot: Snapshot = new Snapshot(0, {
   workloads: SharedMap.empty,
   workloadsByAddress: SharedMap.empty,
+  workloadsByHostname: SharedMap.empty,
   services: SharedMap.empty,
   servicesByVip: SharedMap.empty,
   servicesByHostname: SharedMap.empty,
@@ -185,6 +198,7 @@ export const emptySnapshot: Snapshot = new Snapshot(0, {
 class Draft {
   readonly #workloads: Change<Workload>;
   readonly #workloadsByAddress: Change<readonly Workload[]>;
+  readonly #workloadsByHostname: Change<readonly Workload[]>;
   readonly #services: Change<Service>;
   readonly #servicesByVip: Change<readonly Service[]>;
   readonly #servicesByHostname: Change<readonly Service[]>;
@@ -200,6 +214,7 @@ class Draft {
   constructor(indexes: Indexes) {
     this.#workloads = indexes.workloads.change();
     this.#workloadsByAddress = indexes.workloadsByAddress.change();
+    this.#workloadsByHostname = indexes.workloadsByHostname.change();
     this.#services = indexes.services.change();
     this.#servicesByVip = indexes.servicesByVip.change();
     this.#servicesByHostname = indexes.servicesByHostname.change();
@@ -252,6 +267,7 @@ class Draft {
     return {
       workloads: this.#workloads.done(),
       workloadsByAddress: this.#workloadsByAddress.done(),
+      workloadsByHostname: this.#workloadsByHostname.done(),
       services: this.#services.done(),
       servicesByVip: this.#servicesByVip.done(),
       servicesByHostname: this.#servicesByHostname.done(),
@@ -268,12 +284,16 @@ class Draft {
     const old = this.#workloads.get(uid);
     if (old !== undefined) {
       for (const key of addressKeys(old)) swap(this.#workloadsByAddress, key, old, undefined);
+      if (old.hostname !== '') swap(this.#workloadsByHostname, old.hostname, old, undefined);
       for (const key of old.services.keys()) this.#membersOf(key).delete(old);
       this.#workloads.delete(uid);
     }
     if (next !== undefined) {
       for (const key of addressKeys(next))
         swap(this.#workloadsByAddress, key, undefined, next, byClaim);
+      if (next.hostname !== '') {
+        swap(this.#workloadsByHostname, next.hostname, undefined, next, byClaim);
+      }
       for (const key of next.services.keys()) this.#membersOf(key).add(next);
       this.#workloads.set(uid, next);
     }
@@ -362,13 +382,18 @@ function rangeLength(service: Service, network: string, ip: IpAddress): number |
   return longest;
 }
 
-/** Own namespace, then the Service object that owns the name, then the first by name. */
+/** Of those visible there: own namespace, then the Service object that owns the name, then the first by name. */
 function preferred(services: readonly Service[], namespace: string): Service | undefined {
+  const visible = services.filter((service) => isVisible(service, namespace));
   return (
-    services.find((service) => service.namespace === namespace) ??
-    services.find((service) => service.canonical) ??
-    services[0]
+    visible.find((service) => service.namespace === namespace) ??
+    visible.find((service) => service.canonical) ??
+    visible[0]
   );
+}
+
+function isVisible(service: Service, namespace: string): boolean {
+  return service.visibility === 'public' || service.namespace === namespace;
 }
 
 function scopeKey(policy: AuthorizationPolicy): string | undefined {

@@ -97,8 +97,12 @@ export const ANY_WORKLOAD: fc.Arbitrary<Workload> = fc.record(
       { region: oneOf('', 'r1', 'r2'), zone: oneOf('', 'z1'), subzone: oneOf('', 's1') },
       PLAIN,
     ),
-    health: oneOf('healthy', 'unhealthy'),
+    health: oneOf('healthy', 'draining', 'unhealthy'),
     protocol: oneOf('hbone', 'tcp'),
+    nativeTunnel: fc.boolean(),
+    applicationTunnel: maybe(
+      fc.record({ protocol: oneOf('none', 'proxy'), port: oneOf(0, 8080, 65535) }, PLAIN),
+    ),
     hostNetwork: fc.boolean(),
     waypoint: maybe(ANY_GATEWAY),
     networkGateway: maybe(ANY_GATEWAY),
@@ -116,6 +120,7 @@ export const ANY_WORKLOAD: fc.Arbitrary<Workload> = fc.record(
       fc.tuple(ANY_NAMESPACE, oneOf('p1', 'p2', 'p3')).map((key) => key.join('/')),
     ),
     capacity: oneOf(0, 1, 1, 1, 5),
+    outboundPolicy: oneOf('allow-any', 'registry-only'),
   },
   PLAIN,
 );
@@ -143,9 +148,17 @@ export const ANY_SERVICE: fc.Arbitrary<Service> = fc.record(
     ports: some(ANY_PORT_MAPPING),
     subjectAltNames: some(oneOf('spiffe://cluster.local/ns/shop/sa/extra')),
     waypoint: maybe(ANY_GATEWAY),
+    weightedWaypoints: some(
+      fc.record({ destination: ANY_GATEWAY, weight: oneOf(0, 1, 50) }, PLAIN),
+      2,
+    ),
+    ingressUseWaypoint: fc.boolean(),
     loadBalancing: maybe(ANY_LOAD_BALANCING),
     ipFamilies: oneOf('automatic', 'ipv4', 'ipv6', 'dual'),
     canonical: fc.boolean(),
+    visibility: oneOf('public', 'namespace'),
+    sessionAffinitySeconds: maybe(oneOf(1, 10_800)),
+    balancing: oneOf('least-request', 'random'),
   },
   PLAIN,
 );
@@ -249,6 +262,8 @@ export function workloadOf(parts: Partial<Workload> & Pick<Workload, 'uid'>): Wo
     locality: { region: '', zone: '', subzone: '' },
     health: 'healthy',
     protocol: 'hbone',
+    nativeTunnel: false,
+    applicationTunnel: undefined,
     hostNetwork: false,
     waypoint: undefined,
     networkGateway: undefined,
@@ -259,6 +274,7 @@ export function workloadOf(parts: Partial<Workload> & Pick<Workload, 'uid'>): Wo
     services: new Map(),
     authorizationPolicies: [],
     capacity: 1,
+    outboundPolicy: 'allow-any',
     ...parts,
   };
 }
@@ -272,9 +288,14 @@ export function serviceOf(parts: Partial<Service> & Pick<Service, 'hostname'>): 
     ports: [],
     subjectAltNames: [],
     waypoint: undefined,
+    weightedWaypoints: [],
+    ingressUseWaypoint: false,
     loadBalancing: undefined,
     ipFamilies: 'automatic',
     canonical: false,
+    visibility: 'public',
+    sessionAffinitySeconds: undefined,
+    balancing: 'least-request',
     ...parts,
   };
 }

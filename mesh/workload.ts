@@ -22,6 +22,14 @@ export type GatewayAddress =
       readonly port: number;
     };
 
+/** The workload wants its tunnelled connections on this one port, and told where they were going. */
+export type ApplicationTunnel = {
+  /** `proxy`: a PROXY protocol v2 header comes first; `none`: nothing but the bytes. */
+  readonly protocol: 'none' | 'proxy';
+  /** 0: the port that was asked for. */
+  readonly port: number;
+};
+
 /** One service port as one endpoint serves it. `targetPort` 0 on a Service means "named: the endpoint says". */
 export type PortMapping = {
   readonly servicePort: number;
@@ -41,11 +49,16 @@ export type Workload = {
   /** Kubernetes node name; empty for machines outside. */
   readonly node: string;
   readonly addresses: readonly IpAddress[];
+  /** Its own DNS name; the only way to it when it has no address. */
   readonly hostname: string;
   readonly locality: Locality;
-  readonly health: 'healthy' | 'unhealthy';
+  /** `draining` still serves but is on its way out: it gets connections only when no other endpoint is healthy. */
+  readonly health: 'healthy' | 'draining' | 'unhealthy';
   /** How peers reach it: `hbone` once its agent has said it is enrolled, else plain `tcp`. */
   readonly protocol: 'hbone' | 'tcp';
+  /** Terminates HBONE by itself (a waypoint or gateway), without a node agent in front. */
+  readonly nativeTunnel: boolean;
+  readonly applicationTunnel: ApplicationTunnel | undefined;
   readonly hostNetwork: boolean;
   readonly waypoint: GatewayAddress | undefined;
   readonly networkGateway: GatewayAddress | undefined;
@@ -59,6 +72,8 @@ export type Workload = {
   readonly authorizationPolicies: readonly string[];
   /** Relative share of traffic; 1 for a pod. */
   readonly capacity: number;
+  /** Whether it may connect to destinations that the mesh knows nothing of. */
+  readonly outboundPolicy: 'allow-any' | 'registry-only';
 };
 
 export function workloadIdentity(workload: Workload): Identity {

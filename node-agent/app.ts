@@ -20,6 +20,7 @@ import { Certificates, type Issue } from './certificates.ts';
 import type { AgentConfig } from './config.ts';
 import { Connections } from './connections.ts';
 import { Enrolments } from './enrolment.ts';
+import { HostLookup, type ResolveHost } from './host-lookup.ts';
 import { receive } from './inbound.ts';
 import { knownSource, type SnapshotSource } from './known-source.ts';
 import { sweepLeftovers } from './leftovers.ts';
@@ -28,6 +29,7 @@ import { carry, EndpointLoad } from './outbound.ts';
 import { admitPlain } from './passthrough.ts';
 import { PolicyRecord } from './policy-record.ts';
 import { PolicyWatch } from './policy-watch.ts';
+import { resolveHost } from './resolve-host.ts';
 import { Trails } from './trail.ts';
 
 export type Discovery = SnapshotSource & {
@@ -44,6 +46,8 @@ export type AgentParts = {
   readonly random?: () => number;
   /** Ends the process politely: what /quitquitquit asks for. */
   readonly quit?: (why: string) => void;
+  /** For endpoints that have a DNS name only. */
+  readonly resolveHost?: ResolveHost;
 };
 
 export type AgentSettings = Pick<
@@ -87,6 +91,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   });
   const pool = new TunnelPool({ clock, dial: (key, signal) => dialTunnel(key, signal) });
   const load = new EndpointLoad();
+  const hosts = new HostLookup({ clock, random, resolve: parts.resolveHost ?? resolveHost });
   const record = new PolicyRecord({ log, metrics });
   const policy = { snapshot: () => discovery.snapshot(), record };
   const shared = { trails, connections, snapshot: policy.snapshot, policy };
@@ -99,6 +104,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
         load,
         random,
         source: () => knownSource(parts, pod.enrolment.workloadUid),
+        lookup: (hostname, like, signal) => hosts.address(hostname, like, signal),
         openTunnel: (_, hop, head, signal) => pool.open(tunnelKey(pod, hop, policy), head, signal),
       }),
     inbound: (pod, request) => void receive(pod, request, shared),
@@ -216,6 +222,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
       await drained;
       await begun;
       certificates.close();
+      hosts.close();
       await doorsClosed;
       log.info('Drained', { cut });
     },

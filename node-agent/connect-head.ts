@@ -3,20 +3,16 @@
 
 import { randomFillSync } from 'node:crypto';
 import type { IpPort } from '../mesh/address.ts';
+import type { TunnelHop } from '../mesh/next-hop.ts';
 import type { Workload } from '../mesh/workload.ts';
 import type { ConnectHead, TunnelFields } from '../tunnel/tunnel.ts';
 import { formatBaggage } from '../wire/baggage.ts';
 import { formatForwarded, readForwardedHost } from '../wire/forwarded.ts';
 import { newTraceparent } from '../wire/traceparent.ts';
-import type { Hop } from './hop.ts';
 
 const TRACE_BYTES = 24;
 
-export function connectHead(
-  hop: Hop & { readonly via: 'tunnel' },
-  source: Workload,
-  from: IpPort,
-): ConnectHead {
+export function connectHead(hop: TunnelHop, source: Workload, from: IpPort): ConnectHead {
   return {
     authority: hop.authority,
     fields: {

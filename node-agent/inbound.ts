@@ -2,17 +2,17 @@
 // accept, classify, authorize, tunnel (here: the pod's own application), splice. Called by app.ts for each CONNECT.
 // Invariant: a refused peer never learns whether the pod listens, and 200 is sent only when it does.
 
-import { formatIpPort, type IpPort } from '../mesh/address.ts';
+import { type Authority, formatIpPort, type IpPort } from '../mesh/address.ts';
+import { type Target, targetOf } from '../mesh/destination.ts';
 import { FAILURES, failureCodeOf, MeshError } from '../mesh/failures.ts';
 import { sameIdentity } from '../mesh/identity.ts';
 import { admit } from '../mesh/permit.ts';
 import type { Service } from '../mesh/service.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
-import { type PortMapping, type Workload, workloadIdentity } from '../mesh/workload.ts';
+import { type Workload, workloadIdentity } from '../mesh/workload.ts';
 import { splice } from '../tunnel/splice.ts';
 import type { TunnelRequest } from '../tunnel/tunnel.ts';
-import { type Authority, readAuthority } from '../wire/authority.ts';
-import { OWN_PORTS } from './capture/capture.ts';
+import { readAuthority } from '../wire/authority.ts';
 import { addressedService, baggageFields } from './connect-head.ts';
 import type { Connections } from './connections.ts';
 import { decide, decideAgain, type PolicyView } from './decide.ts';
@@ -77,13 +77,6 @@ export function asSeenBy(to: IpPort, caller: IpPort): { to: IpPort; from?: IpPor
   return caller.ip === to.ip ? { to } : { to, from: caller.ip };
 }
 
-/** What a CONNECT asks for, once it is sure that it asks for this pod. */
-type Target = {
-  readonly workload: Workload;
-  readonly to: IpPort;
-  readonly service: Service | undefined;
-};
-
 function classifyRequest(pod: LocalPod, request: TunnelRequest, snapshot: Snapshot): Target {
   const { method, authority, local } = request;
   if (method !== 'CONNECT') {
@@ -97,16 +90,7 @@ function classifyRequest(pod: LocalPod, request: TunnelRequest, snapshot: Snapsh
       `Cannot serve ${authority}: workload ${pod.enrolment.workloadUid} is not known yet`,
     );
   }
-  // connections are for the address they came to: another one's would borrow this pod's policy
-  if (asked.kind === 'address' && asked.ip !== local.ip) {
-    throw new MeshError('DESTINATION_MISMATCH', `Cannot serve ${authority}: this is ${local.ip}`);
-  }
-  const named = asked.kind === 'hostname' ? servedHere(asked, workload, snapshot) : undefined;
-  const port = named?.port ?? asked.port;
-  if (OWN_PORTS.has(port)) {
-    throw new MeshError('RECURSION', `Cannot serve ${authority}: the port is the node agent's own`);
-  }
-  return { workload, to: { ip: local.ip, port }, service: named?.service };
+  return targetOf({ authority: asked, local }, workload, snapshot);
 }
 
 function authorityOf(text = ''): Authority {
@@ -116,26 +100,6 @@ function authorityOf(text = ''): Authority {
     'MALFORMED_REQUEST',
     `Cannot serve "${text.slice(0, 100)}": expected host:port`,
   );
-}
-
-/** A service's name: this pod must be behind it and serve that port. */
-function servedHere(
-  asked: { readonly hostname: string; readonly port: number },
-  workload: Workload,
-  snapshot: Snapshot,
-): { service: Service; port: number } {
-  const service = snapshot.serviceByHostname(asked.hostname, workload.namespace);
-  const serves = (mapping: PortMapping): boolean => mapping.servicePort === asked.port;
-  const here =
-    service && workload.services.get(`${service.namespace}/${service.hostname}`)?.find(serves);
-  const port = here?.targetPort || service?.ports.find(serves)?.targetPort;
-  if (service === undefined || here === undefined || port === undefined || port === 0) {
-    throw new MeshError(
-      'DESTINATION_UNKNOWN',
-      `Cannot serve ${asked.hostname}:${asked.port}: ${workload.uid} is no endpoint of it`,
-    );
-  }
-  return { service, port };
 }
 
 /** For telemetry only: nothing here decides. */

@@ -1,27 +1,30 @@
 // A captured connection leaves its pod. The whole journey is carry(), in the words of the data path:
 // accept, classify, authorize, pick endpoint, tunnel, splice. Called by app.ts for each connection to port 15001.
 
-import { formatIpPort, type IpPort, isLoopback } from '../mesh/address.ts';
-import { type Decision, LEFT_TO_DESTINATION } from '../mesh/authorize.ts';
+import { formatIpPort, type IpAddress } from '../mesh/address.ts';
+import { LEFT_TO_DESTINATION } from '../mesh/authorize.ts';
 import type { Balance } from '../mesh/balance.ts';
 import { classify } from '../mesh/classify.ts';
 import { FAILURES, MeshError } from '../mesh/failures.ts';
 import type { Intent } from '../mesh/intent.ts';
+import { type Hop, hopTo, nextHop, type TunnelHop } from '../mesh/next-hop.ts';
 import { admit, type Permit } from '../mesh/permit.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
 import { type Workload, workloadIdentity } from '../mesh/workload.ts';
 import { type Leg, splice } from '../tunnel/splice.ts';
 import type { ConnectHead, TunnelStream } from '../tunnel/tunnel.ts';
-import { type Captured, OWN_PORTS } from './capture/capture.ts';
+import type { Captured } from './capture/capture.ts';
 import { connectHead } from './connect-head.ts';
 import type { Connections, Registered } from './connections.ts';
-import { type Hop, nextHop } from './hop.ts';
 import { socketLeg } from './leg.ts';
 import type { LocalPod } from './local-pod.ts';
 import type { Trail, Trails } from './trail.ts';
 
-/** Endpoints one connection is tried at; only while the application's bytes have not gone anywhere. */
-const MAX_ENDPOINTS = 3;
+/**
+ * Endpoints one connection is tried at, while the application's bytes have not gone anywhere: a second try saves those
+ * that met a pod just gone, a third would only make a real outage slower to tell.
+ */
+const MAX_ENDPOINTS = 2;
 
 /** What the journey needs of the agent; app.ts gives the real ones, tests small functions. */
 export type OutboundSteps = {
@@ -33,10 +36,12 @@ export type OutboundSteps = {
   readonly source: (pod: LocalPod) => Promise<{ source: Workload; snapshot: Snapshot }>;
   readonly openTunnel: (
     pod: LocalPod,
-    hop: Hop & { via: 'tunnel' },
+    hop: TunnelHop,
     head: ConnectHead,
     signal: AbortSignal,
   ) => Promise<TunnelStream>;
+  /** An address of an endpoint that has a name only. @throws MeshError NAME_UNRESOLVED */
+  readonly lookup: (hostname: string, like: IpAddress, signal: AbortSignal) => Promise<IpAddress>;
 };
 
 export async function carry(
@@ -56,7 +61,7 @@ export async function carry(
     const { source, snapshot } = await steps.source(pod);
     trail.learn({ sourceWorkload: source });
     const intent = classify(source, destination, snapshot);
-    const permit = admit(intent, authorizeLeaving(pod, destination));
+    const permit = admit(intent, LEFT_TO_DESTINATION);
     await using upstream = await reach(permit, {
       pod,
       captured,
@@ -77,18 +82,6 @@ export async function carry(
   }
 }
 
-/** Policy is the destination's business; what must not leave is what would come back to us. */
-function authorizeLeaving(pod: LocalPod, destination: IpPort): Decision {
-  const own = isLoopback(destination.ip) || pod.enrolment.addresses.includes(destination.ip);
-  if (own && OWN_PORTS.has(destination.port)) {
-    throw new MeshError(
-      'RECURSION',
-      `Refused a connection to ${formatIpPort(destination)}: it would come back to the node agent`,
-    );
-  }
-  return LEFT_TO_DESTINATION;
-}
-
 type Asked = {
   readonly pod: LocalPod;
   readonly captured: Captured;
@@ -107,7 +100,7 @@ async function reach(permit: Permit<Intent>, asked: Asked): Promise<Reached> {
   const exclude = new Set<string>();
   const balance: Balance = {
     random: steps.random,
-    load: (endpoint) => steps.load.of(endpoint.workload.uid),
+    load: ({ uid }) => steps.load.of(uid),
     exclude,
   };
   for (let failure: MeshError | undefined; ; ) {
@@ -132,38 +125,49 @@ async function reach(permit: Permit<Intent>, asked: Asked): Promise<Reached> {
 }
 
 async function openWay(hop: Hop, asked: Asked): Promise<Reached> {
-  const { pod, captured, source, trail, registered, steps } = asked;
-  const { signal } = registered;
+  const { trail, registered, steps } = asked;
   const release = steps.load.add(hop.workload?.uid);
   try {
     trail.learn({ destinationWorkload: hop.workload, service: hop.service });
-    if (hop.via === 'tcp') {
-      trail.learn({ destination: hop.to, sourceIdentity: undefined, authority: undefined });
-      const leg = socketLeg(await pod.dial({ to: hop.to }, signal));
-      return reached(leg, release);
-    }
-    trail.learn({ destination: hop.to, authority: hop.authority });
-    const stream = await steps.openTunnel(
-      pod,
-      hop,
-      connectHead(hop, source, captured.source),
-      signal,
-    );
-    trail.learn({
-      sourceIdentity: workloadIdentity(source),
-      destinationIdentity: stream.peer,
-    });
-    return reached(stream, release);
+    return reached(await openLeg(hop, asked, registered.signal), release);
   } catch (error) {
     release();
     throw error;
   }
 }
 
-function reached(
-  leg: Leg & { readonly lost?: MeshError | undefined },
-  release: () => void,
-): Reached {
+async function openLeg(hop: Hop, asked: Asked, signal: AbortSignal): Promise<Leg & Ended> {
+  const { pod, captured, source, trail, steps } = asked;
+  switch (hop.via) {
+    case 'lookup': {
+      const ip = await steps.lookup(hop.hostname, captured.destination.ip, signal);
+      return openLeg(hopTo(hop.workload, { ip, port: hop.port }, hop.service), asked, signal);
+    }
+    case 'tcp':
+      trail.learn({ destination: hop.to, sourceIdentity: undefined, authority: undefined });
+      return socketLeg(await pod.dial({ to: hop.to }, signal));
+    case 'tunnel': {
+      trail.learn({ destination: hop.to, authority: hop.authority });
+      const head = connectHead(hop, source, captured.source);
+      const stream = await steps.openTunnel(pod, hop, head, signal);
+      trail.learn({
+        sourceIdentity: workloadIdentity(source),
+        destinationIdentity: stream.peer,
+      });
+      return stream;
+    }
+    case 'gateway':
+      throw new MeshError(
+        'GATEWAY_UNAVAILABLE',
+        `Cannot connect to ${hop.authority}: this agent cannot open tunnels through a network's gateway yet`,
+      );
+  }
+}
+
+/** Why a tunnel's stream ended, when that was the tunnel's doing; a socket has no such thing. */
+type Ended = { readonly lost?: MeshError | undefined };
+
+function reached(leg: Leg & Ended, release: () => void): Reached {
   return {
     leg,
     lost: () => leg.lost,

@@ -3,11 +3,12 @@
 
 import { formatIpPort, type IpPort } from '../mesh/address.ts';
 import { MeshError } from '../mesh/failures.ts';
+import { OWN_PORTS } from '../mesh/own-ports.ts';
 import { admit } from '../mesh/permit.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
 import type { Workload } from '../mesh/workload.ts';
 import { splice } from '../tunnel/splice.ts';
-import { type Captured, OWN_PORTS } from './capture/capture.ts';
+import type { Captured } from './capture/capture.ts';
 import type { Connections } from './connections.ts';
 import { decide, decideAgain, type PolicyView } from './decide.ts';
 import { asSeenBy, serviceOfPort } from './inbound.ts';

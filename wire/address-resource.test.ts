@@ -38,6 +38,7 @@ const WORKLOAD_BYTES = field(
     field(11, 'v1'),
     hex('60 02'), // workload_type = POD
     field(13, 'web'),
+    hex('70 01'), // native_tunnel
     field(16, 'shop/p1'),
     hex('88 01 01'), // status = UNHEALTHY
     field(18, 'c2'),
@@ -46,6 +47,7 @@ const WORKLOAD_BYTES = field(
     field(21, 'h.test'),
     field(22, join(field(1, 'shop/web.test'), field(2, field(1, PORT_BYTES)))),
     field(24, join(field(1, 'r'), field(2, 'z'), field(3, 's'))),
+    field(23, hex('08 01 10 f0 75')), // application_tunnel = PROXY to 15088
     hex('c8 01 01'), // network_mode = HOST_NETWORK
     field(27, hex('08 05')), // capacity
   ),
@@ -61,6 +63,8 @@ const WORKLOAD = workloadOf({
   hostname: 'h.test',
   locality: { region: 'r', zone: 'z', subzone: 's' },
   health: 'unhealthy',
+  nativeTunnel: true,
+  applicationTunnel: { protocol: 'proxy', port: 15088 },
   hostNetwork: true,
   waypoint: { by: 'hostname', namespace: 'shop', hostname: 'wp.test', port: 15008 },
   networkGateway: { by: 'address', network: 'far', ip: parseIp('10.0.0.9'), port: 15008 },
@@ -86,6 +90,15 @@ const SERVICE_BYTES = field(
     field(8, join(field(1, hex('06 01 02')), hex('10 02 18 01'))), // NETWORK REGION ZONE, FAILOVER, ALLOW_ALL
     hex('48 03'), // ip_families = DUAL
     hex('58 01'), // canonical
+    hex('60 01'), // ingress_use_waypoint
+    field(
+      13,
+      join(
+        field(1, join(field(1, join(field(1, 'shop'), field(2, 'wp.test'))), hex('18 a0 75'))),
+        hex('10 07'),
+      ),
+    ),
+    hex('70 01'), // visibility = NAMESPACE
   ),
 );
 const SERVICE = serviceOf({
@@ -104,6 +117,14 @@ const SERVICE = serviceOf({
   },
   ipFamilies: 'dual',
   canonical: true,
+  ingressUseWaypoint: true,
+  weightedWaypoints: [
+    {
+      destination: { by: 'hostname', namespace: 'shop', hostname: 'wp.test', port: 15008 },
+      weight: 7,
+    },
+  ],
+  visibility: 'namespace',
 });
 
 const workloadWith = (...fields: Buffer[]): Buffer =>
@@ -129,6 +150,26 @@ describe('a workload on the wire', () => {
       [trustDomain, serviceAccount, cluster, capacity, health, protocol],
       ['cluster.local', 'default', 'Kubernetes', 1, 'healthy', 'tcp'],
     );
+  });
+
+  test('what is ours alone has numbers far from the published ones, and is nothing when absent', () => {
+    const plain = decodeAddress(workloadWith());
+    assert.ok(plain.kind === 'workload');
+    assert.equal(plain.workload.outboundPolicy, 'allow-any');
+    const ours = decodeAddress(workloadWith(hex('c8 3e 01')));
+    assert.ok(ours.kind === 'workload');
+    assert.equal(ours.workload.outboundPolicy, 'registry-only');
+  });
+
+  test('one on its way out is unhealthy to those who do not know better', () => {
+    const draining = encodeWorkload(workloadOf({ uid: 'k//Pod/shop/x', health: 'draining' }));
+    const unhealthy = encodeWorkload(workloadOf({ uid: 'k//Pod/shop/x', health: 'unhealthy' }));
+    const inner = (body: Uint8Array): string => Buffer.from(body).toString('hex').slice(4);
+    assert.ok(inner(draining).startsWith(inner(unhealthy)));
+    assert.ok(inner(draining).endsWith('d03e01'));
+    const read = decodeAddress(draining);
+    assert.ok(read.kind === 'workload');
+    assert.equal(read.workload.health, 'draining');
   });
 
   test('is read back as it was written', () => {
@@ -195,12 +236,20 @@ describe('a service on the wire', () => {
     return decoded.kind === 'service' ? decoded.service.waypoint : undefined;
   };
 
-  test('with several waypoints, all goes through the heaviest: around none', () => {
-    const weighted = (name: string, weight: number): Buffer =>
-      field(13, join(field(1, join(waypoint(name), hex('18 a0 75'))), Buffer.of(0x10, weight)));
-    const named = { by: 'hostname', namespace: 'shop', hostname: 'b', port: 15008 };
-    assert.deepEqual(waypointOf(serviceWith(weighted('a', 1), weighted('b', 9))), named);
-    assert.equal(waypointOf(serviceWith(weighted('a', 0))), undefined);
+  test('a weighted waypoint without destination refuses the service: nothing goes around it', () => {
+    refuses(serviceWith(field(13, hex('10 07'))), 'shop/x.test');
+  });
+
+  test('what is ours alone has numbers far from the published ones, and is nothing when absent', () => {
+    const plain = decodeAddress(serviceWith());
+    assert.ok(plain.kind === 'service');
+    assert.deepEqual(
+      [plain.service.sessionAffinitySeconds, plain.service.balancing],
+      [undefined, 'least-request'],
+    );
+    const ours = decodeAddress(serviceWith(hex('c8 3e 3c'), hex('d0 3e 01')));
+    assert.ok(ours.kind === 'service');
+    assert.deepEqual([ours.service.sessionAffinitySeconds, ours.service.balancing], [60, 'random']);
   });
 
   test('a waypoint without port listens on the usual one', () => {

@@ -3,8 +3,14 @@
 
 import { type IpAddress, ipFromBytes, ipToBytes } from '../mesh/address.ts';
 import { cidrFromBytes } from '../mesh/cidr.ts';
-import type { LoadBalancing, LocalityScope, Service, Vip } from '../mesh/service.ts';
-import type { GatewayAddress, PortMapping, Workload } from '../mesh/workload.ts';
+import type {
+  LoadBalancing,
+  LocalityScope,
+  Service,
+  Vip,
+  WeightedWaypoint,
+} from '../mesh/service.ts';
+import type { ApplicationTunnel, GatewayAddress, PortMapping, Workload } from '../mesh/workload.ts';
 import { WORKLOAD_PROTO } from './proto/workload.ts';
 import { DecodeError, loadProto, messageType } from './protobuf.ts';
 
@@ -15,6 +21,7 @@ type GatewayMessage = {
   address?: NetworkAddressMessage | null;
   hboneMtlsPort: number;
 };
+type WeightedMessage = { destination: GatewayMessage | null; weight: number };
 type WorkloadMessage = {
   uid: string;
   name: string;
@@ -37,7 +44,11 @@ type WorkloadMessage = {
   hostname: string;
   services: Record<string, { ports: PortMessage[] }>;
   locality: { region: string; zone: string; subzone: string } | null;
+  nativeTunnel: boolean;
+  applicationTunnel: { protocol: string; port: number } | null;
   networkMode: string;
+  outboundPolicy: string;
+  draining: boolean;
   capacity: { value: number } | null;
 };
 type ServiceMessage = {
@@ -51,7 +62,11 @@ type ServiceMessage = {
   loadBalancing: { routingPreference: string[]; mode: string; healthPolicy: string } | null;
   ipFamilies: string;
   canonical: boolean;
-  weightedWaypoints: { destination: GatewayMessage | null; weight: number }[];
+  ingressUseWaypoint: boolean;
+  weightedWaypoints: WeightedMessage[];
+  visibility: string;
+  sessionAffinitySeconds: number;
+  balancing: string;
 };
 type AddressMessage = { workload?: WorkloadMessage | null; service?: ServiceMessage | null };
 
@@ -80,7 +95,11 @@ const WORKLOAD_TYPES = {
   POD: 'pod',
   JOB: 'job',
 } as const;
-const HEALTH = { HEALTHY: 'healthy', UNHEALTHY: 'unhealthy' } as const;
+const STATUSES = { HEALTHY: 'healthy', UNHEALTHY: 'unhealthy' } as const;
+const VISIBILITIES = { PUBLIC: 'public', NAMESPACE: 'namespace' } as const;
+const BALANCINGS = { LEAST_REQUEST: 'least-request', RANDOM: 'random' } as const;
+const OUTBOUND_POLICIES = { ALLOW_ANY: 'allow-any', REGISTRY_ONLY: 'registry-only' } as const;
+const TUNNELLED_AS = { NONE: 'none', PROXY: 'proxy' } as const;
 const IP_FAMILIES = {
   AUTOMATIC: 'automatic',
   IPV4_ONLY: 'ipv4',
@@ -137,7 +156,9 @@ export function encodeWorkload(workload: Workload): Uint8Array {
       workloadType: named(WORKLOAD_TYPES, workload.workloadType),
       workloadName: workload.workloadName,
       authorizationPolicies: [...workload.authorizationPolicies],
-      status: named(HEALTH, workload.health),
+      // to a foreign reader one on its way out is not to be used
+      status: workload.health === 'healthy' ? 'HEALTHY' : 'UNHEALTHY',
+      draining: workload.health === 'draining',
       clusterId: workload.cluster === DEFAULTS.cluster ? '' : workload.cluster,
       networkGateway: writeGateway(workload.networkGateway),
       hostname: workload.hostname,
@@ -145,6 +166,9 @@ export function encodeWorkload(workload: Workload): Uint8Array {
         [...workload.services].map(([key, ports]) => [key, { ports: ports.map(writePort) }]),
       ),
       locality: workload.locality,
+      nativeTunnel: workload.nativeTunnel,
+      applicationTunnel: writeApplicationTunnel(workload.applicationTunnel),
+      outboundPolicy: named(OUTBOUND_POLICIES, workload.outboundPolicy),
       networkMode: workload.hostNetwork ? 'HOST_NETWORK' : 'STANDARD',
       capacity: workload.capacity === DEFAULTS.capacity ? null : { value: workload.capacity },
     },
@@ -176,7 +200,14 @@ export function encodeService(service: Service): Uint8Array {
             },
       ipFamilies: named(IP_FAMILIES, service.ipFamilies),
       canonical: service.canonical,
-      weightedWaypoints: [],
+      ingressUseWaypoint: service.ingressUseWaypoint,
+      weightedWaypoints: service.weightedWaypoints.map(({ destination, weight }) => ({
+        destination: writeGateway(destination),
+        weight,
+      })),
+      visibility: named(VISIBILITIES, service.visibility),
+      sessionAffinitySeconds: service.sessionAffinitySeconds ?? 0,
+      balancing: named(BALANCINGS, service.balancing),
     },
   });
 }
@@ -196,8 +227,10 @@ function readWorkload(message: WorkloadMessage): Workload {
     addresses: message.addresses.map((bytes) => readIp(bytes, what)),
     hostname: message.hostname,
     locality: message.locality ?? { region: '', zone: '', subzone: '' },
-    health: choice(HEALTH, message.status, what),
+    health: healthOf(message, what),
     protocol: choice(TUNNEL_PROTOCOLS, message.tunnelProtocol, what),
+    nativeTunnel: message.nativeTunnel,
+    applicationTunnel: readApplicationTunnel(message.applicationTunnel, what),
     hostNetwork: choice(NETWORK_MODES, message.networkMode, what) === 'host',
     waypoint: readGateway(message.waypoint, what),
     networkGateway: readGateway(message.networkGateway, what),
@@ -213,6 +246,7 @@ function readWorkload(message: WorkloadMessage): Workload {
     ),
     authorizationPolicies: message.authorizationPolicies,
     capacity: message.capacity?.value ?? DEFAULTS.capacity,
+    outboundPolicy: choice(OUTBOUND_POLICIES, message.outboundPolicy, what),
   };
 }
 
@@ -226,19 +260,44 @@ function readService(message: ServiceMessage): Service {
     vips: message.addresses.map((address) => readVip(address, what)),
     ports: message.ports.map((port) => readPort(port, what)),
     subjectAltNames: message.subjectAltNames,
-    waypoint: readGateway(heaviest(message) ?? message.waypoint, what),
+    waypoint: readGateway(message.waypoint, what),
+    weightedWaypoints: message.weightedWaypoints.map((one) => readWeighted(one, what)),
+    ingressUseWaypoint: message.ingressUseWaypoint,
     loadBalancing: readLoadBalancing(message.loadBalancing, what),
     ipFamilies: choice(IP_FAMILIES, message.ipFamilies, what),
     canonical: message.canonical,
+    visibility: choice(VISIBILITIES, message.visibility, what),
+    sessionAffinitySeconds: message.sessionAffinitySeconds || undefined,
+    balancing: choice(BALANCINGS, message.balancing, what),
   };
 }
 
-/** We do not split between waypoints yet: all goes through the one that was to get most, and none around them. */
-function heaviest({ weightedWaypoints }: ServiceMessage): GatewayMessage | null {
-  const [first] = weightedWaypoints
-    .filter(({ weight }) => weight > 0)
-    .toSorted((a, b) => b.weight - a.weight);
-  return first?.destination ?? null;
+function healthOf({ status, draining }: WorkloadMessage, what: string): Workload['health'] {
+  const health = choice(STATUSES, status, what);
+  return health === 'unhealthy' && draining ? 'draining' : health;
+}
+
+function readWeighted({ destination, weight }: WeightedMessage, what: string): WeightedWaypoint {
+  const gateway = readGateway(destination, what);
+  if (gateway !== undefined) return { destination: gateway, weight };
+  throw new DecodeError(`Cannot read ${what}: one of its waypoints has no destination`);
+}
+
+function readApplicationTunnel(
+  message: WorkloadMessage['applicationTunnel'],
+  what: string,
+): ApplicationTunnel | undefined {
+  if (message === null) return undefined;
+  const { port } = message;
+  if (port > 65535) throw new DecodeError(`Cannot read ${what}: its tunnel port is ${port}`);
+  return { protocol: choice(TUNNELLED_AS, message.protocol, what), port };
+}
+
+function writeApplicationTunnel(
+  tunnel: ApplicationTunnel | undefined,
+): WorkloadMessage['applicationTunnel'] {
+  if (tunnel === undefined) return null;
+  return { protocol: named(TUNNELLED_AS, tunnel.protocol), port: tunnel.port };
 }
 
 function readLoadBalancing(

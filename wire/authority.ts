@@ -1,11 +1,7 @@
 // The :authority of a CONNECT request: where one byte stream is to go (RFC 9113 section 8.5). Written by whoever opens a
 // stream, read by whoever answers it. Strict: it comes from a peer.
 
-import { formatIpPort, type IpAddress, parseIp } from '../mesh/address.ts';
-
-export type Authority =
-  | { readonly kind: 'address'; readonly ip: IpAddress; readonly port: number }
-  | { readonly kind: 'hostname'; readonly hostname: string; readonly port: number };
+import { type Authority, formatIpPort, parseIp } from '../mesh/address.ts';
 
 // RFC 1035: 253 characters; labels of letters, digits, hyphens (and underscores, which real names have)
 const HOSTNAME =

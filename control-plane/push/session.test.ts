@@ -37,6 +37,8 @@ function workload(name: string, changes: Partial<Workload> = {}): Workload {
     locality: { region: '', zone: '', subzone: '' },
     health: 'healthy',
     protocol: 'tcp',
+    nativeTunnel: false,
+    applicationTunnel: undefined,
     hostNetwork: false,
     waypoint: undefined,
     networkGateway: undefined,
@@ -47,6 +49,7 @@ function workload(name: string, changes: Partial<Workload> = {}): Workload {
     services: new Map(),
     authorizationPolicies: [],
     capacity: 1,
+    outboundPolicy: 'allow-any',
     ...changes,
   };
 }

@@ -104,6 +104,8 @@ function addressWorkloads(
     // Kubernetes: an endpoint that does not say is ready
     health: endpoint.conditions?.ready === false ? 'unhealthy' : 'healthy',
     protocol: 'tcp',
+    nativeTunnel: false,
+    applicationTunnel: undefined,
     hostNetwork: false,
     waypoint: undefined,
     networkGateway: undefined,
@@ -114,5 +116,6 @@ function addressWorkloads(
     services: new Map(),
     authorizationPolicies: [],
     capacity: 1,
+    outboundPolicy: 'allow-any',
   }));
 }

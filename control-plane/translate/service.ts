@@ -23,9 +23,14 @@ export function serviceOf(service: KubeService, context: ServiceContext): Servic
     ports: tcpPorts(service).map(portOf),
     subjectAltNames: [],
     waypoint: undefined,
+    weightedWaypoints: [],
+    ingressUseWaypoint: false,
     loadBalancing: loadBalancingOf(service),
     ipFamilies: familiesOf(service),
     canonical: true,
+    visibility: 'public',
+    sessionAffinitySeconds: undefined,
+    balancing: 'least-request',
   };
 }
 

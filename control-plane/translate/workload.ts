@@ -39,6 +39,8 @@ export function workloadOf(pod: Pod, context: WorkloadContext): Workload | undef
     locality: localityOf(context.node),
     health: isHealthy(pod) ? 'healthy' : 'unhealthy',
     protocol: isEnrolled(pod, context.namespace) ? 'hbone' : 'tcp',
+    nativeTunnel: false,
+    applicationTunnel: undefined,
     hostNetwork: pod.spec.hostNetwork === true,
     waypoint: undefined,
     networkGateway: undefined,
@@ -48,6 +50,7 @@ export function workloadOf(pod: Pod, context: WorkloadContext): Workload | undef
     services: context.services,
     authorizationPolicies: context.authorizationPolicies,
     capacity: 1,
+    outboundPolicy: 'allow-any',
   };
 }
 

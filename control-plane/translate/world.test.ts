@@ -144,6 +144,8 @@ describe('translate(): pods', () => {
         hostNetwork: false,
         waypoint: undefined,
         networkGateway: undefined,
+        nativeTunnel: false,
+        applicationTunnel: undefined,
         canonicalName: 'web',
         canonicalRevision: 'latest',
         workloadName: 'web',
@@ -159,6 +161,7 @@ describe('translate(): pods', () => {
         ],
         authorizationPolicies: [],
         capacity: 1,
+        outboundPolicy: 'allow-any',
       },
     );
   });

@@ -7,16 +7,6 @@ import type { IpPort } from '../../mesh/address.ts';
 import type { Enrolment } from '../../mesh/enrolment.ts';
 import type { DialTarget } from '../../tunnel/socket.ts';
 
-/** The ports our sockets have inside every enrolled pod; applications are never dialled there. */
-export const OUTBOUND_PORT = 15001;
-export const PASSTHROUGH_PORT = 15006;
-export const TUNNEL_PORT = 15008;
-export const OWN_PORTS: ReadonlySet<number> = new Set([
-  OUTBOUND_PORT,
-  PASSTHROUGH_PORT,
-  TUNNEL_PORT,
-]);
-
 /** A connection of the pod's that was led to us, and where it was going. */
 export type Captured = {
   readonly socket: Socket;

@@ -7,16 +7,15 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { IpAddress } from '../../mesh/address.ts';
 import type { Enrolment } from '../../mesh/enrolment.ts';
+import { OUTBOUND_PORT, TUNNEL_PORT } from '../../mesh/own-ports.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { dial } from '../../tunnel/socket.ts';
 import {
   type CaptureDriver,
   CaptureError,
   type Doors,
-  OUTBOUND_PORT,
   type PodCapture,
   podName,
-  TUNNEL_PORT,
 } from './capture.ts';
 import { type Listener, listen } from './listener.ts';
 import { takeProxyHeader } from './proxy-header.ts';

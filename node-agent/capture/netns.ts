@@ -6,6 +6,7 @@ import { Socket, type SocketConstructorOpts } from 'node:net';
 import { formatIpPort, type IpPort, isIpv6, parseIp } from '../../mesh/address.ts';
 import type { Enrolment } from '../../mesh/enrolment.ts';
 import { MeshError } from '../../mesh/failures.ts';
+import { OUTBOUND_PORT, PASSTHROUGH_PORT, TUNNEL_PORT } from '../../mesh/own-ports.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import { connected, type DialTarget, keepSocketAlive } from '../../tunnel/socket.ts';
@@ -15,11 +16,8 @@ import {
   CaptureError,
   type Doors,
   type Leftover,
-  OUTBOUND_PORT,
-  PASSTHROUGH_PORT,
   type PodCapture,
   podName,
-  TUNNEL_PORT,
 } from './capture.ts';
 import { CommandError, runInside } from './commands.ts';
 import { findNetns, inodeOf, type NetnsSource } from './find-netns.ts';

@@ -1,7 +1,7 @@
 // The nft ruleset of one pod's network namespace, as text: a pure function, applied by netns.ts as one transaction.
 // Marks, connection mark and route table are the reference's, so that its tools and network policies know them.
 
-import { OUTBOUND_PORT, PASSTHROUGH_PORT, TUNNEL_PORT } from './capture.ts';
+import { OUTBOUND_PORT, PASSTHROUGH_PORT, TUNNEL_PORT } from '../../mesh/own-ports.ts';
 
 /** SO_MARK of every socket the agent opens in a pod: such traffic is never captured. */
 export const AGENT_MARK = 0x539;

@@ -105,6 +105,8 @@ export function workloadOf(pod: PodSpec, overrides: Partial<Workload> = {}): Wor
     locality: { region: '', zone: '', subzone: '' },
     health: 'healthy',
     protocol: 'hbone',
+    nativeTunnel: false,
+    applicationTunnel: undefined,
     hostNetwork: false,
     waypoint: undefined,
     networkGateway: undefined,
@@ -115,6 +117,7 @@ export function workloadOf(pod: PodSpec, overrides: Partial<Workload> = {}): Wor
     services: new Map(),
     authorizationPolicies: [],
     capacity: 1,
+    outboundPolicy: 'allow-any',
     ...overrides,
   };
 }
@@ -128,9 +131,14 @@ export function serviceOf(name: string, vip: string, ports: readonly PortMapping
     ports,
     subjectAltNames: [],
     waypoint: undefined,
+    weightedWaypoints: [],
+    ingressUseWaypoint: false,
     loadBalancing: undefined,
     ipFamilies: 'automatic',
     canonical: true,
+    visibility: 'public',
+    sessionAffinitySeconds: undefined,
+    balancing: 'least-request',
   };
 }
 

@@ -26,6 +26,14 @@ message Service {
   bool ingress_use_waypoint = 12;
   repeated WeightedWaypoint weighted_waypoints = 13;
   Visibility visibility = 14;
+  // our own, with numbers far from the original's, so that foreign readers pass them over
+  uint32 session_affinity_seconds = 1001;
+  Balancing balancing = 1002;
+}
+
+enum Balancing {
+  LEAST_REQUEST = 0;
+  RANDOM = 1;
 }
 
 enum Visibility {
@@ -93,8 +101,26 @@ message Workload {
   string hostname = 21;
   map<string, PortList> services = 22;
   Locality locality = 24;
+  ApplicationTunnel application_tunnel = 23;
   NetworkMode network_mode = 25;
   UInt32Value capacity = 27;
+  // our own, with numbers far from the original's, so that foreign readers pass them over
+  OutboundPolicy outbound_policy = 1001;
+  bool draining = 1002;
+}
+
+enum OutboundPolicy {
+  ALLOW_ANY = 0;
+  REGISTRY_ONLY = 1;
+}
+
+message ApplicationTunnel {
+  enum Protocol {
+    NONE = 0;
+    PROXY = 1;
+  }
+  Protocol protocol = 1;
+  uint32 port = 2;
 }
 
 enum WorkloadType {
