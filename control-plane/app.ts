@@ -24,6 +24,7 @@ import { serveAgent } from './push/connection.ts';
 import { type PushServer, servePush } from './push/serve.ts';
 import { ReportWriter } from './reports.ts';
 import { Retirement } from './retirement.ts';
+import { ConditionWriter } from './status/conditions.ts';
 import { createEventWriter } from './status/events.ts';
 import { ProblemTeller } from './status/problems.ts';
 import { statusOf } from './status/view.ts';
@@ -75,6 +76,7 @@ export async function startControlPlane(
     }
     retirement.published(store.current.version);
     problems.tell(newest.problems);
+    conditions.wish(newest.outcomes);
   };
   const tryPublish = (): void => {
     try {
@@ -108,13 +110,10 @@ export async function startControlPlane(
     }),
     (it) => it.close(),
   );
-  const problems = new ProblemTeller({
-    log,
-    events,
-    isLeader: () => leadership.held,
-    find: (kind, namespace, name) =>
-      kind === 'Namespace' ? cluster.namespaces.get(name) : cluster.pods.get(name, namespace),
-  });
+  const isLeader = (): boolean => leadership.held;
+  const find = cluster.find.bind(cluster);
+  const problems = new ProblemTeller({ log, events, isLeader, find });
+  const conditions = open.adopt(new ConditionWriter({ ...parts, isLeader }), (it) => it.close());
 
   const admin = open.adopt(
     await startAdmin({ log, metrics, readiness }, config, {
@@ -232,6 +231,7 @@ export async function startControlPlane(
       new Promise<void>((resolve) => {
         leadership.held = true;
         problems.tell(newest?.problems ?? []);
+        conditions.wish(newest?.outcomes ?? []);
         const end = (): void => {
           leadership.held = false;
           resolve();

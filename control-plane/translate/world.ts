@@ -4,7 +4,6 @@
 import type { Enrolment } from '../../mesh/enrolment.ts';
 import type { MeshNamespace } from '../../mesh/namespace.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy.ts';
-import { policyKey } from '../../mesh/policy.ts';
 import type { Service } from '../../mesh/service.ts';
 import type { Workload } from '../../mesh/workload.ts';
 import type {
@@ -15,19 +14,14 @@ import type {
   Pod,
 } from '../../runtime/kubernetes/objects.ts';
 import type { Problem } from '../../wire/status.ts';
-import {
-  type AuthorizationPolicyObject,
-  authorizationOf,
-  type PolicyTranslation,
-} from './authorization.ts';
 import { endpointsOf, type KnownService } from './endpoints.ts';
 import { enrolmentOf } from './enrolment.ts';
 import { Memo } from './memo.ts';
 import { isAlive, modeOf, modeProblem, REDIRECTION, REDIRECTION_MESSAGE } from './mode.ts';
-import { type PeerAuthenticationObject, peerAuthenticationsOf } from './peer-authentication.ts';
-import { selects, type WorkloadSelector } from './selector.ts';
+import type { Outcome } from './outcome.ts';
+import { Policies, type PolicyObjects } from './policies.ts';
 import { serviceOf } from './service.ts';
-import { localityOf, type WorkloadContext, workloadOf } from './workload.ts';
+import { isEnrolled, localityOf, type WorkloadContext, workloadOf } from './workload.ts';
 
 export type World = {
   readonly namespaces: ReadonlyMap<string, Namespace>;
@@ -35,9 +29,7 @@ export type World = {
   readonly pods: Iterable<Pod>;
   readonly services: Iterable<KubeService>;
   readonly endpointSlices: Iterable<EndpointSlice>;
-  readonly authorizationPolicies: Iterable<AuthorizationPolicyObject>;
-  readonly peerAuthentications: Iterable<PeerAuthenticationObject>;
-};
+} & PolicyObjects;
 
 export type WorldSettings = {
   readonly cluster: string;
@@ -57,6 +49,8 @@ export type Translation = {
   readonly namespaces: readonly MeshNamespace[];
   readonly enrolments: readonly PlacedEnrolment[];
   readonly problems: readonly Problem[];
+  /** What the status of users' objects shall say. */
+  readonly outcomes: readonly Outcome[];
 };
 
 type PodTranslation = {
@@ -96,18 +90,20 @@ export function translate(
     }
   }
   const endpoints = endpointsOf(world.endpointSlices, services, settings);
-  const policies = translatePolicies(world, settings, problems);
+  const policies = new Policies(world, settings);
+  problems.push(...policies.problems);
 
   const workloads: Workload[] = [...endpoints.others];
   const enrolments: PlacedEnrolment[] = [];
   for (const pod of world.pods) {
     const { name, namespace = '' } = pod.metadata;
+    const place = world.namespaces.get(namespace);
     const context = {
       ...settings,
-      namespace: world.namespaces.get(namespace),
+      namespace: place,
       node: world.nodes.get(pod.spec.nodeName ?? ''),
       services: endpoints.pods.get(`${namespace}/${name}`) ?? NO_SERVICES,
-      authorizationPolicies: policies.attachedTo(pod),
+      authorizationPolicies: policies.attachedTo(pod, isEnrolled(pod, place)),
     };
     const { workload, enrolment } = memo.pods.of(pod, keyOf(context), () => ({
       workload: workloadOf(pod, context),
@@ -124,6 +120,7 @@ export function translate(
     namespaces,
     enrolments,
     problems,
+    outcomes: policies.outcomes(),
   };
 }
 
@@ -141,61 +138,6 @@ function keyOf(context: WorkloadContext): string {
   }
   const place = `${modeOf(context.namespace)} ${region}/${zone}/${subzone}`;
   return `${place} ${services.join(' ')} ${context.authorizationPolicies.join(' ')}`;
-}
-
-function translatePolicies(
-  world: World,
-  settings: WorldSettings,
-  problems: Problem[],
-): {
-  policies: readonly AuthorizationPolicy[];
-  attachedTo(pod: Pod): readonly string[];
-} {
-  const policies: AuthorizationPolicy[] = [];
-  const selective: { policy: AuthorizationPolicy; selector: WorkloadSelector }[] = [];
-  for (const object of world.authorizationPolicies) {
-    const translated = readPolicy(object, settings);
-    problems.push(...translated.problems);
-    if (translated.policy === undefined) continue;
-    policies.push(translated.policy);
-    if (translated.policy.scope === 'workload') {
-      selective.push({ policy: translated.policy, selector: object.spec?.selector ?? {} });
-    }
-  }
-  const peer = peerAuthenticationsOf(world.peerAuthentications, settings);
-  return {
-    policies: [...policies, ...peer.policies],
-    attachedTo(pod) {
-      const { namespace } = pod.metadata;
-      const names = selective
-        .filter(({ policy, selector }) => {
-          // in the root namespace a selector reaches into every namespace
-          const reaches =
-            policy.namespace === namespace || policy.namespace === settings.rootNamespace;
-          return reaches && selects(selector, pod);
-        })
-        .map(({ policy }) => policyKey(policy));
-      const strict = peer.policyFor(pod);
-      return (strict === undefined ? names : [...names, strict]).toSorted();
-    },
-  };
-}
-
-/** A schema keeps bad shapes out of the cluster; one that slipped through must not stop everybody else's updates. */
-function readPolicy(object: AuthorizationPolicyObject, settings: WorldSettings): PolicyTranslation {
-  try {
-    return authorizationOf(object, settings);
-  } catch (error) {
-    const { name, namespace } = object.metadata;
-    const why = error instanceof Error ? error.message : String(error);
-    const problem: Problem = {
-      object: `AuthorizationPolicy ${namespace}/${name}`,
-      reason: 'Unreadable',
-      message: `The policy cannot be read and has no effect: ${why}`,
-      remedy: `Mend it: kubectl edit authorizationpolicies ${name} -n ${namespace}`,
-    };
-    return { policy: undefined, problems: [problem] };
-  }
 }
 
 function podProblems(pod: Pod): Problem[] {

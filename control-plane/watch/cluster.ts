@@ -31,6 +31,8 @@ export type Cluster = {
   readonly synced: Promise<void>;
   readonly pods: Informer<Pod>;
   readonly namespaces: Informer<Namespace>;
+  /** An object as a Problem names it, of the kinds that have problems; undefined when it is not there. */
+  find(kind: string, namespace: string | undefined, name: string): KubeObject | undefined;
   world(): World;
   close(): Promise<void>;
 };
@@ -74,6 +76,13 @@ export function watchCluster(
     synced: Promise.all(everything.map(({ synced }) => synced)).then(() => {}),
     pods,
     namespaces,
+    find(kind, namespace, name) {
+      if (kind === 'Namespace') return namespaces.get(name);
+      if (kind === 'Pod') return pods.get(name, namespace);
+      return kind === 'AuthorizationPolicy'
+        ? authorizationPolicies.get(name, namespace)
+        : undefined;
+    },
     world: () => ({
       namespaces: byName(namespaces),
       nodes: byName(nodes),
