@@ -68,7 +68,7 @@ export async function startCa(parts: CaParts, config: CaConfig, signal: AbortSig
   const gate = new Gate({ maxRunning: MAX_RUNNING, maxWaiting: MAX_WAITING });
   const counters = countIssuance(metrics);
   exposeGauges(metrics, gate, signer.notAfter);
-  const review = (token: string) => reviewToken(client, token, config.audience);
+  const review = (token: string) => reviewToken(client, token, config.audiences);
   const server = open.adopt(
     await serveIssuance(
       {

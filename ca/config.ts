@@ -11,7 +11,8 @@ export type CaConfig = {
   /** This replica's name in elections. */
   readonly pod: string;
   readonly trustDomain: string;
-  readonly audience: string;
+  /** A token for any of these will do. */
+  readonly audiences: readonly string[];
   /** `namespace/account` of those that may ask for the identities of pods on their node. */
   readonly trustedNodeAccounts: readonly string[];
   readonly listen: { readonly host: string | undefined; readonly port: number };
@@ -33,7 +34,8 @@ export function readCaConfig(env: SettingsReader): CaConfig {
     namespace,
     pod: env.text('AMBIT_POD_NAME', 'ambit-ca'),
     trustDomain: env.text('AMBIT_TRUST_DOMAIN', 'cluster.local'),
-    audience: env.text('AMBIT_TOKEN_AUDIENCE', 'ambit-ca'),
+    // `istio-ca` beside it lets agents of the reference in
+    audiences: env.list('AMBIT_TOKEN_AUDIENCES', ['ambit-ca']),
     trustedNodeAccounts: env.list('AMBIT_TRUSTED_NODE_ACCOUNTS', [`${namespace}/ambit-node-agent`]),
     listen: {
       host: env.optional('AMBIT_CA_HOST'),

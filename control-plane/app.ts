@@ -15,6 +15,7 @@ import { keepOwnCertificate } from '../runtime/own-certificate.ts';
 import { Readiness } from '../runtime/readiness.ts';
 import { VERSION } from '../runtime/version.ts';
 import { TYPE_ADDRESS } from '../wire/discovery.ts';
+import type { Problem } from '../wire/status.ts';
 import { Agents } from './agents.ts';
 import { batch } from './batch.ts';
 import type { ControlPlaneConfig } from './config.ts';
@@ -31,6 +32,7 @@ import { statusOf } from './status/view.ts';
 import { Store } from './store.ts';
 import { isAlive } from './translate/mode.ts';
 import { createTranslationMemo, type Translation, translate } from './translate/world.ts';
+import { followTrust } from './trust.ts';
 import { watchCluster } from './watch/cluster.ts';
 
 export type ControlPlaneParts = {
@@ -62,6 +64,7 @@ export async function startControlPlane(
   const agents = new Agents();
   const leadership = { held: false };
   let newest: Translation | undefined;
+  let known: readonly Problem[] = [];
 
   // watch -> translate -> publish
   const settings = { ...config, rootNamespace: config.namespace };
@@ -71,12 +74,15 @@ export async function startControlPlane(
     const running = new Set([...world.pods].filter(isAlive).map(({ metadata }) => metadata.uid));
     newest = translate(world, settings, memo);
     const enrolments = retirement.plan(newest.enrolments, (uid) => running.has(uid));
-    if (store.publish({ ...newest, enrolments })) {
+    const believed = trust.read();
+    known = [...newest.problems, ...believed.problems];
+    if (store.publish({ ...newest, enrolments, trust: believed.bundles })) {
       log.debug('Published', { version: store.current.version });
     }
     retirement.published(store.current.version);
     problems.tell(newest.problems);
     conditions.wish(newest.outcomes);
+    problems.tell(known);
   };
   const tryPublish = (): void => {
     try {
@@ -97,6 +103,12 @@ export async function startControlPlane(
   const cluster = open.adopt(
     watchCluster(parts, () => {
       // half a cluster must not be published: agents would drop the other half
+      if (synced) changes.poke();
+    }),
+    (it) => it.close(),
+  );
+  const trust = open.adopt(
+    followTrust({ ...parts, agents: () => agents.list() }, config, () => {
       if (synced) changes.poke();
     }),
     (it) => it.close(),
@@ -124,12 +136,15 @@ export async function startControlPlane(
             version: VERSION,
             pod: config.pod,
             leader: leadership.held,
-            rootsPem: await readFile(config.rootCertFile, 'utf8').catch(() => undefined),
+            rootsPem:
+              trust.rootsPem() ||
+              (await readFile(config.rootCertFile, 'utf8').catch(() => undefined)),
             trustDomain: config.trustDomain,
             agents: agents.list(),
             namespaces: cluster.namespaces.items(),
             pods: cluster.pods.items(),
-            problems: newest?.problems ?? [],
+            problems: known,
+            rotation: trust.rotation(),
           }),
         ),
       }),
@@ -145,7 +160,7 @@ export async function startControlPlane(
     if (signal.aborted) end();
   });
   ended.catch(() => {});
-  await Promise.race([cluster.synced, ended]);
+  await Promise.race([Promise.all([cluster.synced, trust.synced]), ended]);
   synced = true;
   tryPublish();
   unready[0]?.();
@@ -160,6 +175,7 @@ export async function startControlPlane(
       {
         address: config.caAddress,
         rootCertFile: config.rootCertFile,
+        moreRoots: () => [trust.rootsPem()],
         tokenFile: config.tokenFile,
         serverIdentity: { ...identity, serviceAccount: 'ambit-ca' },
         clusterId: config.cluster,
@@ -177,7 +193,7 @@ export async function startControlPlane(
         log,
         admit: async (token) =>
           decideAdmission(
-            await reviewToken(client, token, config.audience),
+            await reviewToken(client, token, config.audiences),
             (namespace, name, uid) => {
               const pod = cluster.pods.get(name, namespace);
               return pod?.metadata.uid === uid ? pod.spec.nodeName : undefined;
@@ -188,13 +204,14 @@ export async function startControlPlane(
           log.info('Agent connected', { ...agent });
           const onReport = reports.accept.bind(reports);
           const connection = serveAgent(
-            { clock, log, store, socket, counters, onProgress, onReport },
+            { clock, log, store, socket, counters, onProgress, onReport, onTrust: trust.heard },
             agent,
           );
           agents.add(connection);
           void connection.closed.then(() => {
             log.info('Agent disconnected', { ...agent });
             onProgress();
+            trust.heard();
           });
         },
       },
@@ -213,12 +230,16 @@ export async function startControlPlane(
         log,
         issue: async (csrPem, stop) =>
           (await issuance.issue({ csrPem, ttlSeconds: 0 }, stop)).chain,
-        use: (certificate) => server.use(certificate),
+        use: (certificate) => {
+          server.use(certificate);
+          trust.holds(certificate);
+        },
       },
       { identity },
     ),
     (it) => it.close(),
   );
+  trust.renewNow(() => own.renew());
   await Promise.race([own.ready, ended]);
   unready[1]?.();
 
@@ -232,6 +253,7 @@ export async function startControlPlane(
         leadership.held = true;
         problems.tell(newest?.problems ?? []);
         conditions.wish(newest?.outcomes ?? []);
+        problems.tell(known);
         const end = (): void => {
           leadership.held = false;
           resolve();

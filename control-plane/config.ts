@@ -13,10 +13,13 @@ export type ControlPlaneConfig = {
   /** This replica's name in elections. */
   readonly pod: string;
   readonly trustDomain: string;
+  /** Other names of our own trust domain, believed as the same. */
+  readonly trustDomainAliases: readonly string[];
   readonly clusterDomain: string;
   readonly cluster: string;
   readonly network: string;
-  readonly audience: string;
+  /** A token for any of these will do. */
+  readonly audiences: readonly string[];
   /** `namespace/account` of those that may receive discovery. */
   readonly agentAccounts: readonly string[];
   readonly listen: { readonly host: string | undefined; readonly port: number };
@@ -38,10 +41,11 @@ export function readControlPlaneConfig(env: SettingsReader): ControlPlaneConfig 
     namespace,
     pod: env.text('AMBIT_POD_NAME', 'ambit-control-plane'),
     trustDomain: env.text('AMBIT_TRUST_DOMAIN', 'cluster.local'),
+    trustDomainAliases: env.list('AMBIT_TRUST_DOMAIN_ALIASES', []),
     clusterDomain: env.text('AMBIT_CLUSTER_DOMAIN', 'cluster.local'),
     cluster: env.text('AMBIT_CLUSTER_ID', 'Kubernetes'),
     network: env.text('AMBIT_NETWORK', ''),
-    audience: env.text('AMBIT_TOKEN_AUDIENCE', 'ambit-ca'),
+    audiences: env.list('AMBIT_TOKEN_AUDIENCES', ['ambit-ca']),
     agentAccounts: env.list('AMBIT_AGENT_ACCOUNTS', [`${namespace}/ambit-node-agent`]),
     listen: {
       host: env.optional('AMBIT_DISCOVERY_HOST'),

@@ -6,6 +6,7 @@ import type { Enrolment } from '../mesh/enrolment.ts';
 import type { MeshNamespace } from '../mesh/namespace.ts';
 import { type AuthorizationPolicy, policyKey } from '../mesh/policy.ts';
 import { type Service, serviceKey } from '../mesh/service.ts';
+import type { TrustBundle } from '../mesh/trust.ts';
 import type { Workload } from '../mesh/workload.ts';
 import { encodeService, encodeWorkload } from '../wire/address-resource.ts';
 import {
@@ -18,16 +19,22 @@ import {
   TYPE_NAMESPACE,
 } from '../wire/discovery.ts';
 import { encodePolicy } from '../wire/policy-resource.ts';
+import { encodeTrustBundle, TYPE_TRUST } from '../wire/trust-resource.ts';
 import type { Translation } from './translate/world.ts';
 
 export type TypeUrl =
-  | typeof TYPE_ADDRESS
+  | typeof TYPE_TRUST
   | typeof TYPE_AUTHORIZATION
+  | typeof TYPE_ADDRESS
   | typeof TYPE_NAMESPACE
   | typeof TYPE_ENROLMENT;
 
-/** The order types are sent in: policies before the workloads they protect, both before a pod is enrolled. */
+/**
+ * The order types are sent in: whom to believe before anything, policies before the workloads they protect, all before a
+ * pod is enrolled.
+ */
 export const TYPES: readonly TypeUrl[] = [
+  TYPE_TRUST,
   TYPE_AUTHORIZATION,
   TYPE_ADDRESS,
   TYPE_NAMESPACE,
@@ -38,7 +45,7 @@ export const TYPES: readonly TypeUrl[] = [
 type Published = Pick<
   Translation,
   'workloads' | 'services' | 'policies' | 'namespaces' | 'enrolments'
->;
+> & { readonly trust: readonly TrustBundle[] };
 
 export type StoredResource = Resource & {
   /** Only the agent of this node may have it; undefined: everybody. */
@@ -103,6 +110,7 @@ function resourcesOf(
     known.set(value, resource);
     resources.get(describe.typeUrl)?.set(resource.name, resource);
   };
+  for (const bundle of translation.trust) put(bundle, TRUST);
   for (const service of translation.services) put(service, SERVICE);
   for (const workload of translation.workloads) put(workload, WORKLOAD);
   for (const policy of translation.policies) put(policy, POLICY);
@@ -120,6 +128,11 @@ type Description<T> = {
   readonly node?: string;
 };
 
+const TRUST: Description<TrustBundle> = {
+  typeUrl: TYPE_TRUST,
+  nameOf: ({ trustDomain }) => trustDomain,
+  encode: encodeTrustBundle,
+};
 const SERVICE: Description<Service> = {
   typeUrl: TYPE_ADDRESS,
   nameOf: serviceKey,

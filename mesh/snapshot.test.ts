@@ -10,6 +10,7 @@ import {
   ANY_MESH_NAMESPACE,
   ANY_POLICY,
   ANY_SERVICE,
+  ANY_TRUST_BUNDLE,
   ANY_WORKLOAD,
   matchOf,
   policyOf,
@@ -23,6 +24,8 @@ const UPDATE: fc.Arbitrary<ResourceUpdate> = fc.oneof(
   ANY_SERVICE.map((service) => ({ kind: 'service', service }) as const),
   ANY_POLICY.map((policy) => ({ kind: 'policy', policy }) as const),
   ANY_ENROLMENT.map((enrolment) => ({ kind: 'enrolment', enrolment }) as const),
+  ANY_TRUST_BUNDLE.map((bundle) => ({ kind: 'trust', bundle }) as const),
+  ANY_TRUST_BUNDLE.map(({ trustDomain }) => ({ kind: 'trust-removed', trustDomain }) as const),
   fc
     .oneof(
       ANY_WORKLOAD.map(({ uid }) => uid),
@@ -59,6 +62,12 @@ function survivors(batches: readonly (readonly ResourceUpdate[])[]): ResourceUpd
         break;
       case 'namespace-removed':
         last.delete(`namespace ${update.name}`);
+        break;
+      case 'trust':
+        last.set(`trust ${update.bundle.trustDomain}`, update);
+        break;
+      case 'trust-removed':
+        last.delete(`trust ${update.trustDomain}`);
         break;
       case 'address-removed':
         last.delete(`address ${update.name}`);
@@ -125,6 +134,7 @@ function answers(snapshot: Snapshot): unknown {
     policiesFor: workloads.map((workload) => snapshot.policiesFor(workload)),
     namespaces: NAMESPACES.map((name) => snapshot.namespace(name)),
     enrolments: [...snapshot.enrolments()].sort(by(({ podUid }) => podUid)),
+    trust: [...snapshot.trustBundles()].sort(by(({ trustDomain }) => trustDomain)),
     enrolment: ['u1', 'u2', 'u3', 'u4'].map((podUid) => snapshot.enrolment(podUid)),
   };
 }

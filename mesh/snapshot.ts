@@ -9,6 +9,7 @@ import type { MeshNamespace } from './namespace.ts';
 import { type AuthorizationPolicy, policyKey } from './policy.ts';
 import { type Service, serviceKey } from './service.ts';
 import { type Change, SharedMap } from './shared-map.ts';
+import type { TrustBundle } from './trust.ts';
 import type { Workload } from './workload.ts';
 
 export type ResourceUpdate =
@@ -21,7 +22,9 @@ export type ResourceUpdate =
   | { readonly kind: 'enrolment'; readonly enrolment: Enrolment }
   | { readonly kind: 'enrolment-removed'; readonly podUid: string }
   | { readonly kind: 'namespace'; readonly namespace: MeshNamespace }
-  | { readonly kind: 'namespace-removed'; readonly name: string };
+  | { readonly kind: 'namespace-removed'; readonly name: string }
+  | { readonly kind: 'trust'; readonly bundle: TrustBundle }
+  | { readonly kind: 'trust-removed'; readonly trustDomain: string };
 
 /** More than the longest prefix: a range of the caller's own namespace comes before any other. */
 const OWN_NAMESPACE_RANK = 129;
@@ -45,6 +48,7 @@ type Indexes = {
   readonly scopedPolicies: SharedMap<readonly AuthorizationPolicy[]>;
   readonly enrolments: SharedMap<Enrolment>;
   readonly namespaces: SharedMap<MeshNamespace>;
+  readonly trust: SharedMap<TrustBundle>;
 };
 
 export class Snapshot {
@@ -166,6 +170,10 @@ export class Snapshot {
     return this.#indexes.namespaces.get(name);
   }
 
+  trustBundles(): IterableIterator<TrustBundle> {
+    return this.#indexes.trust.values();
+  }
+
   workloads(): IterableIterator<Workload> {
     return this.#indexes.workloads.values();
   }
@@ -192,6 +200,7 @@ export const emptySnapshot: Snapshot = new Snapshot(0, {
   scopedPolicies: SharedMap.empty,
   enrolments: SharedMap.empty,
   namespaces: SharedMap.empty,
+  trust: SharedMap.empty,
 });
 
 /** One batch under way. Every index is changed by taking the old resource out and putting the new one in. */
@@ -209,6 +218,7 @@ class Draft {
   readonly #scopedPolicies: Change<readonly AuthorizationPolicy[]>;
   readonly #enrolments: Change<Enrolment>;
   readonly #namespaces: Change<MeshNamespace>;
+  readonly #trust: Change<TrustBundle>;
   #rangeServices: readonly Service[];
 
   constructor(indexes: Indexes) {
@@ -223,6 +233,7 @@ class Draft {
     this.#scopedPolicies = indexes.scopedPolicies.change();
     this.#enrolments = indexes.enrolments.change();
     this.#namespaces = indexes.namespaces.change();
+    this.#trust = indexes.trust.change();
     this.#rangeServices = indexes.rangeServices;
   }
 
@@ -256,6 +267,12 @@ class Draft {
       case 'namespace-removed':
         this.#namespaces.delete(update.name);
         return;
+      case 'trust':
+        this.#trust.set(update.bundle.trustDomain, update.bundle);
+        return;
+      case 'trust-removed':
+        this.#trust.delete(update.trustDomain);
+        return;
     }
   }
 
@@ -277,6 +294,7 @@ class Draft {
       scopedPolicies: this.#scopedPolicies.done(),
       enrolments: this.#enrolments.done(),
       namespaces: this.#namespaces.done(),
+      trust: this.#trust.done(),
     };
   }
 

@@ -8,6 +8,7 @@ import type { Identity } from './identity.ts';
 import type { MeshNamespace } from './namespace.ts';
 import type { AuthorizationPolicy, Cidr, PolicyMatch, StringMatch } from './policy.ts';
 import type { LoadBalancing, Service, Vip } from './service.ts';
+import type { TrustBundle } from './trust.ts';
 import type { GatewayAddress, PortMapping, Workload } from './workload.ts';
 
 /** Plain objects, as the code makes them: assertions compare prototypes too. */
@@ -33,6 +34,18 @@ export const ANY_IDENTITY: fc.Arbitrary<Identity> = fc.record(
     trustDomain: oneOf('cluster.local', 'other.test'),
     namespace: ANY_NAMESPACE,
     serviceAccount: oneOf('web', 'api'),
+  },
+  PLAIN,
+);
+
+export const ANY_TRUST_BUNDLE: fc.Arbitrary<TrustBundle> = fc.record(
+  {
+    trustDomain: oneOf('cluster.local', 'other.test'),
+    roots: fc.array(oneOf('root-1', 'root-2', 'root-3'), { minLength: 1, maxLength: 3 }),
+    aliases: some(oneOf('old.test', 'older.test')),
+    retiring: some(oneOf('aa', 'bb')),
+    renewWithinMs: oneOf(0, 30_000),
+    crls: some(oneOf('list-1', 'list-2')),
   },
   PLAIN,
 );

@@ -6,6 +6,7 @@ import { type ClientOptions, WebSocket } from 'ws';
 import type { EnrolmentReport } from '../mesh/enrolment.ts';
 import type { Identity } from '../mesh/identity.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
+import type { TrustReport } from '../mesh/trust.ts';
 import {
   type DeltaRequest,
   decodeServerFrame,
@@ -42,6 +43,8 @@ export interface DiscoveryClient {
   subscribe(listener: (snapshot: Snapshot) => void): () => void;
   /** Tells what became of a pod's enrolment; never lost, told again on each new connection. */
   report(report: EnrolmentReport): void;
+  /** Tells what this agent believes; the newest is told again on each new connection. */
+  reportTrust(report: TrustReport): void;
   /** Resolves once every type was heard of; rejects if closed before. */
   readonly synced: Promise<void>;
   readonly connected: boolean;
@@ -73,6 +76,7 @@ class Client implements DiscoveryClient {
   readonly #settings: DiscoverySettings;
   readonly #state = new DiscoveryState();
   readonly #reports = new Reports();
+  #trustReport: TrustReport | undefined;
   readonly #listeners = new Set<(snapshot: Snapshot) => void>();
   readonly #stop = new AbortController();
   readonly #firstSync = Promise.withResolvers<void>();
@@ -108,6 +112,11 @@ class Client implements DiscoveryClient {
       this.#parts.log.warn('Dropped the oldest enrolment report: too many pods were reported');
     }
     this.#tellReports();
+  }
+
+  reportTrust(report: TrustReport): void {
+    this.#trustReport = report;
+    this.#tellTrust();
   }
 
   async close(): Promise<void> {
@@ -152,7 +161,8 @@ class Client implements DiscoveryClient {
       readFile(tokenFile, 'utf8'),
     ]);
     const options = {
-      ca: root,
+      // what discovery told may be ahead of a mounted file: a root under rotation reaches us here first
+      ca: [root, ...this.#ownRoots()],
       checkServerIdentity: expectIdentity(serverIdentity),
       headers: { authorization: `Bearer ${token.trim()}`, 'user-agent': userAgent },
       handshakeTimeout: CONNECT_TIMEOUT_MS,
@@ -209,6 +219,7 @@ class Client implements DiscoveryClient {
         const node = { id: nodeId, cluster: clusterId };
         for (const request of this.#state.openingRequests(node)) this.#send(request);
         this.#tellReports();
+        this.#tellTrust();
       });
       socket.on('ping', heard);
       socket.on('message', (data) => {
@@ -269,6 +280,19 @@ class Client implements DiscoveryClient {
         this.#parts.log.error('A listener failed on a new snapshot', { error });
       }
     }
+  }
+
+  #ownRoots(): readonly string[] {
+    const { trustDomain } = this.#settings.serverIdentity;
+    const bundles = [...this.#state.snapshot.trustBundles()];
+    return bundles.find((bundle) => bundle.trustDomain === trustDomain)?.roots ?? [];
+  }
+
+  #tellTrust(): void {
+    const socket = this.#socket;
+    const report = this.#trustReport;
+    if (socket?.readyState !== WebSocket.OPEN || report === undefined) return;
+    socket.send(encodeClientFrame({ kind: 'trust-report', report }));
   }
 
   #tellReports(): void {

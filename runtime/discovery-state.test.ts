@@ -115,7 +115,7 @@ describe('DiscoveryState', () => {
   test('is complete once every type was heard of, be it empty', () => {
     const state = new DiscoveryState();
     const types = state.openingRequests({ id: 'n', cluster: 'c' }).map(({ typeUrl }) => typeUrl);
-    assert.equal(types.length, 4);
+    assert.equal(types.length, 5);
     for (const typeUrl of types) {
       assert.equal(state.complete, false);
       state.apply(response([], [], typeUrl));

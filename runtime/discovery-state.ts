@@ -17,8 +17,10 @@ import {
   TYPE_NAMESPACE,
 } from '../wire/discovery.ts';
 import { decodePolicy } from '../wire/policy-resource.ts';
+import { decodeTrustBundle, TYPE_TRUST } from '../wire/trust-resource.ts';
 
 export const DISCOVERY_TYPES: readonly string[] = [
+  TYPE_TRUST,
   TYPE_AUTHORIZATION,
   TYPE_ADDRESS,
   TYPE_NAMESPACE,
@@ -132,6 +134,10 @@ function decodeResource(
   if (resource.typeUrl !== typeUrl) {
     throw new SyntaxError(`its body is of type "${resource.typeUrl}"`);
   }
+  if (typeUrl === TYPE_TRUST) {
+    const bundle = decodeTrustBundle(resource.body);
+    return { update: { kind: 'trust', bundle }, name: bundle.trustDomain };
+  }
   if (typeUrl === TYPE_AUTHORIZATION) {
     const policy = decodePolicy(resource.body);
     return { update: { kind: 'policy', policy }, name: policyKey(policy) };
@@ -150,6 +156,7 @@ function decodeResource(
 }
 
 function removalOf(typeUrl: string, name: string): ResourceUpdate {
+  if (typeUrl === TYPE_TRUST) return { kind: 'trust-removed', trustDomain: name };
   if (typeUrl === TYPE_AUTHORIZATION) return { kind: 'policy-removed', name };
   if (typeUrl === TYPE_ENROLMENT) return { kind: 'enrolment-removed', podUid: name };
   if (typeUrl === TYPE_NAMESPACE) return { kind: 'namespace-removed', name };

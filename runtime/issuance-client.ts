@@ -17,6 +17,8 @@ export type IssuanceSettings = {
   /** `host:port` of the CA. */
   readonly address: string;
   readonly rootCertFile: string;
+  /** PEM roots believed beside the file's: what discovery told may be ahead of a mounted file. */
+  readonly moreRoots?: () => readonly string[];
   readonly tokenFile: string;
   readonly serverIdentity: Identity;
   readonly clusterId: string;
@@ -74,10 +76,11 @@ export function createIssuanceClient(
   return {
     async issue(order, signal) {
       signal?.throwIfAborted();
-      const [root, token] = await Promise.all([
+      const [mounted, token] = await Promise.all([
         readFile(settings.rootCertFile, 'utf8'),
         readFile(settings.tokenFile, 'utf8'),
       ]);
+      const root = [mounted, ...(settings.moreRoots?.() ?? [])].join('\n');
       const metadata = new Metadata();
       metadata.set('authorization', `Bearer ${token.trim()}`);
       metadata.set('clusterid', settings.clusterId);

@@ -28,6 +28,8 @@ export type OwnCertificateParts = {
 export type KeptCertificate = {
   /** Resolves when the first certificate is in use. */
   readonly ready: Promise<void>;
+  /** Asks for a new one now, whatever the present one's age: its root is about to leave, say. */
+  renew(): void;
   close(): Promise<void>;
 };
 
@@ -42,6 +44,7 @@ export function keepOwnCertificate(
 ): KeptCertificate {
   const { clock, log } = parts;
   const stop = new AbortController();
+  let hurry = new AbortController();
   const ready = Promise.withResolvers<void>();
   ready.promise.catch(() => {});
   const identity = formatIdentity(settings.identity);
@@ -67,12 +70,15 @@ export function keepOwnCertificate(
         log.warn('Cannot get a certificate for this server: trying again', { identity, error });
         pause = retry.next();
       }
-      await clock.sleep(pause, stop.signal).catch(() => {});
+      hurry = new AbortController();
+      const until = AbortSignal.any([stop.signal, hurry.signal]);
+      await clock.sleep(pause, until).catch(() => {});
     }
   };
   const running = run();
   return {
     ready: ready.promise,
+    renew: () => hurry.abort(new Error('A new certificate is wanted now')),
     async close() {
       const reason = new Error('Stopped keeping the own certificate');
       stop.abort(reason);

@@ -4,8 +4,10 @@
 import { ipFromBytes, ipToBytes } from '../mesh/address.ts';
 import type { Enrolment, EnrolmentReport } from '../mesh/enrolment.ts';
 import type { MeshNamespace, Mode } from '../mesh/namespace.ts';
+import type { TrustReport } from '../mesh/trust.ts';
 import { DELTA_PROTO } from './proto/delta.ts';
 import { DecodeError, loadProto, messageType } from './protobuf.ts';
+import { decodeTrustReport, encodeTrustReport } from './trust-resource.ts';
 
 export const TYPE_ADDRESS = 'type.googleapis.com/istio.workload.Address';
 export const TYPE_AUTHORIZATION = 'type.googleapis.com/istio.security.Authorization';
@@ -44,7 +46,8 @@ export type DeltaResponse = {
 
 export type ClientFrame =
   | { readonly kind: 'discovery'; readonly request: DeltaRequest }
-  | { readonly kind: 'report'; readonly report: EnrolmentReport };
+  | { readonly kind: 'report'; readonly report: EnrolmentReport }
+  | { readonly kind: 'trust-report'; readonly report: TrustReport };
 
 export type ServerFrame = { readonly kind: 'discovery'; readonly response: DeltaResponse };
 
@@ -91,6 +94,9 @@ const root = loadProto(DELTA_PROTO);
 const CLIENT_FRAME = messageType<{
   discovery?: RequestMessage | null;
   enrolmentReport?: ReportMessage | null;
+  trustReport?: Uint8Array | null;
+  /** Which of them is there. */
+  frame?: 'discovery' | 'enrolmentReport' | 'trustReport';
 }>(root, 'ambit.discovery.ClientFrame');
 const SERVER_FRAME = messageType<{ discovery?: ResponseMessage | null }>(
   root,
@@ -106,6 +112,8 @@ const MODES: readonly Mode[] = ['unset', 'ambient', 'none'];
 export function encodeClientFrame(frame: ClientFrame): Uint8Array {
   if (frame.kind === 'report')
     return CLIENT_FRAME.encode({ enrolmentReport: writeReport(frame.report) });
+  if (frame.kind === 'trust-report')
+    return CLIENT_FRAME.encode({ trustReport: encodeTrustReport(frame.report) });
   const { request } = frame;
   return CLIENT_FRAME.encode({
     discovery: {
@@ -122,7 +130,10 @@ export function encodeClientFrame(frame: ClientFrame): Uint8Array {
 
 /** @throws DecodeError */
 export function decodeClientFrame(bytes: Uint8Array): ClientFrame {
-  const { discovery, enrolmentReport } = CLIENT_FRAME.decode(bytes);
+  const { discovery, enrolmentReport, trustReport, frame } = CLIENT_FRAME.decode(bytes);
+  if (frame === 'trustReport' && trustReport) {
+    return { kind: 'trust-report', report: decodeTrustReport(trustReport) };
+  }
   if (enrolmentReport) return { kind: 'report', report: readReport(enrolmentReport) };
   if (!discovery) throw new DecodeError('Cannot read a frame: it holds nothing this version knows');
   return {

@@ -1,6 +1,9 @@
 // What a control-plane replica says of the mesh at its admin route /status, as JSON. Written by control-plane/status,
 // read by `ambit status`. Fields are only ever added.
 
+import type { TrustReport } from '../mesh/trust.ts';
+import type { RotationStatus } from './rotation.ts';
+
 export type AgentStatus = {
   readonly node: string;
   readonly pod: string;
@@ -8,6 +11,8 @@ export type AgentStatus = {
   readonly version: string;
   /** True when everything published has been acknowledged. */
   readonly inSync: boolean;
+  /** What it said of its certificates and roots; undefined before it did. */
+  readonly trust?: TrustReport;
 };
 
 export type WorkloadStatus = {
@@ -42,6 +47,8 @@ export type ControlPlaneStatus = {
   readonly leader: boolean;
   /** RFC 3339; when the root certificate ends. */
   readonly rootNotAfter: string | undefined;
+  /** The CA's word on its roots; undefined when it has not said anything. */
+  readonly rotation?: RotationStatus;
   /** Only the agents connected to this replica. */
   readonly agents: readonly AgentStatus[];
   readonly namespaces: readonly NamespaceStatus[];

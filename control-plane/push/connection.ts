@@ -3,6 +3,7 @@
 
 import type { WebSocket } from 'ws';
 import type { EnrolmentReport } from '../../mesh/enrolment.ts';
+import type { TrustReport } from '../../mesh/trust.ts';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import {
@@ -27,6 +28,8 @@ export type ConnectionParts = {
   readonly store: Store;
   readonly socket: WebSocket;
   readonly onReport: (agent: AgentIdentity, report: EnrolmentReport) => void;
+  /** The agent said something new of its trust. */
+  readonly onTrust: () => void;
   /** The agent answered: what it has may have become more. */
   readonly onProgress: () => void;
   readonly counters: PushCounters;
@@ -41,6 +44,8 @@ export type PushCounters = {
 export type AgentConnection = {
   readonly agent: AgentIdentity;
   readonly session: Session;
+  /** What it last said of its trust; undefined before it did. */
+  trust(): TrustReport | undefined;
   /** Says goodbye; the agent comes back by itself, here or to another replica. */
   close(reason: string): void;
   readonly closed: Promise<void>;
@@ -62,6 +67,7 @@ export function serveAgent(parts: ConnectionParts, agent: AgentIdentity): AgentC
   const session = new Session({ publication: store.current }, { node: agent.node });
   const closed = Promise.withResolvers<void>();
   let timers: Timer[] = [];
+  let trust: TrustReport | undefined;
 
   const close = (code: number, reason: string): void => {
     socket.close(code, reason.slice(0, 120));
@@ -120,7 +126,10 @@ export function serveAgent(parts: ConnectionParts, agent: AgentIdentity): AgentC
       return;
     }
     if (frame.kind === 'report') parts.onReport(agent, frame.report);
-    else receive(frame.request);
+    else if (frame.kind === 'trust-report') {
+      trust = frame.report;
+      parts.onTrust();
+    } else receive(frame.request);
   });
   socket.on('error', (error) => log.warn('The connection of an agent failed', { error }));
 
@@ -151,5 +160,11 @@ export function serveAgent(parts: ConnectionParts, agent: AgentIdentity): AgentC
     for (const timer of timers) timer.cancel();
     closed.resolve();
   });
-  return { agent, session, close: (reason) => close(1001, reason), closed: closed.promise };
+  return {
+    agent,
+    session,
+    trust: () => trust,
+    close: (reason) => close(1001, reason),
+    closed: closed.promise,
+  };
 }

@@ -192,7 +192,14 @@ describe('serveAgent()', () => {
       write: (line) => lines.push(JSON.parse(line) as Line),
     });
     const store = new Store();
-    store.publish({ workloads: [], services: [], policies: [], namespaces: [], enrolments: [] });
+    store.publish({
+      workloads: [],
+      services: [],
+      policies: [],
+      namespaces: [],
+      enrolments: [],
+      trust: [],
+    });
     const serve = (socket: WebSocket): AgentConnection =>
       serveAgent(
         {
@@ -202,6 +209,7 @@ describe('serveAgent()', () => {
           socket,
           onReport() {},
           onProgress() {},
+          onTrust() {},
           counters: { sent() {}, acked() {}, nacked() {} },
         },
         { node: 'n1', pod: 'agent-1', userAgent: 'node-agent/1' },

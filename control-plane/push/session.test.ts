@@ -8,6 +8,8 @@ import { parseIp } from '../../mesh/address.ts';
 import type { MeshNamespace, Mode } from '../../mesh/namespace.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy.ts';
 import type { Snapshot } from '../../mesh/snapshot.ts';
+import { ANY_TRUST_BUNDLE } from '../../mesh/test-arbitraries.ts';
+import type { TrustBundle } from '../../mesh/trust.ts';
 import type { Workload } from '../../mesh/workload.ts';
 import { DiscoveryState } from '../../runtime/discovery-state.ts';
 import {
@@ -18,6 +20,7 @@ import {
   TYPE_ENROLMENT,
   TYPE_NAMESPACE,
 } from '../../wire/discovery.ts';
+import { TYPE_TRUST } from '../../wire/trust-resource.ts';
 import { type Publication, Store } from '../store.ts';
 import type { PlacedEnrolment } from '../translate/world.ts';
 import { Session } from './session.ts';
@@ -80,6 +83,7 @@ type World = {
   policies?: readonly AuthorizationPolicy[];
   namespaces?: readonly MeshNamespace[];
   enrolments?: readonly PlacedEnrolment[];
+  trust?: readonly TrustBundle[];
 };
 
 function publish(store: Store, world: World): Publication {
@@ -89,6 +93,7 @@ function publish(store: Store, world: World): Publication {
     policies: [],
     namespaces: [],
     enrolments: [],
+    trust: [],
     ...world,
   });
   return store.current;
@@ -103,11 +108,24 @@ const REQUEST: Omit<DeltaRequest, 'typeUrl'> = {
   error: undefined,
 };
 
-function connect(store: Store, node = 'n1'): Session {
+function subscribe(store: Store, node = 'n1'): Session {
   const session = new Session({ publication: store.current }, { node });
-  for (const typeUrl of [TYPE_ADDRESS, TYPE_AUTHORIZATION, TYPE_ENROLMENT, TYPE_NAMESPACE]) {
+  for (const typeUrl of [
+    TYPE_ADDRESS,
+    TYPE_AUTHORIZATION,
+    TYPE_ENROLMENT,
+    TYPE_NAMESPACE,
+    TYPE_TRUST,
+  ]) {
     session.receive({ ...REQUEST, typeUrl });
   }
+  return session;
+}
+
+/** Subscribed to everything; trust, which comes first, is acknowledged already. */
+function connect(store: Store, node = 'n1'): Session {
+  const session = subscribe(store, node);
+  ack(session, session.next());
   return session;
 }
 
@@ -133,6 +151,28 @@ describe('Session', () => {
     assert.equal(session.inSync, false);
     for (const response of types.slice(0, 4)) ack(session, response);
     assert.equal(session.inSync, true);
+  });
+
+  test('sends whom to believe before anything else, and waits until that is taken', () => {
+    const store = new Store();
+    const bundle: TrustBundle = {
+      trustDomain: 'cluster.local',
+      roots: ['A'],
+      aliases: [],
+      retiring: [],
+      renewWithinMs: 0,
+      crls: [],
+    };
+    publish(store, { trust: [bundle] });
+    const session = subscribe(store);
+    const first = session.next();
+    assert.deepEqual([first?.typeUrl, names(first)], [TYPE_TRUST, ['cluster.local']]);
+    session.publish(
+      publish(store, { trust: [{ ...bundle, roots: ['A', 'B'] }], workloads: [workload('a')] }),
+    );
+    assert.equal(session.next(), undefined, 'nothing goes out before the roots are taken');
+    ack(session, first);
+    assert.equal(session.next()?.typeUrl, TYPE_TRUST);
   });
 
   test('sends only what changed or vanished', () => {
@@ -274,6 +314,7 @@ function contentOf(snapshot: Snapshot) {
     policies: [...snapshot.policies()].toSorted(byText),
     namespaces: ['m', 'n'].map((name) => snapshot.namespace(name)),
     enrolments: [...snapshot.enrolments()].toSorted(byText),
+    trust: [...snapshot.trustBundles()].toSorted(byText),
   };
 }
 
@@ -296,6 +337,7 @@ describe('Session with DiscoveryState', () => {
         selector: ([uid]) => uid,
       },
     ),
+    trust: fc.uniqueArray(ANY_TRUST_BUNDLE, { selector: ({ trustDomain }) => trustDomain }),
   });
   const step = fc.oneof(
     fc.record({ kind: fc.constant('publish' as const), world: choice }),
@@ -308,6 +350,7 @@ describe('Session with DiscoveryState', () => {
     policies: [string, boolean][];
     namespaces: [string, Mode][];
     enrolments: [string, string][];
+    trust: TrustBundle[];
   }): Required<World> => ({
     workloads: chosen.workloads.map(([name, n]) => {
       // each names some of the policies there are
@@ -317,6 +360,7 @@ describe('Session with DiscoveryState', () => {
     policies: chosen.policies.map(([name, dryRun]) => policy(name, dryRun)),
     namespaces: chosen.namespaces.map(([name, mode]) => ({ name, mode })),
     enrolments: chosen.enrolments.map(([uid, node]) => enrolment(uid, node)),
+    trust: chosen.trust,
   });
 
   test('any history of changes, slow answers, reconnects and restarts ends with the published state', () => {
@@ -328,6 +372,7 @@ describe('Session with DiscoveryState', () => {
           policies: [],
           namespaces: [],
           enrolments: [],
+          trust: [],
         };
         publish(store, world);
         const state = new DiscoveryState();

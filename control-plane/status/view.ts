@@ -3,6 +3,7 @@
 import { X509Certificate } from 'node:crypto';
 import { formatIdentity } from '../../mesh/identity.ts';
 import type { Namespace, Pod } from '../../runtime/kubernetes/objects.ts';
+import type { RotationStatus } from '../../wire/rotation.ts';
 import type {
   AgentStatus,
   ControlPlaneStatus,
@@ -19,6 +20,7 @@ export type StatusFacts = {
   readonly pod: string;
   readonly leader: boolean;
   readonly rootsPem: string | undefined;
+  readonly rotation: RotationStatus | undefined;
   readonly trustDomain: string;
   readonly agents: readonly AgentConnection[];
   readonly namespaces: Iterable<Namespace>;
@@ -49,6 +51,7 @@ export function statusOf(facts: StatusFacts): ControlPlaneStatus {
     pod: facts.pod,
     leader: facts.leader,
     rootNotAfter: rootEnd(facts.rootsPem),
+    ...(facts.rotation === undefined ? {} : { rotation: facts.rotation }),
     agents: facts.agents.map(agentStatus),
     namespaces: [...namespaces]
       .map(
@@ -67,9 +70,16 @@ export function statusOf(facts: StatusFacts): ControlPlaneStatus {
   };
 }
 
-function agentStatus({ agent, session }: AgentConnection): AgentStatus {
+function agentStatus({ agent, session, trust }: AgentConnection): AgentStatus {
   const [, version = agent.userAgent] = /^[^/]+\/(\S+)$/.exec(agent.userAgent) ?? [];
-  return { node: agent.node, pod: agent.pod, version, inSync: session.inSync };
+  const said = trust();
+  return {
+    node: agent.node,
+    pod: agent.pod,
+    version,
+    inSync: session.inSync,
+    ...(said === undefined ? {} : { trust: said }),
+  };
 }
 
 function workloadStatus(

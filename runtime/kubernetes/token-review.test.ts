@@ -22,7 +22,7 @@ const GOOD: NonNullable<TokenReview['status']> = {
 
 describe('readReview()', () => {
   test('a bound token tells account, pod and node', () => {
-    assert.deepEqual(readReview(GOOD, 'ambit-ca'), {
+    assert.deepEqual(readReview(GOOD, ['ambit-ca']), {
       kind: 'caller',
       caller: {
         namespace: 'shop',
@@ -33,8 +33,14 @@ describe('readReview()', () => {
     });
   });
 
+  test('a token for any of several audiences will do', () => {
+    const istio = { ...GOOD, audiences: ['istio-ca'] };
+    assert.equal(readReview(istio, ['ambit-ca', 'istio-ca']).kind, 'caller');
+    assert.equal(readReview(istio, ['ambit-ca']).kind, 'refused');
+  });
+
   test('an unbound token tells the account only', () => {
-    const answer = readReview({ ...GOOD, user: { username: USER.username } }, 'ambit-ca');
+    const answer = readReview({ ...GOOD, user: { username: USER.username } }, ['ambit-ca']);
     assert.deepEqual(answer, {
       kind: 'caller',
       caller: { namespace: 'shop', serviceAccount: 'web', pod: undefined, node: undefined },
@@ -54,7 +60,7 @@ describe('readReview()', () => {
   ];
   for (const [name, status, reason] of refusals) {
     test(`${name} is refused`, () => {
-      const answer = readReview(status, 'ambit-ca');
+      const answer = readReview(status, ['ambit-ca']);
       assert.equal(answer.kind, 'refused');
       assert.match(answer.kind === 'refused' ? answer.reason : '', reason);
     });
@@ -65,7 +71,7 @@ describe('reviewToken()', () => {
   test('does not ask about what cannot be a token', async () => {
     const kube = new MemoryKube();
     for (const token of ['', 'x'.repeat(20_000)]) {
-      assert.equal((await reviewToken(kube, token, 'ambit-ca')).kind, 'refused');
+      assert.equal((await reviewToken(kube, token, ['ambit-ca'])).kind, 'refused');
     }
     assert.deepEqual(kube.calls, []);
   });

@@ -25,15 +25,15 @@ const MAX_TOKEN_CHARS = 16 * 1024;
 export async function reviewToken(
   client: KubeClient,
   token: string,
-  audience: string,
+  audiences: readonly string[],
 ): Promise<TokenAnswer> {
   if (token === '') return refused('no bearer token was given');
   if (token.length > MAX_TOKEN_CHARS) return refused('the bearer token is too long to be one');
   const review = await client.create<TokenReview>(TOKEN_REVIEWS, {
     metadata: {},
-    spec: { token, audiences: [audience] },
+    spec: { token, audiences },
   });
-  return readReview(review.status ?? {}, audience);
+  return readReview(review.status ?? {}, audiences);
 }
 
 /** The token of an `authorization` header, empty when there is none. */
@@ -44,14 +44,15 @@ export function bearerToken(header: string | undefined): string {
 /** The API server's answer as ours. */
 export function readReview(
   status: NonNullable<TokenReview['status']>,
-  audience: string,
+  audiences: readonly string[],
 ): TokenAnswer {
+  const wanted = audiences.map((audience) => `"${audience}"`).join(' or ');
   if (status.authenticated !== true) {
-    return refused(status.error ?? `the token is not valid for audience "${audience}", or expired`);
+    return refused(status.error ?? `the token is not valid for audience ${wanted}, or expired`);
   }
   // an API server that does not know audiences answers without any: such a token is for everybody
-  if (!(status.audiences ?? []).includes(audience)) {
-    return refused(`the token is not for audience "${audience}"`);
+  if (!(status.audiences ?? []).some((audience) => audiences.includes(audience))) {
+    return refused(`the token is not for audience ${wanted}`);
   }
   const username = status.user?.username ?? '';
   const [, namespace, serviceAccount] =

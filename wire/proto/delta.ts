@@ -9,6 +9,7 @@ message ClientFrame {
   oneof frame {
     DeltaDiscoveryRequest discovery = 1;
     EnrolmentReport enrolment_report = 2;
+    bytes trust_report = 3;
   }
 }
 
