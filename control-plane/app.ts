@@ -80,7 +80,6 @@ export async function startControlPlane(
       log.debug('Published', { version: store.current.version });
     }
     retirement.published(store.current.version);
-    problems.tell(newest.problems);
     conditions.wish(newest.outcomes);
     problems.tell(known);
   };
@@ -251,7 +250,6 @@ export async function startControlPlane(
     (leading) =>
       new Promise<void>((resolve) => {
         leadership.held = true;
-        problems.tell(newest?.problems ?? []);
         conditions.wish(newest?.outcomes ?? []);
         problems.tell(known);
         const end = (): void => {

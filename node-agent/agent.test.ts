@@ -32,6 +32,7 @@ import {
 const SETTINGS = {
   certificateTtlMs: 3_600_000,
   drainDeadlineMs: 5000,
+  trustDomain: 'cluster.local',
   leaveGraceMs: 100,
   watchIntervalMs: 100,
   ...EPHEMERAL_DOORS,

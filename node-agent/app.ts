@@ -5,6 +5,7 @@ import { formatIpPort } from '../mesh/address.ts';
 import type { EnrolmentReport } from '../mesh/enrolment.ts';
 import { FAILURES, MeshError } from '../mesh/failures.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
+import type { TrustReport } from '../mesh/trust.ts';
 import { type Admin, startAdmin } from '../runtime/admin.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
@@ -16,11 +17,13 @@ import { type TunnelKey, TunnelPool } from '../tunnel/pool.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { type AdminView, adminRoutes } from './admin-routes.ts';
 import type { CaptureDriver } from './capture/capture.ts';
-import { Certificates, type Issue } from './certificates.ts';
+import { exposeCertificates, reportTrust } from './certificate-reports.ts';
+import { Certificates } from './certificates.ts';
 import type { AgentConfig } from './config.ts';
 import { Connections } from './connections.ts';
 import { Enrolments } from './enrolment.ts';
 import { HostLookup, type ResolveHost } from './host-lookup.ts';
+import type { Issue } from './held-certificate.ts';
 import { receive } from './inbound.ts';
 import { knownSource, type SnapshotSource } from './known-source.ts';
 import { sweepLeftovers } from './leftovers.ts';
@@ -35,6 +38,7 @@ import { Trails } from './trail.ts';
 export type Discovery = SnapshotSource & {
   readonly synced: Promise<void>;
   report(report: EnrolmentReport): void;
+  reportTrust(report: TrustReport): void;
 };
 
 export type AgentParts = {
@@ -52,6 +56,7 @@ export type AgentParts = {
 
 export type AgentSettings = Pick<
   AgentConfig,
+  | 'trustDomain'
   | 'certificateTtlMs'
   | 'drainDeadlineMs'
   | 'leaveGraceMs'
@@ -86,6 +91,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     labels: ['response_flags'],
   });
   const certificates = new Certificates(parts, {
+    trustDomain: settings.trustDomain,
     ttlSeconds: Math.round(settings.certificateTtlMs / 1000),
     random,
   });
@@ -151,6 +157,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
 
   const watch = new PolicyWatch();
   const take = (snapshot: Snapshot): void => {
+    certificates.believe(snapshot.trustBundles());
     enrolments.apply(snapshot.enrolments());
     const pods = [...enrolments.pods()].map(({ enrolment }) => enrolment);
     const cut = connections.recheck(watch.concerned(snapshot, pods));
@@ -167,9 +174,12 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     settings,
   };
   exposeGauges(metrics, view);
+  exposeCertificates(metrics, certificates, clock);
+  const trustReports = reportTrust(parts, certificates);
   const doors = { log, metrics, readiness, ...(parts.quit && { quit: parts.quit }) };
   const admin = await startAdmin(doors, settings, adminRoutes(view)).catch((error: unknown) => {
     unsubscribe();
+    trustReports.close();
     throw error;
   });
 
@@ -221,6 +231,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
       await Promise.all([enrolments.close(), pool.close()]);
       await drained;
       await begun;
+      trustReports.close();
       certificates.close();
       hosts.close();
       await doorsClosed;

@@ -3,10 +3,13 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { formatIdentity, type Identity, parseIdentity } from '../mesh/identity.ts';
+import type { TrustBundle } from '../mesh/trust.ts';
 import { silentLog } from '../runtime/log.ts';
 import { ManualClock } from '../runtime/manual-clock.ts';
+import { bundleId, fingerprintOf } from '../runtime/trust.ts';
 import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
-import { Certificates, type Issue } from './certificates.ts';
+import { Certificates } from './certificates.ts';
+import type { Issue } from './held-certificate.ts';
 
 const WEB = parseIdentity('spiffe://cluster.local/ns/shop/sa/web');
 const HOUR = 3_600_000;
@@ -16,17 +19,18 @@ before(async () => {
   ca = await createTestCa();
 });
 
-/** Certificates with a CA that counts, and can be told to fail or to wait. */
+/** Certificates with a CA that counts, and can be told to fail, to wait, or to sign with another root. */
 function setUp(settings: { life?: number } = {}) {
   // certificates carry whole seconds
   const clock = new ManualClock(Math.floor(Date.now() / 1000) * 1000);
   const asked: string[] = [];
-  const state: { fail: boolean; gate: Promise<void> | undefined; running: number; most: number } = {
-    fail: false,
-    gate: undefined,
-    running: 0,
-    most: 0,
-  };
+  const state: {
+    fail: boolean;
+    gate: Promise<void> | undefined;
+    running: number;
+    most: number;
+    signer: TestCa;
+  } = { fail: false, gate: undefined, running: 0, most: 0, signer: ca };
   const issue: Issue = async (identity, csrPem) => {
     asked.push(formatIdentity(identity));
     state.most = Math.max(state.most, ++state.running);
@@ -35,17 +39,35 @@ function setUp(settings: { life?: number } = {}) {
     if (state.fail) throw new Error('the CA says no');
     const notBefore = new Date(clock.now());
     const notAfter = new Date(clock.now() + (settings.life ?? HOUR));
-    return { chain: [await ca.sign(csrPem, identity, { notBefore, notAfter }), ca.rootPem] };
+    const leaf = await state.signer.sign(csrPem, identity, { notBefore, notAfter });
+    return { chain: [leaf, state.signer.rootPem] };
   };
   const certificates = new Certificates(
     { clock, log: silentLog, issue },
-    { ttlSeconds: 3600, random: () => 0.5 },
+    { trustDomain: 'cluster.local', ttlSeconds: 3600, random: () => 0.5 },
   );
   return { clock, asked, state, certificates };
 }
 
+function bundleOf(roots: readonly string[], more: Partial<TrustBundle> = {}): TrustBundle {
+  const nothing = { aliases: [], retiring: [], renewWithinMs: 0, crls: [] };
+  return { trustDomain: 'cluster.local', roots, ...nothing, ...more };
+}
+
 function other(index: number): Identity {
   return { ...WEB, serviceAccount: `other-${index}` };
+}
+
+/** Lets time pass in steps, each request of a step answered within it. */
+async function pass(
+  { clock, certificates }: { clock: ManualClock; certificates: Certificates },
+  ms: number,
+): Promise<void> {
+  const step = ms / 200;
+  for (let i = 0; i < 200; i++) {
+    await clock.advance(step);
+    await until(() => certificates.queue.running === 0);
+  }
 }
 
 /** Lets key generation and signing, which leave the event loop, come back. */
@@ -151,8 +173,220 @@ describe('Certificates', () => {
     const issue: Issue = async (_, csrPem) => ({
       chain: [await ca.sign(csrPem, other(1)), ca.rootPem],
     });
-    const certificates = new Certificates({ clock, log: silentLog, issue }, { ttlSeconds: 3600 });
+    const certificates = new Certificates(
+      { clock, log: silentLog, issue },
+      { trustDomain: 'cluster.local', ttlSeconds: 3600 },
+    );
     await assert.rejects(certificates.claim(WEB).current(), /instead of spiffe:.*web/);
+    certificates.close();
+  });
+
+  test('that a connection waits for are asked for before those of pods that merely came', async () => {
+    const { certificates, asked, state } = setUp();
+    const gate = Promise.withResolvers<void>();
+    state.gate = gate.promise;
+    const claims = Array.from({ length: 12 }, (_, i) => certificates.claim(other(i)));
+    await until(() => asked.length === 8);
+    const wanted = claims.at(-1)!.current();
+    assert.equal(certificates.queue.waiting('realtime'), 1);
+    gate.resolve();
+    await wanted;
+    assert.equal(asked[8], formatIdentity(other(11)));
+    await Promise.all(claims.map((claim) => claim.current()));
+    certificates.close();
+  });
+
+  test('whose pod leaves before its turn are not asked for', async () => {
+    const { certificates, asked, state } = setUp();
+    const gate = Promise.withResolvers<void>();
+    state.gate = gate.promise;
+    const claims = Array.from({ length: 9 }, (_, i) => certificates.claim(other(i)));
+    await until(() => asked.length === 8);
+    claims.at(-1)!.release();
+    gate.resolve();
+    await Promise.all(claims.slice(0, 8).map((claim) => claim.current()));
+    assert.equal(asked.length, 8);
+    certificates.close();
+  });
+
+  test('failing to renew start again with short pauses after a success', async () => {
+    const all = setUp();
+    const { certificates, asked, clock, state } = all;
+    const claim = certificates.claim(WEB);
+    const first = await claim.current();
+    /** Tries within the minute after the renewal was due. */
+    const tries = async (): Promise<number> => {
+      const { svid } = await claim.current();
+      await pass(all, svid.notBefore + 0.449 * HOUR - clock.now());
+      const before = asked.length;
+      state.fail = true;
+      await pass(all, 60_000);
+      return asked.length - before;
+    };
+    const fresh = await tries();
+    assert.ok(fresh > 4, `${fresh} tries`);
+    await pass(all, 600_000);
+    state.fail = false;
+    await pass(all, 150_000);
+    assert.notEqual(await claim.current(), first);
+    const again = await tries();
+    assert.ok(again > 4, `${again} tries: as patient as before the success`);
+    certificates.close();
+  });
+
+  test('whose renewal fails count as failing from four fifths of their life, and are used to the end', async () => {
+    const all = setUp();
+    const { certificates, state } = all;
+    const claim = certificates.claim(WEB);
+    const first = await claim.current();
+    certificates.believe([bundleOf([ca.rootPem])]);
+    state.fail = true;
+    await pass(all, 0.7 * HOUR);
+    assert.equal(certificates.report()?.failing, 0);
+    await pass(all, 0.15 * HOUR);
+    assert.deepEqual(
+      [certificates.report()?.failing, certificates.report()?.error],
+      [1, 'the CA says no'],
+    );
+    assert.equal((await claim.current()).svid.chainPem, first.svid.chainPem);
+    certificates.close();
+  });
+
+  test('are tried for at the latest when they end, whatever the pause between two tries', async () => {
+    const { certificates, asked, clock, state } = setUp({ life: 200_000 });
+    await certificates.claim(WEB).current();
+    state.fail = true;
+    await clock.advance(198_000);
+    await until(() => state.running === 0);
+    const before = asked.length;
+    await clock.advance(2000);
+    await until(() => asked.length === before + 1);
+    certificates.close();
+  });
+});
+
+describe('the clock of the node', () => {
+  test('set a day ahead: the certificate counts as ended, and a new one is asked for at once', async () => {
+    const { certificates, asked, clock } = setUp();
+    const claim = certificates.claim(WEB);
+    await claim.current();
+    clock.jump(25 * HOUR);
+    await clock.advance(10_000);
+    await until(() => asked.length === 2);
+    assert.ok((await claim.current()).svid.notAfter > clock.now());
+    certificates.close();
+  });
+
+  test('set a day back: nothing is asked for before half of the life is over by the new time', async () => {
+    const { certificates, asked, clock } = setUp();
+    const claim = certificates.claim(WEB);
+    const first = await claim.current();
+    clock.jump(-25 * HOUR);
+    await clock.advance(25 * HOUR);
+    assert.equal(asked.length, 1);
+    assert.equal(await claim.current(), first);
+    await clock.advance(HOUR);
+    await until(() => asked.length > 1);
+    certificates.close();
+  });
+});
+
+describe('whom to believe', () => {
+  let next: TestCa;
+  before(async () => {
+    next = await createTestCa();
+  });
+
+  test('before discovery told, it is what came with the certificate', async () => {
+    const { certificates } = setUp();
+    const { svid } = await certificates.claim(WEB).current();
+    assert.deepEqual(svid.roots, [ca.rootPem]);
+    assert.equal(certificates.report(), undefined, 'there is nobody to report to');
+    certificates.close();
+  });
+
+  test('a root that joins is believed by the next handshake, and only then reported', async () => {
+    const { certificates, asked } = setUp();
+    const claim = certificates.claim(WEB);
+    const first = await claim.current();
+    const told: unknown[] = [];
+    claim.onRenewed((credentials) => told.push(credentials));
+    certificates.believe([bundleOf([ca.rootPem, next.rootPem])]);
+    assert.equal(certificates.report()?.bundle, '');
+    await until(() => certificates.report()?.bundle !== '');
+    const present = await claim.current();
+    assert.deepEqual(present.svid.roots, [ca.rootPem, next.rootPem]);
+    assert.equal(present.svid.chainPem, first.svid.chainPem, 'the certificate stays');
+    assert.deepEqual([told, asked.length], [[present], 1]);
+    assert.deepEqual(certificates.report(), {
+      bundle: bundleId([ca.rootPem, next.rootPem]),
+      rootsInUse: [fingerprintOf(ca.rootPem)],
+      earliestEnd: first.svid.notAfter,
+      failing: 0,
+      error: '',
+    });
+    certificates.believe([bundleOf([ca.rootPem, next.rootPem])]);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(told.length, 1, 'contexts are made once a change');
+    certificates.close();
+  });
+
+  test('a root that is about to leave: certificates under it are renewed within the time told', async () => {
+    const { certificates, asked, clock, state } = setUp();
+    const claim = certificates.claim(WEB);
+    await claim.current();
+    state.signer = next;
+    const roots = [ca.rootPem, next.rootPem];
+    const retiring = [fingerprintOf(ca.rootPem)];
+    certificates.believe([bundleOf(roots, { retiring, renewWithinMs: 60_000 })]);
+    await until(() => certificates.report()?.bundle !== '');
+    await clock.advance(29_000);
+    assert.equal(asked.length, 1);
+    await clock.advance(2000);
+    await until(() => certificates.report()?.rootsInUse[0] === fingerprintOf(next.rootPem));
+    certificates.believe([bundleOf([next.rootPem])]);
+    await until(() => certificates.report()?.bundle === bundleId([next.rootPem]));
+    assert.deepEqual((await claim.current()).svid.roots, [next.rootPem], 'the old one is gone');
+    certificates.close();
+  });
+
+  test('a CA that answers under the leaving root once more is asked again', async () => {
+    const { certificates, asked, clock, state } = setUp();
+    await certificates.claim(WEB).current();
+    const retiring = [fingerprintOf(ca.rootPem)];
+    const roots = [ca.rootPem, next.rootPem];
+    certificates.believe([bundleOf(roots, { retiring, renewWithinMs: 2000 })]);
+    await until(() => certificates.report()?.bundle !== '');
+    await clock.advance(1000);
+    await until(() => asked.length === 2 && state.running === 0);
+    state.signer = next;
+    await until(() => clock.pending() > 1);
+    await clock.advance(1000);
+    await until(() => certificates.report()?.rootsInUse[0] === fingerprintOf(next.rootPem));
+    certificates.close();
+  });
+
+  test('our own root is believed even when discovery does not name it yet', async () => {
+    const { certificates } = setUp();
+    const claim = certificates.claim(WEB);
+    await claim.current();
+    certificates.believe([bundleOf([next.rootPem])]);
+    await until(() => certificates.report()?.bundle !== '');
+    assert.deepEqual((await claim.current()).svid.roots, [next.rootPem, ca.rootPem]);
+    certificates.close();
+  });
+
+  test('a bundle that cannot be read changes nothing, and is reported', async () => {
+    const { certificates } = setUp();
+    const claim = certificates.claim(WEB);
+    await claim.current();
+    certificates.believe([bundleOf([ca.rootPem])]);
+    await until(() => certificates.report()?.bundle !== '');
+    const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+    certificates.believe([bundleOf([broken])]);
+    assert.equal(certificates.report()?.bundle, bundleId([ca.rootPem]));
+    assert.match(certificates.report()?.error ?? '', /Cannot read the trust bundle/);
+    assert.deepEqual((await claim.current()).svid.roots, [ca.rootPem]);
     certificates.close();
   });
 });

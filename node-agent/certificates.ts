@@ -1,229 +1,183 @@
-// Certificates for the identities that have a pod on this node: issued when the first such pod is enrolled, renewed at
-// half life, forgotten with the last pod. Called by enrolment.ts (hold) and the data path (current). Invariants: a valid
-// certificate is kept whatever the CA does, and at most MAX_SIGNING requests are under way, those waited for first.
+// Certificates for the identities that have a pod on this node: issued when the first such pod is enrolled, forgotten
+// with the last. Called by pod-enrolment.ts (claim), the data path (current) and app.ts (trust). Invariants: at most
+// MAX_SIGNING requests are under way, those waited for first, and nobody pays for a change of trust but once a change.
 
-import { X509Certificate } from 'node:crypto';
-import { MeshError } from '../mesh/failures.ts';
 import { formatIdentity, type Identity } from '../mesh/identity.ts';
-import { type Backoff, backoff } from '../runtime/backoff.ts';
-import type { Clock, Timer } from '../runtime/clock.ts';
-import { makeCsr } from '../runtime/csr.ts';
+import type { TrustBundle, TrustReport } from '../mesh/trust.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { watchClock } from '../runtime/clock-jumps.ts';
 import type { Log } from '../runtime/log.ts';
-import { type Credentials, credentialsOf, type Svid } from '../tunnel/contexts.ts';
-import { uriNames } from '../tunnel/der.ts';
-import { Turns } from './turns.ts';
-
-/** Asks the CA. The chain is leaf, intermediates, roots last. */
-export type Issue = (
-  identity: Identity,
-  csrPem: string,
-  ttlSeconds: number,
-  signal: AbortSignal,
-) => Promise<{ readonly chain: readonly string[] }>;
+import type { Credentials, Svid } from '../tunnel/contexts.ts';
+import { HeldCertificate, type HeldParts, type Issue } from './held-certificate.ts';
+import { type Priority, SigningQueue } from './signing-queue.ts';
+import { AgentTrust } from './trust.ts';
 
 /** As the reference: a restarted agent with a hundred pods must not flood the CA. */
 const MAX_SIGNING = 8;
-/** Failed requests: the reference's pace. */
-const RETRY = { initialMs: 1000, maxMs: 150_000, jitter: 0.2 };
-/** Renewal is spread over a tenth of the life, so that pods started together do not renew together. */
-const RENEWAL_SPREAD = 0.1;
 
 /** A pod's claim on its identity's certificate. */
 export type Claim = {
-  /** The present certificate, or a wait for the first. @throws MeshError IDENTITY_ERROR */
-  current(): Promise<Credentials>;
-  /** Called with each renewed certificate. */
+  /**
+   * The present certificate, or a wait for the first: ahead of others when a connection waits for it.
+   * @throws MeshError IDENTITY_ERROR
+   */
+  current(priority?: Priority): Promise<Credentials>;
+  /** Called with each renewed certificate, and when whom to believe has changed. */
   onRenewed(listener: (credentials: Credentials) => void): void;
   release(): void;
 };
 
-type Slot = {
-  readonly identity: Identity;
-  readonly claims: Set<Set<(credentials: Credentials) => void>>;
-  readonly retry: Backoff;
-  readonly stop: AbortController;
-  credentials: Credentials | undefined;
-  /** The request under way or waiting for its turn. */
-  pending: Promise<Credentials> | undefined;
-  lastError: unknown;
-  timer: Timer | undefined;
-};
-
 type Parts = { readonly clock: Clock; readonly log: Log; readonly issue: Issue };
+type Settings = {
+  readonly trustDomain: string;
+  readonly ttlSeconds: number;
+  readonly random?: () => number;
+};
+type Slot = { readonly held: HeldCertificate; claims: number };
 
 export class Certificates {
-  readonly #parts: Parts;
+  readonly trust: AgentTrust;
+  readonly queue = new SigningQueue({ limit: MAX_SIGNING });
+  readonly #parts: HeldParts;
   readonly #ttlSeconds: number;
-  readonly #random: () => number;
   readonly #slots = new Map<string, Slot>();
-  readonly #turns = new Turns({ limit: MAX_SIGNING });
+  readonly #listeners = new Set<() => void>();
+  #clockWatch: { close(): void } | undefined;
+  /** What was told of a change of trust is done slot by slot, a turn of the event loop each. */
+  #retrusting: HeldCertificate[] = [];
 
-  constructor(
-    parts: Parts,
-    settings: { readonly ttlSeconds: number; readonly random?: () => number },
-  ) {
-    this.#parts = parts;
+  constructor(parts: Parts, settings: Settings) {
+    this.trust = new AgentTrust(parts, settings);
     this.#ttlSeconds = settings.ttlSeconds;
-    this.#random = settings.random ?? Math.random;
+    this.#parts = {
+      ...parts,
+      trust: this.trust,
+      queue: this.queue,
+      random: settings.random ?? Math.random,
+      onChange: () => this.#tell(),
+    };
   }
 
   /** Starts getting the certificate unless it is there; each claim is released once. */
   claim(identity: Identity): Claim {
     const name = formatIdentity(identity);
-    const slot = this.#slots.get(name) ?? this.#addSlot(name, identity);
-    const listeners = new Set<(credentials: Credentials) => void>();
-    slot.claims.add(listeners);
+    const slot = this.#slots.get(name) ?? this.#add(name, identity);
+    const { held } = slot;
+    slot.claims++;
+    const listening: (() => void)[] = [];
+    let released = false;
     return {
-      current: () => this.#current(slot),
-      onRenewed: (listener) => void listeners.add(listener),
+      current: (priority = 'realtime') => held.current(priority),
+      onRenewed: (listener) => void listening.push(held.subscribe(listener)),
       release: () => {
-        slot.claims.delete(listeners);
-        if (slot.claims.size === 0) this.#drop(name, slot);
+        if (released) return;
+        released = true;
+        for (const end of listening) end();
+        slot.claims--;
+        if (slot.claims === 0) this.#drop(name, slot);
       },
     };
   }
 
+  /** What discovery says of whom to believe; contexts are made anew only when that has changed. */
+  believe(bundles: Iterable<TrustBundle>): void {
+    if (!this.trust.take(bundles)) return;
+    const idle = this.#retrusting.length === 0;
+    this.#retrusting = [...this.#slots.values()].map(({ held }) => held);
+    if (this.#retrusting.length === 0) this.#tell();
+    else if (idle) setImmediate(() => this.#retrustNext());
+  }
+
   /** What is held, for the admin door. */
   *held(): IterableIterator<{ identity: Identity; svid: Svid | undefined; error: unknown }> {
-    for (const { identity, credentials, lastError } of this.#slots.values()) {
-      yield { identity, svid: credentials?.svid, error: lastError };
+    for (const { held } of this.#slots.values()) {
+      yield { identity: held.identity, svid: held.credentials?.svid, error: held.failure };
     }
+  }
+
+  /** The end of each certificate, in unix ms; undefined for an identity without one. */
+  *ends(): IterableIterator<{ identity: Identity; notAfter: number | undefined }> {
+    for (const { held } of this.#slots.values()) {
+      yield { identity: held.identity, notAfter: held.issued?.notAfter };
+    }
+  }
+
+  /** Identities without a certificate, or with one whose renewal is overdue. */
+  get failing(): number {
+    return [...this.#slots.values()].filter(({ held }) => held.failing).length;
+  }
+
+  /** Undefined before discovery told whom to believe: there is nobody to report to. */
+  report(): TrustReport | undefined {
+    if (this.trust.bundle === '') return undefined;
+    const all = [...this.#slots.values()].map(({ held }) => held);
+    const issued = all.flatMap((held) => held.issued ?? []);
+    const first = all.find((held) => held.failing);
+    return {
+      // not before every context knows it
+      bundle: this.#retrusting.length > 0 ? '' : this.trust.bundle,
+      rootsInUse: [...new Set(issued.map(({ root }) => root.fingerprint))].toSorted(),
+      earliestEnd: issued.length === 0 ? 0 : Math.min(...issued.map(({ notAfter }) => notAfter)),
+      failing: this.failing,
+      error: first === undefined ? this.trust.error : textOf(first.failure),
+    };
+  }
+
+  /** Called when {@link report} may say something else than before. */
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   close(): void {
     for (const [name, slot] of this.#slots) this.#drop(name, slot);
+    this.#listeners.clear();
   }
 
-  #addSlot(name: string, identity: Identity): Slot {
-    const slot: Slot = {
-      identity,
-      claims: new Set(),
-      retry: backoff(RETRY, this.#random),
-      stop: new AbortController(),
-      credentials: undefined,
-      pending: undefined,
-      lastError: undefined,
-      timer: undefined,
-    };
+  #add(name: string, identity: Identity): Slot {
+    const { clock, log } = this.#parts;
+    const held = new HeldCertificate(this.#parts, identity, { ttlSeconds: this.#ttlSeconds });
+    const slot: Slot = { held, claims: 0 };
     this.#slots.set(name, slot);
-    void this.#refresh(slot, true).catch(() => {});
+    this.#clockWatch ??= watchClock(clock, (byMs) => {
+      log.warn('The clock of this node was set: certificates are renewed by the new time', {
+        byMs: Math.round(byMs),
+      });
+      for (const { held: each } of this.#slots.values()) each.reschedule();
+    });
+    held.refresh('warmup').catch(() => {});
     return slot;
   }
 
   #drop(name: string, slot: Slot): void {
-    slot.timer?.cancel();
-    slot.stop.abort(new MeshError('IDENTITY_ERROR', `No pod of ${name} is left on this node`));
+    slot.held.close();
     if (this.#slots.get(name) === slot) this.#slots.delete(name);
-  }
-
-  async #current(slot: Slot): Promise<Credentials> {
-    const { credentials } = slot;
-    if (credentials !== undefined && credentials.svid.notAfter > this.#parts.clock.now()) {
-      return credentials;
+    this.#retrusting = this.#retrusting.filter((held) => held !== slot.held);
+    if (this.#slots.size === 0) {
+      this.#clockWatch?.close();
+      this.#clockWatch = undefined;
     }
-    return this.#refresh(slot, true);
+    this.#tell();
   }
 
-  /** Joins the request under way. Between two failed tries it fails at once with the last one's reason. */
-  #refresh(slot: Slot, urgent: boolean): Promise<Credentials> {
-    if (slot.pending !== undefined) return slot.pending;
-    if (slot.timer !== undefined && slot.lastError !== undefined) {
-      return Promise.reject(unavailable(slot.identity, slot.lastError));
+  #retrustNext(): void {
+    const next = this.#retrusting.shift();
+    try {
+      next?.retrust();
+    } catch (error) {
+      this.#parts.log.error('Cannot take a change of trust for a certificate: keeping the old', {
+        error,
+      });
     }
-    const pending = this.#turns
-      .run(urgent, () => this.#request(slot), slot.stop.signal)
-      .then(
-        (credentials) => this.#succeeded(slot, credentials),
-        (error: unknown) => this.#failed(slot, error),
-      );
-    slot.pending = pending;
-    return pending;
+    if (this.#retrusting.length > 0) setImmediate(() => this.#retrustNext());
+    else this.#tell();
   }
 
-  async #request(slot: Slot): Promise<Credentials> {
-    const { csrPem, keyPem } = await makeCsr(slot.identity);
-    const { signal } = slot.stop;
-    const { chain } = await this.#parts.issue(slot.identity, csrPem, this.#ttlSeconds, signal);
-    return credentialsOf(readChain(slot.identity, keyPem, chain));
-  }
-
-  #succeeded(slot: Slot, credentials: Credentials): Credentials {
-    const { log, clock } = this.#parts;
-    const renewed = slot.credentials !== undefined;
-    slot.pending = undefined;
-    slot.credentials = credentials;
-    slot.lastError = undefined;
-    slot.retry.reset();
-    const { identity, notBefore, notAfter } = credentials.svid;
-    log.info(renewed ? 'Renewed a certificate' : 'Got a certificate', {
-      identity: formatIdentity(identity),
-      notAfter: new Date(notAfter).toISOString(),
-    });
-    const life = notAfter - notBefore;
-    const renewAt = notBefore + life * (0.5 - RENEWAL_SPREAD * this.#random());
-    // never in a tight circle, whatever times the CA writes
-    this.#schedule(slot, Math.max(RETRY.initialMs, renewAt - clock.now()));
-    for (const listeners of slot.claims) for (const listener of listeners) listener(credentials);
-    return credentials;
-  }
-
-  #failed(slot: Slot, error: unknown): never {
-    slot.pending = undefined;
-    const failure = unavailable(slot.identity, error);
-    if (slot.stop.signal.aborted) throw failure;
-    slot.lastError = error;
-    const wait = slot.retry.next();
-    this.#parts.log.warn('Cannot get a certificate: trying again', {
-      identity: formatIdentity(slot.identity),
-      inMs: Math.round(wait),
-      keepsUntil: slot.credentials && new Date(slot.credentials.svid.notAfter).toISOString(),
-      error,
-    });
-    this.#schedule(slot, wait);
-    throw failure;
-  }
-
-  #schedule(slot: Slot, ms: number): void {
-    slot.timer?.cancel();
-    if (slot.stop.signal.aborted) return;
-    slot.timer = this.#parts.clock.timer(ms, () => {
-      slot.timer = undefined;
-      void this.#refresh(slot, slot.credentials === undefined).catch(() => {});
-    });
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
   }
 }
 
-function unavailable(identity: Identity, cause: unknown): MeshError {
-  if (cause instanceof MeshError) return cause;
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new MeshError(
-    'IDENTITY_ERROR',
-    `Cannot get a certificate for ${formatIdentity(identity)}: ${why}`,
-    { cause },
-  );
-}
-
-/** @throws Error when the CA's answer is not a certificate of exactly this identity with its roots */
-function readChain(identity: Identity, keyPem: string, chain: readonly string[]): Svid {
-  const [leaf, ...rest] = chain.map((pem) => (pem.endsWith('\n') ? pem : `${pem}\n`));
-  const roots = rest.pop();
-  if (leaf === undefined || roots === undefined) {
-    throw new Error(`The CA answered with a chain of ${chain.length}: expected leaf and root`);
-  }
-  const parsed = new X509Certificate(leaf);
-  const names = uriNames(parsed.raw);
-  const wanted = formatIdentity(identity);
-  if (names.length !== 1 || names[0] !== wanted) {
-    throw new Error(
-      `The CA answered with a certificate for ${names.join(', ')} instead of ${wanted}`,
-    );
-  }
-  return {
-    identity,
-    chainPem: [leaf, ...rest].join(''),
-    keyPem,
-    roots: [roots],
-    notBefore: parsed.validFromDate.getTime(),
-    notAfter: parsed.validToDate.getTime(),
-  };
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

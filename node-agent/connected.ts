@@ -29,6 +29,7 @@ export async function connectAgent(
     ...shared,
     address: config.caAddress,
     serverIdentity: identityOf('ambit-ca'),
+    moreRoots: () => discovery.roots(),
   });
   const discovery = createDiscoveryClient(parts, {
     ...shared,

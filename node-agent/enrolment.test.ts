@@ -58,7 +58,7 @@ function setUp() {
   };
   const certificates = new Certificates(
     { clock, log: silentLog, issue: issueFrom(ca) },
-    { ttlSeconds: 3600 },
+    { trustDomain: 'cluster.local', ttlSeconds: 3600 },
   );
   const enrolments = new Enrolments({
     clock,

@@ -217,7 +217,7 @@ export class PodEnrolment {
   async #takeSteps(capture: PodCapture, until: AbortSignal): Promise<void> {
     const held = this.#held;
     held.claim ??= this.#claimCertificate();
-    const credentials = await orAborted(held.claim.current(), until);
+    const credentials = await orAborted(held.claim.current('warmup'), until);
     held.acceptor ??= this.#makeAcceptor(credentials);
     await this.#turns.run(
       false,

@@ -43,6 +43,8 @@ export interface DiscoveryClient {
   subscribe(listener: (snapshot: Snapshot) => void): () => void;
   /** Tells what became of a pod's enrolment; never lost, told again on each new connection. */
   report(report: EnrolmentReport): void;
+  /** PEM: our own trust domain's roots as discovery told; empty before it did. */
+  roots(): readonly string[];
   /** Tells what this agent believes; the newest is told again on each new connection. */
   reportTrust(report: TrustReport): void;
   /** Resolves once every type was heard of; rejects if closed before. */
@@ -114,6 +116,12 @@ class Client implements DiscoveryClient {
     this.#tellReports();
   }
 
+  roots(): readonly string[] {
+    const { trustDomain } = this.#settings.serverIdentity;
+    const bundles = [...this.#state.snapshot.trustBundles()];
+    return bundles.find((bundle) => bundle.trustDomain === trustDomain)?.roots ?? [];
+  }
+
   reportTrust(report: TrustReport): void {
     this.#trustReport = report;
     this.#tellTrust();
@@ -162,7 +170,7 @@ class Client implements DiscoveryClient {
     ]);
     const options = {
       // what discovery told may be ahead of a mounted file: a root under rotation reaches us here first
-      ca: [root, ...this.#ownRoots()],
+      ca: [root, ...this.roots()],
       checkServerIdentity: expectIdentity(serverIdentity),
       headers: { authorization: `Bearer ${token.trim()}`, 'user-agent': userAgent },
       handshakeTimeout: CONNECT_TIMEOUT_MS,
@@ -280,12 +288,6 @@ class Client implements DiscoveryClient {
         this.#parts.log.error('A listener failed on a new snapshot', { error });
       }
     }
-  }
-
-  #ownRoots(): readonly string[] {
-    const { trustDomain } = this.#settings.serverIdentity;
-    const bundles = [...this.#state.snapshot.trustBundles()];
-    return bundles.find((bundle) => bundle.trustDomain === trustDomain)?.roots ?? [];
   }
 
   #tellTrust(): void {

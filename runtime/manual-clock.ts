@@ -6,6 +6,8 @@ type Waiting = { readonly at: number; readonly order: number; readonly run: () =
 
 export class ManualClock implements Clock {
   #now: number;
+  /** How far the wall clock was set off the time that passed. */
+  #skew = 0;
   #order = 0;
   readonly #start: number;
   #waiting: Waiting[] = [];
@@ -16,11 +18,16 @@ export class ManualClock implements Clock {
   }
 
   now(): number {
-    return this.#now;
+    return this.#now + this.#skew;
   }
 
   monotonic(): number {
     return this.#now - this.#start;
+  }
+
+  /** Somebody sets the machine's clock: no time passes, and no timer comes due by it. */
+  jump(ms: number): void {
+    this.#skew += ms;
   }
 
   /** How many sleeps and timers have not come due. */

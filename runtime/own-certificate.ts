@@ -7,6 +7,7 @@ import { type BackoffSettings, backoff } from './backoff.ts';
 import type { Clock } from './clock.ts';
 import { makeCsr } from './csr.ts';
 import type { Log } from './log.ts';
+import { renewAt } from './renewal.ts';
 
 export type OwnCertificate = {
   /** Leaf and intermediates. */
@@ -64,7 +65,9 @@ export function keepOwnCertificate(
         });
         ready.resolve();
         retry = backoff(RETRY);
-        pause = Math.max(RETRY.initialMs, certificate.renewAt - clock.now());
+        // one server, one certificate: nothing to spread
+        const due = renewAt({ ...certificate, receivedAt: clock.now() }, 0);
+        pause = Math.max(RETRY.initialMs, due - clock.now());
       } catch (error) {
         if (stop.signal.aborted) return;
         log.warn('Cannot get a certificate for this server: trying again', { identity, error });
@@ -91,7 +94,7 @@ export function keepOwnCertificate(
 function readChain(
   chain: readonly string[],
   keyPem: string,
-): OwnCertificate & { readonly renewAt: number } {
+): OwnCertificate & { readonly notBefore: number } {
   const [leaf] = chain;
   const rootsPem = chain.at(-1);
   if (leaf === undefined || rootsPem === undefined || chain.length < 2) {
@@ -105,7 +108,7 @@ function readChain(
     chainPem: chain.slice(0, -1).join(''),
     keyPem,
     rootsPem,
+    notBefore: from,
     notAfter: to,
-    renewAt: from + (to - from) / 2,
   };
 }

@@ -22,6 +22,11 @@ export function bundleId(roots: readonly string[]): string {
   return createHash('sha256').update(names.join(' ')).digest('hex').slice(0, 16);
 }
 
+/** Roots without repetition, in their order. @throws Error when one cannot be read */
+export function mergeRoots(...bundles: readonly (readonly string[])[]): string[] {
+  return [...new Map(bundles.flat().map((root) => [fingerprintOf(root), root])).values()];
+}
+
 /** Which of `roots` the top of a chain (leaf first, PEM) leads to; undefined: none. @throws Error as above */
 export function rootOf(chain: readonly string[], roots: readonly string[]): string | undefined {
   const top = new X509Certificate(chain.at(-1) ?? '');

@@ -6,16 +6,18 @@ import type { Enrolment, EnrolmentReport } from '../../mesh/enrolment.ts';
 import type { Identity } from '../../mesh/identity.ts';
 import type { Service } from '../../mesh/service.ts';
 import { emptySnapshot, type ResourceUpdate, type Snapshot } from '../../mesh/snapshot.ts';
+import type { TrustReport } from '../../mesh/trust.ts';
 import type { PortMapping, Workload } from '../../mesh/workload.ts';
 import { createLog, type Log } from '../../runtime/log.ts';
 import { createTestCa, type TestCa } from '../../tunnel/test-ca.ts';
 import type { Discovery } from '../app.ts';
-import type { Issue } from '../certificates.ts';
+import type { Issue } from '../held-certificate.ts';
 
 /** One node's view; all nodes of a test usually share one. */
 export class HandmadeDiscovery implements Discovery {
   readonly synced = Promise.resolve();
   readonly reports: EnrolmentReport[] = [];
+  readonly trustReports: TrustReport[] = [];
   readonly #listeners = new Set<(snapshot: Snapshot) => void>();
   readonly #waiting = new Set<() => void>();
   #snapshot = emptySnapshot;
@@ -32,6 +34,10 @@ export class HandmadeDiscovery implements Discovery {
   report(report: EnrolmentReport): void {
     this.reports.push(report);
     for (const wake of this.#waiting) wake();
+  }
+
+  reportTrust(report: TrustReport): void {
+    this.trustReports.push(report);
   }
 
   push(...updates: readonly ResourceUpdate[]): void {

@@ -27,6 +27,7 @@ import { enterNamespaces } from './namespaces.ts';
 const SETTINGS = {
   certificateTtlMs: 3_600_000,
   drainDeadlineMs: 2000,
+  trustDomain: 'cluster.local',
   leaveGraceMs: 200,
   watchIntervalMs: 200,
   ...EPHEMERAL_DOORS,
