@@ -61,7 +61,7 @@ async function dumped() {
   const ca = await createTestCa();
   const certificates = new Certificates(
     { clock: systemClock, log: silentLog, issue: issueFrom(ca) },
-    { ttlSeconds: 3600 },
+    { ttlSeconds: 3600, trustDomain: 'cluster.local' },
   );
   const identity = { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'web' };
   const claim = certificates.claim(identity);
