@@ -20,6 +20,7 @@ export const FAILURES = {
   TUNNEL_LOST: { flag: 'CONNECT', status: 503, retry: false },
   TUNNEL_LIMIT: { flag: 'OVERLOAD', status: 503, retry: true },
   TLS_FAILURE: { flag: 'TLS_FAILURE', status: undefined, retry: false },
+  CERT_REVOKED: { flag: 'CERT_REVOKED', status: undefined, retry: false },
   H2_HANDSHAKE_FAILURE: { flag: 'H2_HANDSHAKE_FAILURE', status: undefined, retry: true },
   IDENTITY_ERROR: { flag: 'IDENTITY_ERROR', status: 503, retry: false },
   PEER_IDENTITY_MISMATCH: { flag: 'TLS_FAILURE', status: undefined, retry: false },

@@ -12,7 +12,6 @@ import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { type IpPort, parseIp } from '../mesh/address.ts';
 import { MeshError } from '../mesh/failures.ts';
-import type { Identity } from '../mesh/identity.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { type Credentials, TUNNEL_PROTOCOLS } from './contexts.ts';
 import { Lifecycle } from './lifecycle.ts';
@@ -24,8 +23,9 @@ import {
   widenConnectionWindow,
 } from './session.ts';
 import { ignoreError } from './socket.ts';
+import type { PeerTrust } from './trust.ts';
 import type { TunnelRequest, TunnelStream } from './tunnel.ts';
-import { verifyAskingPeer } from './verify.ts';
+import { revokedPeer, type VerifiedPeer, verifyAskingPeer } from './verify.ts';
 
 /** A peer that has not finished its TLS handshake by then is none. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -50,12 +50,12 @@ export class TunnelAcceptor {
   readonly #tunnels = new Set<ServerTunnel>();
   /** Taken sockets whose handshake is under way. */
   readonly #handshakes = new Map<Socket, Ends>();
-  #trustDomain: string;
+  #trust: PeerTrust;
   #draining = false;
 
   constructor(parts: AcceptParts) {
     this.#parts = parts;
-    this.#trustDomain = parts.credentials.svid.identity.trustDomain;
+    this.#trust = parts.credentials.trust;
     this.#server = createServer({
       ...parts.credentials.options,
       ALPNProtocols: TUNNEL_PROTOCOLS,
@@ -106,10 +106,14 @@ export class TunnelAcceptor {
     this.#server.emit('connection', socket);
   }
 
-  /** New handshakes use the renewed certificate; live tunnels are not touched. */
+  /**
+   * New handshakes use the renewed certificate and what is believed now. Live tunnels are not touched, except those
+   * whose peer's certificate is revoked: they are closed at once.
+   */
   replace(credentials: Credentials): void {
-    this.#trustDomain = credentials.svid.identity.trustDomain;
+    this.#trust = credentials.trust;
     this.#server.setSecureContext(credentials.options);
+    for (const tunnel of this.#tunnels) tunnel.recheck(credentials.trust);
   }
 
   /** Asks every peer to open no more streams here (GOAWAY) and waits until the present ones have ended. */
@@ -132,7 +136,7 @@ export class TunnelAcceptor {
       socket.destroy();
       return;
     }
-    let peer: Identity;
+    let peer: VerifiedPeer;
     try {
       if (socket.alpnProtocol !== 'h2') {
         throw new MeshError(
@@ -140,13 +144,16 @@ export class TunnelAcceptor {
           'Cannot accept a tunnel: the peer did not ask for h2',
         );
       }
-      peer = verifyAskingPeer(socket.getPeerX509Certificate(), this.#trustDomain);
+      peer = verifyAskingPeer(socket.getPeerX509Certificate(), {
+        trust: this.#trust,
+        now: this.#parts.clock.now(),
+      });
     } catch (error) {
       if (error instanceof MeshError) this.#deny(raw, error);
       socket.destroy();
       return;
     }
-    const tunnel = new ServerTunnel(this.#parts, socket, { peer, ...ends });
+    const tunnel = new ServerTunnel(this.#parts, socket, peer, ends);
     if (raw !== undefined) this.#handshakes.delete(raw);
     this.#tunnels.add(tunnel);
     void tunnel.ended.then(() => this.#tunnels.delete(tunnel));
@@ -163,15 +170,19 @@ export class TunnelAcceptor {
 }
 
 type Ends = { readonly remote: IpPort; readonly local: IpPort };
-type PeerEnds = Ends & { readonly peer: Identity };
+type PeerEnds = Ends & Pick<TunnelRequest, 'peer'>;
 
 class ServerTunnel {
   readonly ended: Promise<void>;
+  readonly #clock: Clock;
+  readonly #peer: VerifiedPeer;
   readonly #session: ServerHttp2Session;
   readonly #lifecycle: Lifecycle;
   readonly #streams = new Set<TunnelStream>();
 
-  constructor(parts: AcceptParts, socket: TLSSocket, ends: PeerEnds) {
+  constructor(parts: AcceptParts, socket: TLSSocket, peer: VerifiedPeer, at: Ends) {
+    this.#clock = parts.clock;
+    this.#peer = peer;
     const session = performServerHandshake(socket, SERVER_OPTIONS);
     this.#session = session;
     const ended = Promise.withResolvers<void>();
@@ -187,7 +198,7 @@ class ServerTunnel {
     session.on('error', ignoreError);
     session.on('close', () => this.#lifecycle.move({ state: 'ended', cause: undefined }));
     session.on('stream', (stream, headers) => {
-      parts.onRequest({ ...ends, ...this.#request(stream, headers, ends.peer) });
+      parts.onRequest({ ...at, peer: peer.identity, ...this.#request(stream, headers) });
     });
     widenConnectionWindow(session);
   }
@@ -195,10 +206,12 @@ class ServerTunnel {
   #request(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
-    peer: Identity,
   ): Omit<TunnelRequest, keyof PeerEnds> {
     const fields = fieldsOf(headers);
-    const opened = tunnelStream(stream, fields, { peer, lost: () => this.#lifecycle.cause });
+    const opened = tunnelStream(stream, fields, {
+      peer: this.#peer.identity,
+      lost: () => this.#lifecycle.cause,
+    });
     const gone = new AbortController();
     let answered = false;
     this.#streams.add(opened);
@@ -225,6 +238,12 @@ class ServerTunnel {
         stream.close(constants.NGHTTP2_NO_ERROR);
       },
     };
+  }
+
+  recheck(trust: PeerTrust): void {
+    if (this.#lifecycle.is('ended')) return;
+    const revoked = revokedPeer(this.#peer, { trust, now: this.#clock.now() });
+    if (revoked !== undefined) this.#end(revoked);
   }
 
   /**

@@ -7,7 +7,8 @@ import {
   connect as connectHttp2,
   constants,
 } from 'node:http2';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { MeshError } from '../mesh/failures.ts';
 import type { Identity } from '../mesh/identity.ts';
@@ -25,8 +26,9 @@ import {
   widenConnectionWindow,
 } from './session.ts';
 import { ignoreError } from './socket.ts';
+import type { PeerTrust } from './trust.ts';
 import { type ConnectHead, type Tunnel, type TunnelStream, UnprocessedError } from './tunnel.ts';
-import { verifyAnsweringPeer } from './verify.ts';
+import { revokedPeer, type VerifiedPeer, verifyAnsweringPeer } from './verify.ts';
 
 /** TLS and SETTINGS together; the TCP connect before has its own limit. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -34,12 +36,12 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
 export type ConnectParts = { readonly clock: Clock; readonly credentials: Credentials };
 
 /**
- * Owns `socket` from the call on. `name` is the peer in messages.
- * @throws MeshError TLS_FAILURE, PEER_IDENTITY_MISMATCH, H2_HANDSHAKE_FAILURE, or `signal.reason`
+ * Owns `socket` from the call on: a connected one, or a stream of another tunnel. `name` is the peer in messages.
+ * @throws MeshError TLS_FAILURE, PEER_IDENTITY_MISMATCH, CERT_REVOKED, H2_HANDSHAKE_FAILURE, or `signal.reason`
  */
 export async function connectTunnel(
   parts: ConnectParts,
-  socket: Socket,
+  socket: Duplex,
   settings: { readonly name: string; readonly expected: readonly Identity[] },
   signal?: AbortSignal,
 ): Promise<Tunnel> {
@@ -61,9 +63,13 @@ export async function connectTunnel(
   try {
     signal?.throwIfAborted();
     // a tunnel has no half: when the peer's side ends, all of it does
-    socket.allowHalfOpen = false;
-    const tls = await encrypt(parts.credentials, socket, settings.name);
-    const peer = verifyAnsweringPeer(tls.getPeerX509Certificate(), settings.expected);
+    if (socket instanceof Socket) socket.allowHalfOpen = false;
+    const { clock, credentials } = parts;
+    const tls = await encrypt(credentials, socket, settings.name);
+    const peer = verifyAnsweringPeer(tls.getPeerX509Certificate(), settings.expected, {
+      trust: credentials.trust,
+      now: clock.now(),
+    });
     const session = await startSession(tls, settings.name);
     return new ClientTunnel(parts, session, peer, settings.name);
   } catch (error) {
@@ -75,7 +81,7 @@ export async function connectTunnel(
   }
 }
 
-function encrypt(credentials: Credentials, socket: Socket, name: string): Promise<TLSSocket> {
+function encrypt(credentials: Credentials, socket: Duplex, name: string): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const tls = connectTls({
       socket,
@@ -134,8 +140,9 @@ function isH2Error(error: Error | undefined): boolean {
 }
 
 class ClientTunnel implements Tunnel {
-  readonly peer: Identity;
   readonly ended: Promise<MeshError | undefined>;
+  readonly #clock: Clock;
+  readonly #peer: VerifiedPeer;
   readonly #session: ClientHttp2Session;
   readonly #name: string;
   readonly #lifecycle: Lifecycle;
@@ -145,11 +152,12 @@ class ClientTunnel implements Tunnel {
   constructor(
     parts: { readonly clock: Clock },
     session: ClientHttp2Session,
-    peer: Identity,
+    peer: VerifiedPeer,
     name: string,
   ) {
     this.#session = session;
-    this.peer = peer;
+    this.#clock = parts.clock;
+    this.#peer = peer;
     this.#name = name;
     const ended = Promise.withResolvers<MeshError | undefined>();
     this.ended = ended.promise;
@@ -170,6 +178,10 @@ class ClientTunnel implements Tunnel {
     });
     session.on('close', () => this.#closed());
     session.on('goaway', () => this.#lifecycle.move({ state: 'draining' }));
+  }
+
+  get peer(): Identity {
+    return this.#peer.identity;
   }
 
   get streams(): number {
@@ -205,6 +217,13 @@ class ClientTunnel implements Tunnel {
 
   onIdle(listener: () => void): void {
     this.#idleListeners.push(listener);
+  }
+
+  recheck(trust: PeerTrust): boolean {
+    if (this.#lifecycle.is('ended')) return false;
+    const revoked = revokedPeer(this.#peer, { trust, now: this.#clock.now() });
+    if (revoked !== undefined) this.#end(revoked);
+    return revoked !== undefined;
   }
 
   async drain(): Promise<void> {

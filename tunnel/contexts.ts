@@ -4,6 +4,7 @@
 import { constants } from 'node:crypto';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import type { Identity } from '../mesh/identity.ts';
+import { OWN_TRUST, PeerTrust, type Trust } from './trust.ts';
 
 /** An X.509-SVID: an identity one can prove, and who else is believed. Times are unix milliseconds. */
 export type Svid = {
@@ -21,17 +22,22 @@ export type Credentials = {
   readonly svid: Svid;
   readonly options: SecureContextOptions;
   readonly context: SecureContext;
+  readonly trust: PeerTrust;
 };
 
 /** Exactly one protocol is offered and accepted on a tunnel. */
 export const TUNNEL_PROTOCOLS: string[] = ['h2'];
 
-/** @throws the TLS library's error when the SVID's key, chain or roots cannot be read or do not belong together */
-export function credentialsOf(svid: Svid): Credentials {
+/**
+ * `trust` adds to the SVID's own roots.
+ * @throws the TLS library's error when the SVID's key, chain or roots cannot be read or do not belong together
+ */
+export function credentialsOf(svid: Svid, trust: Trust = OWN_TRUST): Credentials {
+  const peers = new PeerTrust({ ...svid, trustDomain: svid.identity.trustDomain }, trust);
   const options: SecureContextOptions = {
     cert: svid.chainPem,
     key: svid.keyPem,
-    ca: [...svid.roots],
+    ca: [...peers.rootsPem],
     minVersion: 'TLSv1.3',
     maxVersion: 'TLSv1.3',
     // AES-GCM only and in this order, as the reference peers offer; no ChaCha20
@@ -40,5 +46,5 @@ export function credentialsOf(svid: Svid): Credentials {
     // every tunnel is a full handshake: a resumed session would outlive the certificate that was checked for it
     secureOptions: constants.SSL_OP_NO_TICKET,
   };
-  return { svid, options, context: createSecureContext(options) };
+  return { svid, options, context: createSecureContext(options), trust: peers };
 }

@@ -79,6 +79,10 @@ class HandmadeTunnel implements Tunnel {
   async close(): Promise<void> {
     this.end();
   }
+
+  recheck(): boolean {
+    return false;
+  }
 }
 
 function poolOf(make: () => HandmadeTunnel | Promise<HandmadeTunnel>): {

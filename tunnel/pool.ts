@@ -6,6 +6,7 @@ import { formatIpPort, type IpAddress, type IpPort } from '../mesh/address.ts';
 import { MeshError } from '../mesh/failures.ts';
 import { formatIdentity, type Identity } from '../mesh/identity.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
+import type { PeerTrust } from './trust.ts';
 import { type ConnectHead, type Tunnel, type TunnelStream, UnprocessedError } from './tunnel.ts';
 
 /** Which tunnels may serve a connection: everything here must be equal. */
@@ -81,6 +82,12 @@ export class TunnelPool {
   /** Ends this pod's tunnels at once. */
   async release(owner: string): Promise<void> {
     await Promise.all(this.#of(owner).map((tunnel) => tunnel.close()));
+  }
+
+  /** Closes at once every tunnel whose peer's certificate is revoked now; how many that were. */
+  recheck(trust: PeerTrust): number {
+    const tunnels = [...this.#entries.values()].flatMap((entry) => [...entry.tunnels]);
+    return tunnels.filter((tunnel) => tunnel.recheck(trust)).length;
   }
 
   async close(): Promise<void> {

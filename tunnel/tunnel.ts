@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { IpPort } from '../mesh/address.ts';
 import { MeshError } from '../mesh/failures.ts';
 import type { Identity } from '../mesh/identity.ts';
+import type { PeerTrust } from './trust.ts';
 
 /** Header fields by lower-case name; a field that came several times is joined with ", ". */
 export type TunnelFields = Readonly<Record<string, string>>;
@@ -47,6 +48,8 @@ export interface Tunnel {
   open(head: ConnectHead, signal?: AbortSignal): Promise<TunnelStream>;
   /** Called when the last stream has gone, with the tunnel still open. */
   onIdle(listener: () => void): void;
+  /** Closes it, its streams lost with CERT_REVOKED, when the peer's certificate is revoked now; true when it was. */
+  recheck(trust: PeerTrust): boolean;
   /** Polite: no new streams, resolves when the present ones have ended. */
   drain(): Promise<void>;
   /** At once: present streams are reset. */
