@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { CAPTURE_EVERYTHING } from '../mesh/capture-options.ts';
 import { ManualClock } from '../runtime/manual-clock.ts';
 import { Retirement } from './retirement.ts';
 import type { PlacedEnrolment } from './translate/world.ts';
@@ -15,6 +16,7 @@ const placed = (podUid: string): PlacedEnrolment => ({
     namespace: 'shop',
     identity: { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'web' },
     addresses: [],
+    capture: CAPTURE_EVERYTHING,
   },
 });
 const all = () => true;

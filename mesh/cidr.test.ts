@@ -3,7 +3,7 @@ import { BlockList } from 'node:net';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { ipToBytes, isIpv6, parseIp } from './address.ts';
-import { cidrFromBytes, inCidr } from './cidr.ts';
+import { cidrFromBytes, inCidr, parseCidr } from './cidr.ts';
 
 const ip = fc.oneof(fc.ipV4(), fc.ipV6()).map(parseIp);
 
@@ -52,5 +52,45 @@ describe('cidrFromBytes()', () => {
     assert.throws(() => cidrFromBytes(new Uint8Array(16), 129), RangeError);
     assert.throws(() => cidrFromBytes(new Uint8Array(4), -1), RangeError);
     assert.deepEqual(cidrFromBytes(new Uint8Array(4), 32), { ip: '0.0.0.0', prefixLength: 32 });
+  });
+});
+
+describe('parseCidr()', () => {
+  test('reads what it is written as, and an address alone as itself only', () => {
+    fc.assert(
+      fc.property(
+        ip.chain((address) => fc.tuple(fc.constant(address), fc.nat(isIpv6(address) ? 128 : 32))),
+        ([address, prefixLength]) => {
+          assert.deepEqual(parseCidr(`${address}/${prefixLength}`), { ip: address, prefixLength });
+          assert.equal(parseCidr(address).prefixLength, isIpv6(address) ? 128 : 32);
+        },
+      ),
+    );
+  });
+
+  for (const text of [
+    '',
+    '/8',
+    '10.0.0.0/',
+    '10.0.0.0/33',
+    '10.0.0.0/08',
+    '10.0.0.0/8/8',
+    '::/129',
+    '10.0.0.0/-1',
+    'x',
+  ]) {
+    test(`"${text}" is refused`, () => assert.throws(() => parseCidr(text), SyntaxError));
+  }
+
+  test('gives a range or a SyntaxError, whatever the text', () => {
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        try {
+          parseCidr(text);
+        } catch (error) {
+          assert.ok(error instanceof SyntaxError);
+        }
+      }),
+    );
   });
 });

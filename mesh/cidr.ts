@@ -1,6 +1,6 @@
 // Is an address inside a range? Policies and service ranges ask. Pure.
 
-import { type IpAddress, ipFromBytes, ipToBytes } from './address.ts';
+import { type IpAddress, ipFromBytes, ipToBytes, isIpv6, parseIp } from './address.ts';
 import type { Cidr } from './policy.ts';
 
 /** What a v4-mapped range counts before its IPv4 bits begin (RFC 4291 section 2.5.5.2). */
@@ -34,4 +34,18 @@ export function inCidr(ip: IpAddress, range: Cidr): boolean {
   if (bits === 0) return true;
   const mask = (0xff << (8 - bits)) & 0xff;
   return ((address[whole] ?? 0) & mask) === ((base[whole] ?? 0) & mask);
+}
+
+/** `10.0.0.0/8`, `fd00::/8`, or an address alone for itself only. @throws SyntaxError naming what is wrong */
+export function parseCidr(text: string): Cidr {
+  const [address = '', length, ...more] = text.split('/');
+  const ip = parseIp(address);
+  const most = isIpv6(ip) ? 128 : 32;
+  if (length === undefined) return { ip, prefixLength: most };
+  if (more.length > 0 || !/^(0|[1-9]\d{0,2})$/.test(length) || Number(length) > most) {
+    throw new SyntaxError(
+      `Cannot read address range "${text.slice(0, 100)}": its prefix must be 0 to ${most}`,
+    );
+  }
+  return { ip, prefixLength: Number(length) };
 }

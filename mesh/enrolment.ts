@@ -3,6 +3,7 @@
 // A workload is announced as `hbone` only after its agent reported `enabled`, so nobody dials a tunnel that is not there.
 
 import type { IpAddress } from './address.ts';
+import type { CaptureOptions } from './capture-options.ts';
 import type { Identity } from './identity.ts';
 
 export type Enrolment = {
@@ -13,6 +14,7 @@ export type Enrolment = {
   readonly namespace: string;
   readonly identity: Identity;
   readonly addresses: readonly IpAddress[];
+  readonly capture: CaptureOptions;
 };
 
 export type EnrolmentReport = {

@@ -4,6 +4,8 @@
 export const OUTBOUND_PORT = 15001;
 export const PASSTHROUGH_PORT = 15006;
 export const TUNNEL_PORT = 15008;
+/** DNS, on the loopback addresses only: an answer from another address would not find its way back. */
+export const DNS_PORT = 15053;
 export const OWN_PORTS: ReadonlySet<number> = new Set([
   OUTBOUND_PORT,
   PASSTHROUGH_PORT,

@@ -3,6 +3,7 @@
 
 import fc from 'fast-check';
 import { parseIp } from './address.ts';
+import type { CaptureOptions } from './capture-options.ts';
 import type { Enrolment } from './enrolment.ts';
 import type { Identity } from './identity.ts';
 import type { MeshNamespace } from './namespace.ts';
@@ -242,6 +243,20 @@ export const ANY_POLICY: fc.Arbitrary<AuthorizationPolicy> = fc.record(
   PLAIN,
 );
 
+const ANY_PORT_RANGE = fc.record({ first: ANY_PORT, last: oneOf(8080, 9000) }, PLAIN);
+
+export const ANY_CAPTURE: fc.Arbitrary<CaptureOptions> = fc.record(
+  {
+    excludeInboundPorts: some(ANY_PORT_RANGE),
+    excludeOutboundPorts: some(ANY_PORT_RANGE),
+    excludeInboundCidrs: some(ANY_CIDR),
+    excludeOutboundCidrs: some(ANY_CIDR),
+    dns: oneOf('default', 'on', 'off'),
+    bypassInbound: fc.boolean(),
+  },
+  PLAIN,
+);
+
 export const ANY_ENROLMENT: fc.Arbitrary<Enrolment> = fc
   .record(
     {
@@ -250,6 +265,7 @@ export const ANY_ENROLMENT: fc.Arbitrary<Enrolment> = fc
       name: oneOf('w1', 'w2'),
       identity: ANY_IDENTITY,
       addresses: some(ANY_IP),
+      capture: ANY_CAPTURE,
     },
     PLAIN,
   )

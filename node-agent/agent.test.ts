@@ -35,6 +35,7 @@ const SETTINGS = {
   trustDomain: 'cluster.local',
   leaveGraceMs: 100,
   watchIntervalMs: 100,
+  dnsCapture: true,
   ...EPHEMERAL_DOORS,
 };
 // addresses of this process only: pods of tests that run at the same time must not meet

@@ -61,6 +61,7 @@ export type AgentSettings = Pick<
   | 'drainDeadlineMs'
   | 'leaveGraceMs'
   | 'watchIntervalMs'
+  | 'dnsCapture'
   | 'admin'
   | 'metrics'
   | 'ready'
@@ -89,6 +90,11 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     name: 'ambit_tunnel_peers_refused_total',
     help: 'Connections to the tunnel door that never became a tunnel',
     labels: ['response_flags'],
+  });
+  const repairs = metrics.counter({
+    name: 'ambit_capture_repairs_total',
+    help: 'Redirections of pods that another program had changed, and that were put back',
+    labels: ['reason'],
   });
   const certificates = new Certificates(parts, {
     trustDomain: settings.trustDomain,
@@ -134,8 +140,10 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     connections,
     journeys,
     report: (report) => discovery.report(report),
+    repaired: (reason) => repairs.inc({ reason }),
     leaveGraceMs: settings.leaveGraceMs,
     watchIntervalMs: settings.watchIntervalMs,
+    dnsCapture: settings.dnsCapture,
     enclosed: () => false,
   });
 

@@ -16,6 +16,7 @@ export type AgentConfig = {
   readonly rootCertFile: string;
   readonly capture: 'netns' | 'loopback';
   readonly podDirectory: string;
+  readonly dnsCapture: boolean;
   readonly certificateTtlMs: number;
   readonly drainDeadlineMs: number;
   readonly leaveGraceMs: number;
@@ -51,6 +52,7 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
     tokenFile: env.text('AMBIT_TOKEN_FILE', '/var/run/secrets/tokens/ambit-token'),
     rootCertFile: env.text('AMBIT_ROOT_CERT_FILE', '/var/run/secrets/ambit/root-cert.pem'),
     capture: env.oneOf('AMBIT_CAPTURE', ['netns', 'loopback'], 'netns'),
+    dnsCapture: env.flag('AMBIT_DNS_CAPTURE', true),
     podDirectory: env.text('AMBIT_POD_NETNS_DIR', '/run/ambit/pods'),
     // the reference's lifetime; renewed at half of it
     certificateTtlMs: env.durationMs('AMBIT_CERTIFICATE_TTL', DAY_MS),

@@ -2,11 +2,17 @@
 
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
+import type { CaptureOptions } from '../mesh/capture-options.ts';
 import type { EnrolmentReport } from '../mesh/enrolment.ts';
 import { silentLog } from '../runtime/log.ts';
 import { ManualClock } from '../runtime/manual-clock.ts';
 import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
-import { type CaptureDriver, CaptureError, type PodCapture } from './capture/capture.ts';
+import {
+  type CaptureDriver,
+  CaptureError,
+  type PodCapture,
+  type RepairReason,
+} from './capture/capture.ts';
 import { Certificates } from './certificates.ts';
 import { Connections } from './connections.ts';
 import { Enrolments } from './enrolment.ts';
@@ -22,7 +28,15 @@ before(async () => {
   ca = await createTestCa();
 });
 
-type Step = 'open' | 'listen' | 'redirect' | 'release' | 'closeDoors' | 'remove' | 'close';
+type Step =
+  | 'open'
+  | 'listen'
+  | 'redirect'
+  | 'verify'
+  | 'release'
+  | 'closeDoors'
+  | 'remove'
+  | 'close';
 
 /** Enrolments over a capture that notes its steps and fails where it is told to. */
 function setUp() {
@@ -32,6 +46,9 @@ function setUp() {
   const gone = new Set<string>();
   const reports: EnrolmentReport[] = [];
   const left: string[] = [];
+  const options: CaptureOptions[] = [];
+  const changed = new Map<string, RepairReason>();
+  const repaired: RepairReason[] = [];
   const enclosed = new Set<string>();
   const connections = new Connections();
   const step = async (pod: string, name: Step): Promise<void> => {
@@ -44,11 +61,19 @@ function setUp() {
       await step(name, 'open');
       const pod: PodCapture = {
         dial: () => Promise.reject(new Error('not here')),
+        udp: () => assert.fail('not here'),
         listen: () => step(name, 'listen'),
-        redirect: () => step(name, 'redirect'),
+        redirect: (given) => {
+          options.push(given.capture);
+          return step(name, 'redirect');
+        },
         release: () => step(name, 'release'),
         closeDoors: () => step(name, 'closeDoors'),
         remove: () => step(name, 'remove'),
+        async verify() {
+          await step(name, 'verify');
+          return changed.get(name);
+        },
         vanished: async () => gone.has(podUid),
         close: () => step(name, 'close'),
       };
@@ -75,6 +100,8 @@ function setUp() {
     },
     report: (report) => reports.push(report),
     leaveGraceMs: GRACE_MS,
+    dnsCapture: true,
+    repaired: (reason) => repaired.push(reason),
     watchIntervalMs: WATCH_MS,
     enclosed: (podUid) => enclosed.has(podUid),
   });
@@ -90,6 +117,9 @@ function setUp() {
     enclosed,
     reports,
     left,
+    options,
+    changed,
+    repaired,
     connections,
     enrolments,
     certificates,
@@ -113,6 +143,75 @@ describe('Enrolments', () => {
       ['enabled'],
     );
     assert.equal([...certificates.held()][0]?.svid?.identity.serviceAccount, 'web');
+    await end();
+  });
+
+  test('apply changed capture options to a pod that is in, and nothing when they are the same', async () => {
+    const { enrolments, steps, options, reports, end } = setUp();
+    enrolments.apply([POD]);
+    await enrolments.settled();
+    enrolments.apply([{ ...POD, capture: { ...POD.capture } }]);
+    await enrolments.settled();
+    const changed = { ...POD.capture, excludeOutboundPorts: [{ first: 25, last: 25 }] };
+    steps.length = 0;
+    enrolments.apply([{ ...POD, capture: changed }]);
+    await until(() => reports.length === 2);
+    assert.deepEqual(steps, ['web listen', 'web redirect']);
+    assert.deepEqual(options, [POD.capture, changed]);
+    assert.deepEqual([...enrolments.pods()][0]?.enrolment.capture, changed);
+    await end();
+  });
+
+  test('look after the rules of a pod that is in, and count what had to be put back', async () => {
+    const { enrolments, steps, changed, repaired, reports, clock, end } = setUp();
+    enrolments.apply([POD]);
+    await enrolments.settled();
+    steps.length = 0;
+    await clock.advance(10_000);
+    await until(() => steps.length === 1);
+    assert.deepEqual([steps, repaired], [['web verify'], []]);
+    changed.set('web', 'rules-missing');
+    await clock.advance(10_000);
+    await until(() => repaired.length === 1);
+    assert.deepEqual(repaired, ['rules-missing']);
+    assert.deepEqual(
+      reports.map(({ state }) => state),
+      ['enabled'],
+    );
+    await end();
+  });
+
+  test('say so when the rules of a pod cannot be put back, and leave what is there', async () => {
+    const { enrolments, steps, failures, reports, clock, end } = setUp();
+    enrolments.apply([POD]);
+    await enrolments.settled();
+    failures.set('web verify', new CaptureError('CaptureFailed', 'no nft'));
+    steps.length = 0;
+    await clock.advance(10_000);
+    await until(() => reports.length === 2);
+    assert.equal(reports[1]?.state === 'failed' && reports[1].reason, 'CaptureFailed');
+    assert.deepEqual(steps, ['web verify']);
+    failures.clear();
+    await clock.advance(2000);
+    await until(() => reports.length === 3);
+    assert.equal(reports[2]?.state, 'enabled');
+    await end();
+  });
+
+  test('keep a pod captured whose changed options cannot be applied, and try again', async () => {
+    const { enrolments, steps, failures, reports, clock, end } = setUp();
+    enrolments.apply([POD]);
+    await enrolments.settled();
+    failures.set('web redirect', new CaptureError('CaptureFailed', 'no nft'));
+    steps.length = 0;
+    enrolments.apply([{ ...POD, capture: { ...POD.capture, bypassInbound: true } }]);
+    await until(() => reports.length === 2);
+    assert.equal(reports[1]?.state, 'failed');
+    assert.deepEqual(steps, ['web listen', 'web redirect']);
+    failures.clear();
+    await clock.advance(2000);
+    await until(() => reports.length === 3);
+    assert.equal(reports[2]?.state, 'enabled');
     await end();
   });
 

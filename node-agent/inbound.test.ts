@@ -74,6 +74,7 @@ async function outcomeOf(
       dialled.push(target);
       throw new MeshError('UPSTREAM_CONNECT', 'refused');
     },
+    udp: () => assert.fail('not needed'),
     credentials: () => assert.fail('not needed'),
   };
   const request: TunnelRequest = {

@@ -1,6 +1,7 @@
 // A pod of this node as the data path knows it, and what the data path offers to a pod's sockets: the seam between
 // enrolment and the three journeys.
 
+import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
 import type { Enrolment } from '../mesh/enrolment.ts';
 import type { Denied } from '../tunnel/accept.ts';
@@ -14,6 +15,8 @@ export type LocalPod = {
   readonly enrolment: Enrolment;
   /** From inside the pod; seen as the pod or as `target.from`. */
   dial(target: DialTarget, signal?: AbortSignal): Promise<Socket>;
+  /** A UDP socket inside the pod, with our mark, ready to send; its owner closes it. */
+  udp(family: 'ipv4' | 'ipv6'): UdpSocket;
   /** @throws MeshError IDENTITY_ERROR */
   credentials(): Promise<Credentials>;
 };
@@ -22,6 +25,11 @@ export type Journeys = {
   outbound(pod: LocalPod, captured: Captured): void;
   passthrough(pod: LocalPod, captured: Captured): void;
   inbound(pod: LocalPod, request: TunnelRequest): void;
+  /** The pod's DNS; without it no pod's DNS is captured. */
+  readonly dns?: {
+    udp(pod: LocalPod, socket: UdpSocket): void;
+    tcp(pod: LocalPod, captured: Captured): void;
+  };
   denied(pod: LocalPod, denied: Denied): void;
   /** The pod takes no part any more: its tunnels to others end with their streams, at once when it is gone. */
   left(pod: LocalPod, gone: boolean): Promise<void>;

@@ -7,21 +7,25 @@ import type { Enrolment, EnrolmentReport } from '../mesh/enrolment.ts';
 import { MeshError } from '../mesh/failures.ts';
 import { orAborted } from '../runtime/aborted.ts';
 import { type Backoff, backoff } from '../runtime/backoff.ts';
-import type { Clock } from '../runtime/clock.ts';
-import type { Log } from '../runtime/log.ts';
 import { TunnelAcceptor } from '../tunnel/accept.ts';
 import type { Credentials } from '../tunnel/contexts.ts';
 import type { DialTarget } from '../tunnel/socket.ts';
-import { type CaptureDriver, CaptureError, type PodCapture, podName } from './capture/capture.ts';
+import {
+  type CaptureDriver,
+  CaptureError,
+  type Doors,
+  type PodCapture,
+  podName,
+} from './capture/capture.ts';
 import type { Certificates, Claim } from './certificates.ts';
 import type { Connections } from './connections.ts';
 import { describe, type ReportedOutcome, sameSteps } from './enrolment-outcome.ts';
 import type { Journeys, LocalPod } from './local-pod.ts';
+import { doorsOf } from './pod-doors.ts';
+import { type PodWatchParts, watchPod } from './pod-watch.ts';
 import type { Turns } from './turns.ts';
 
-export type EnrolmentParts = {
-  readonly clock: Clock;
-  readonly log: Log;
+export type EnrolmentParts = Omit<PodWatchParts, 'turns'> & {
   readonly capture: CaptureDriver;
   readonly certificates: Certificates;
   readonly connections: Connections;
@@ -29,8 +33,8 @@ export type EnrolmentParts = {
   readonly report: (report: EnrolmentReport) => void;
   /** How long the doors stay open after a pod left: for peers that have not heard yet, and for queued connections. */
   readonly leaveGraceMs: number;
-  /** How soon a pod whose namespace was made anew is noticed; a look costs one stat. */
-  readonly watchIntervalMs: number;
+  /** Whether a pod's DNS is captured if the pod says nothing about it. */
+  readonly dnsCapture: boolean;
   /** Whether the pod was captured before its first container started: then a failed step does not let its traffic out. */
   readonly enclosed: (podUid: string) => boolean;
 };
@@ -60,6 +64,8 @@ export class PodEnrolment {
   readonly #held: Held = {};
   readonly #running: Promise<void>;
   #wanted = true;
+  /** New connections come to us: rules were set, and not taken back. */
+  #captured = false;
   #state: PodState = 'waiting';
   #changed = new AbortController();
 
@@ -74,6 +80,7 @@ export class PodEnrolment {
         return newest();
       },
       dial: (target, signal) => this.#dial(target, signal),
+      udp: (family) => this.#present().udp(family),
       credentials: () => this.#credentials(),
     };
     this.#running = this.#run();
@@ -142,7 +149,7 @@ export class PodEnrolment {
 
   /** Returns when the pod is wanted otherwise, or after a failure's pause. */
   async #enter(): Promise<void> {
-    const { clock, log } = this.#parts;
+    const { clock } = this.#parts;
     const until = AbortSignal.any([this.#stop.signal, this.#changed.signal]);
     try {
       const capture = await this.#openCapture();
@@ -156,38 +163,45 @@ export class PodEnrolment {
       if (this.#state !== 'enabled') this.#move('starting');
       await this.#takeSteps(capture, until);
     } catch (error) {
-      if (until.aborted) return;
-      const wait = this.#retry.next();
-      const { reason, message } = describe(error);
-      this.#move('failed');
-      this.#tried.resolve();
-      log.warn('Cannot enrol a pod: trying again', {
-        pod: podName(this.enrolment),
-        podUid: this.enrolment.podUid,
-        reason,
-        inMs: Math.round(wait),
-        error,
-      });
-      this.#report({ state: 'failed', reason, message });
-      await clock.sleep(wait, until).catch(() => {});
+      if (!until.aborted) await this.#pause(error, until);
       return;
     }
     this.#retry.reset();
     this.#move('enabled');
     this.#tried.resolve();
     this.#report({ state: 'enabled' });
-    await this.#watch(until);
+    try {
+      await this.#watch(until);
+    } catch (error) {
+      if (!until.aborted) await this.#pause(error, until);
+    }
+  }
+
+  /** After a failure; returns when the pod is to be tried again, or is wanted otherwise. */
+  async #pause(error: unknown, until: AbortSignal): Promise<void> {
+    const { clock, log } = this.#parts;
+    const wait = this.#retry.next();
+    const { reason, message } = describe(error);
+    this.#move('failed');
+    this.#tried.resolve();
+    log.warn('Cannot enrol a pod: trying again', {
+      pod: podName(this.enrolment),
+      podUid: this.enrolment.podUid,
+      reason,
+      inMs: Math.round(wait),
+      error,
+    });
+    this.#report({ state: 'failed', reason, message });
+    await clock.sleep(wait, until).catch(() => {});
   }
 
   /** Returns when the pod is wanted otherwise, or its namespace is gone: then it is looked up and enrolled anew. */
   async #watch(until: AbortSignal): Promise<void> {
-    const { clock } = this.#parts;
-    while (!until.aborted) {
-      await clock.sleep(this.#parts.watchIntervalMs, until).catch(() => {});
-      if (until.aborted || (await this.#held.capture?.vanished()) !== true) continue;
-      await this.#forgetNamespace();
-      return;
-    }
+    const { capture } = this.#held;
+    if (capture === undefined) return;
+    const pod = { name: podName(this.enrolment), capture };
+    const outcome = await watchPod({ ...this.#parts, turns: this.#turns }, pod, until);
+    if (outcome === 'gone') await this.#forgetNamespace();
   }
 
   async #forgetNamespace(): Promise<void> {
@@ -223,19 +237,25 @@ export class PodEnrolment {
       false,
       async () => {
         try {
-          await capture.listen({
-            outbound: (captured) => this.#parts.journeys.outbound(this.local, captured),
-            passthrough: (captured) => this.#parts.journeys.passthrough(this.local, captured),
-            tunnel: (socket) => this.#takeTunnel(socket),
-          });
-          await capture.redirect();
+          await capture.listen(this.#doors());
+          await capture.redirect(this.enrolment);
+          this.#captured = true;
         } catch (error) {
-          await this.#undo(capture);
+          // rules that are there already hold on: a pod that was captured is not let past us
+          if (!this.#captured || (await capture.vanished())) await this.#undo(capture);
           throw error;
         }
       },
       until,
     );
+  }
+
+  #doors(): Doors {
+    const wish = this.enrolment.capture.dns;
+    return doorsOf(this.#parts.journeys, this.local, {
+      tunnel: (socket) => this.#takeTunnel(socket),
+      dns: wish === 'default' ? this.#parts.dnsCapture : wish === 'on',
+    });
   }
 
   /**
@@ -250,6 +270,7 @@ export class PodEnrolment {
     }
     await capture.close();
     delete this.#held.capture;
+    this.#captured = false;
   }
 
   /** True when the pod has left for good; false when it is wanted again, or the agent stops. */
@@ -272,7 +293,7 @@ export class PodEnrolment {
       );
     } else {
       await this.#turns
-        .run(true, () => capture.release(), until)
+        .run(true, () => this.#release(capture), until)
         .catch((error: unknown) => log.warn('Cannot let go of a pod', { error }));
       await clock.sleep(this.#parts.leaveGraceMs, until).catch(() => {});
       if (until.aborted) return false;
@@ -298,11 +319,17 @@ export class PodEnrolment {
     return true;
   }
 
+  async #release(capture: PodCapture): Promise<void> {
+    await capture.release();
+    this.#captured = false;
+  }
+
   async #letGo(): Promise<void> {
     const { capture, claim, acceptor } = this.#held;
     delete this.#held.capture;
     delete this.#held.claim;
     delete this.#held.acceptor;
+    this.#captured = false;
     claim?.release();
     await acceptor?.close();
     await capture?.close();
@@ -329,11 +356,17 @@ export class PodEnrolment {
     else acceptor.take(socket);
   }
 
-  #dial(target: DialTarget, signal?: AbortSignal): Promise<Socket> {
+  async #dial(target: DialTarget, signal?: AbortSignal): Promise<Socket> {
+    return this.#present().dial(target, signal);
+  }
+
+  #present(): PodCapture {
     const { capture } = this.#held;
-    if (capture !== undefined) return capture.dial(target, signal);
-    const message = `Cannot connect from pod ${podName(this.enrolment)}: it has left the mesh`;
-    return Promise.reject(new MeshError('UPSTREAM_CONNECT', message));
+    if (capture !== undefined) return capture;
+    throw new MeshError(
+      'UPSTREAM_CONNECT',
+      `Cannot connect from pod ${podName(this.enrolment)}: it has left the mesh`,
+    );
   }
 
   #credentials(): Promise<Credentials> {

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { CAPTURE_EVERYTHING } from '../mesh/capture-options.ts';
 import type { Enrolment } from '../mesh/enrolment.ts';
 import { encodeEnrolment, type Resource, TYPE_ADDRESS, TYPE_ENROLMENT } from '../wire/discovery.ts';
 import { DiscoveryState } from './discovery-state.ts';
@@ -14,6 +15,7 @@ function enrolment(podUid: string): Enrolment {
     namespace: 'shop',
     identity: { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'web' },
     addresses: [],
+    capture: CAPTURE_EVERYTHING,
   };
 }
 

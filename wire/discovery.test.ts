@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { CAPTURE_EVERYTHING } from '../mesh/capture-options.ts';
 import { ANY_ENROLMENT, ANY_MESH_NAMESPACE } from '../mesh/test-arbitraries.ts';
 import {
   type ClientFrame,
@@ -17,8 +18,11 @@ import {
 import { DecodeError } from './protobuf.ts';
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(/\s/g, ''), 'hex');
-const field = (number: number, body: Buffer | string): Buffer =>
-  Buffer.concat([Buffer.of((number << 3) | 2, body.length), Buffer.from(body)]);
+const field = (number: number, body: Buffer | string): Buffer => {
+  const length =
+    body.length < 0x80 ? [body.length] : [(body.length & 0x7f) | 0x80, body.length >> 7];
+  return Buffer.concat([Buffer.of((number << 3) | 2, ...length), Buffer.from(body)]);
+};
 const join = (...parts: Buffer[]): Buffer => Buffer.concat(parts);
 
 const REQUEST_BYTES = field(
@@ -265,8 +269,47 @@ describe('an enrolment on the wire', () => {
       namespace: 'shop',
       identity: { trustDomain: 'td.test', namespace: 'shop', serviceAccount: 'web' },
       addresses: ['10.0.0.1'],
+      capture: CAPTURE_EVERYTHING,
     });
   });
+
+  test('has numbers for its capture options too', () => {
+    const ports = hex('08 50 10 5a');
+    const range = join(field(1, hex('0a000000')), hex('10 08'));
+    const options = join(
+      field(1, ports),
+      field(2, ports),
+      field(3, range),
+      field(4, range),
+      hex('28 02 30 01'),
+    );
+    const expected = { first: 80, last: 90 };
+    const cidr = { ip: '10.0.0.0', prefixLength: 8 };
+    assert.deepEqual(decodeEnrolment(join(whole, field(8, options))).capture, {
+      excludeInboundPorts: [expected],
+      excludeOutboundPorts: [expected],
+      excludeInboundCidrs: [cidr],
+      excludeOutboundCidrs: [cidr],
+      dns: 'off',
+      bypassInbound: true,
+    });
+  });
+
+  for (const [what, option] of [
+    ['a port above the highest', field(1, hex('08 01 10 808004'))],
+    ['port 0', field(2, hex('10 05'))],
+    ['a range that ends before it begins', field(2, hex('08 05 10 04'))],
+    ['a prefix longer than the address', field(3, join(field(1, hex('0a000000')), hex('10 21')))],
+    ['an answer on DNS that is not known here', hex('28 07')],
+    ['more ranges than are taken', join(...Array<Buffer>(65).fill(field(1, hex('08 01 10 01'))))],
+  ] as const) {
+    test(`with ${what} among its capture options is refused by name`, () => {
+      assert.throws(() => decodeEnrolment(join(whole, field(8, option))), {
+        name: 'DecodeError',
+        message: /^Cannot read enrolment of pod "shop\/web": /,
+      });
+    });
+  }
 
   test('is read back as it was written', () => {
     fc.assert(

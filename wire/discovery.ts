@@ -5,6 +5,7 @@ import { ipFromBytes, ipToBytes } from '../mesh/address.ts';
 import type { Enrolment, EnrolmentReport } from '../mesh/enrolment.ts';
 import type { MeshNamespace, Mode } from '../mesh/namespace.ts';
 import type { TrustReport } from '../mesh/trust.ts';
+import { type CaptureMessage, readCapture, writeCapture } from './capture-options.ts';
 import { DELTA_PROTO } from './proto/delta.ts';
 import { DecodeError, loadProto, messageType } from './protobuf.ts';
 import { decodeTrustReport, encodeTrustReport } from './trust-resource.ts';
@@ -88,6 +89,7 @@ type EnrolmentMessage = {
   trustDomain: string;
   serviceAccount: string;
   addresses: Uint8Array[];
+  capture: CaptureMessage | null;
 };
 
 const root = loadProto(DELTA_PROTO);
@@ -191,7 +193,7 @@ export function decodeServerFrame(bytes: Uint8Array): ServerFrame {
 }
 
 export function encodeEnrolment(enrolment: Enrolment): Uint8Array {
-  const { podUid, workloadUid, name, namespace, identity, addresses } = enrolment;
+  const { podUid, workloadUid, name, namespace, identity, addresses, capture } = enrolment;
   return ENROLMENT.encode({
     podUid,
     workloadUid,
@@ -200,6 +202,7 @@ export function encodeEnrolment(enrolment: Enrolment): Uint8Array {
     trustDomain: identity.trustDomain,
     serviceAccount: identity.serviceAccount,
     addresses: addresses.map(ipToBytes),
+    capture: writeCapture(capture),
   });
 }
 
@@ -213,6 +216,7 @@ export function decodeEnrolment(body: Uint8Array): Enrolment {
   }
   try {
     const addresses = message.addresses.map(ipFromBytes);
+    const capture = readCapture(message.capture);
     return {
       podUid,
       workloadUid,
@@ -220,11 +224,10 @@ export function decodeEnrolment(body: Uint8Array): Enrolment {
       namespace,
       identity: { trustDomain, namespace, serviceAccount },
       addresses,
+      capture,
     };
   } catch (cause) {
-    throw new DecodeError(`Cannot read ${what}: an address is neither 4 nor 16 bytes long`, {
-      cause,
-    });
+    throw new DecodeError(`Cannot read ${what}: ${(cause as Error).message}`, { cause });
   }
 }
 

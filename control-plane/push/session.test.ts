@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { parseIp } from '../../mesh/address.ts';
+import { CAPTURE_EVERYTHING } from '../../mesh/capture-options.ts';
 import type { MeshNamespace, Mode } from '../../mesh/namespace.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy.ts';
 import type { Snapshot } from '../../mesh/snapshot.ts';
@@ -75,6 +76,7 @@ const enrolment = (podUid: string, node: string): PlacedEnrolment => ({
     namespace: 'shop',
     identity: { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'web' },
     addresses: [parseIp('10.0.0.1')],
+    capture: CAPTURE_EVERYTHING,
   },
 });
 

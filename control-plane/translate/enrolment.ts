@@ -3,6 +3,7 @@
 
 import type { Enrolment } from '../../mesh/enrolment.ts';
 import type { KubeObject, Pod } from '../../runtime/kubernetes/objects.ts';
+import { captureOptionsOf } from './capture-options.ts';
 import { addressesOf, isWanted } from './mode.ts';
 import { readIps } from './service.ts';
 import { accountOf, workloadUid } from './workload.ts';
@@ -26,5 +27,6 @@ export function enrolmentOf(
       serviceAccount: accountOf(pod),
     },
     addresses: readIps(addressesOf(pod)),
+    capture: captureOptionsOf(pod).options,
   };
 }

@@ -14,6 +14,7 @@ import type {
   Pod,
 } from '../../runtime/kubernetes/objects.ts';
 import type { Problem } from '../../wire/status.ts';
+import { captureOptionsOf } from './capture-options.ts';
 import { endpointsOf, type KnownService } from './endpoints.ts';
 import { enrolmentOf } from './enrolment.ts';
 import { Memo } from './memo.ts';
@@ -110,7 +111,10 @@ export function translate(
       enrolment: enrolmentOf(pod, context.namespace, settings),
     }));
     if (workload !== undefined) workloads.push(workload);
-    if (enrolment !== undefined) enrolments.push({ node: pod.spec.nodeName ?? '', enrolment });
+    if (enrolment !== undefined) {
+      enrolments.push({ node: pod.spec.nodeName ?? '', enrolment });
+      problems.push(...captureOptionsOf(pod).problems);
+    }
     if (workload ?? enrolment) problems.push(...podProblems(pod));
   }
   return {

@@ -2,6 +2,7 @@
 // loopback.ts with a hook in the pod's programs. Called by enrolment.ts. A pod may vanish at any moment: every step then
 // fails with a CaptureError and leaves nothing behind.
 
+import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
 import type { IpPort } from '../../mesh/address.ts';
 import type { Enrolment } from '../../mesh/enrolment.ts';
@@ -20,7 +21,19 @@ export type Doors = {
   passthrough(captured: Captured): void;
   /** A peer's connection to port 15008: TLS, not yet looked at. */
   tunnel(socket: Socket): void;
+  /** With this door the pod's queries (port 53) are led to us; without it they go their own way. */
+  readonly dns: DnsDoor | undefined;
 };
+
+export type DnsDoor = {
+  /** One socket a family, bound and listening. It is closed by {@link PodCapture.closeDoors}, not by the door. */
+  udp(socket: UdpSocket): void;
+  /** `destination` is the name server the pod had meant. */
+  tcp(captured: Captured): void;
+};
+
+/** What was found changed in a pod by another program than an agent. */
+export type RepairReason = 'rules-missing' | 'rules-changed' | 'routes-changed';
 
 export type CaptureReason = 'NoNetworkNamespace' | 'PortTaken' | 'CaptureFailed';
 
@@ -39,10 +52,17 @@ export class CaptureError extends Error {
 export interface PodCapture {
   /** From inside the pod, with our mark: seen as the pod, or as `target.from`. */
   dial(target: DialTarget, signal?: AbortSignal): Promise<Socket>;
-  /** Opens the doors. @throws CaptureError PortTaken */
+  /** A UDP socket inside the pod, with our mark, ready to send; the kernel picks its port. Its owner closes it. @throws MeshError UPSTREAM_CONNECT */
+  udp(family: 'ipv4' | 'ipv6'): UdpSocket;
+  /** Opens the doors that are not open yet. @throws CaptureError PortTaken */
   listen(doors: Doors): Promise<void>;
-  /** New connections come to us from now on; open ones are left as they are. */
-  redirect(): Promise<void>;
+  /** New connections come to us from now on, but for what the pod's options leave out; open ones are left as they are. */
+  redirect(pod: Enrolment): Promise<void>;
+  /**
+   * Puts back what somebody changed of what {@link redirect} set, and tells what that was; undefined: nothing. Cheap while
+   * nothing changes. @throws CaptureError when it cannot be put back
+   */
+  verify(): Promise<RepairReason | undefined>;
   /** New connections go their own way from now on; captured ones stay with us. The tunnel door stays open. */
   release(): Promise<void>;
   /** Closes the doors; accepted connections live on. */

@@ -1,8 +1,9 @@
 // Capture where the kernel has no network namespaces: a pod is an address of 127.0.0.0/8, and a hook in its programs leads
 // their connections here while `redirect.json` is there, each opened with a PROXY protocol v2 header that names both
-// ends. Called by enrolment.ts in the sandbox's loopback mode. Plaintext that arrives for a pod is not captured.
+// ends. Called by enrolment.ts in the sandbox's loopback mode. Plaintext that arrives for a pod is not captured, nor is DNS.
 
-import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { createSocket } from 'node:dgram';
+import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { IpAddress } from '../../mesh/address.ts';
@@ -88,9 +89,24 @@ function loopbackPod(
     listeners = [];
     await Promise.all(closing.map((listener) => listener.close()));
   };
+  const redirection = JSON.stringify({ outbound: { host: address, port: OUTBOUND_PORT } });
+  const writeRedirection = async (): Promise<void> => {
+    try {
+      // readers look at each connect: they must see all of it or nothing
+      await writeFile(`${file}.tmp`, redirection);
+      await rename(`${file}.tmp`, file);
+    } catch (cause) {
+      throw new CaptureError(
+        'CaptureFailed',
+        `Cannot redirect the connections of pod ${podName(pod)}: cannot write ${file}`,
+        { cause },
+      );
+    }
+  };
   const removeFile = (): Promise<void> => rm(file, { force: true });
   return {
     dial: (target, signal) => dial(parts, { to: target.to, from: target.from ?? address }, signal),
+    udp: (family) => createSocket(family === 'ipv6' ? 'udp6' : 'udp4'),
     async listen(doors: Doors) {
       if (listeners.length > 0) return;
       const opened = [
@@ -109,19 +125,11 @@ function loopbackPod(
       }
       listeners = opened;
     },
-    async redirect() {
-      const text = JSON.stringify({ outbound: { host: address, port: OUTBOUND_PORT } });
-      try {
-        // readers look at each connect: they must see all of it or nothing
-        await writeFile(`${file}.tmp`, text);
-        await rename(`${file}.tmp`, file);
-      } catch (cause) {
-        throw new CaptureError(
-          'CaptureFailed',
-          `Cannot redirect the connections of pod ${podName(pod)}: cannot write ${file}`,
-          { cause },
-        );
-      }
+    redirect: writeRedirection,
+    async verify() {
+      if ((await readFile(file, 'utf8').catch(() => '')) === redirection) return undefined;
+      await writeRedirection();
+      return 'rules-changed';
     },
     release: removeFile,
     closeDoors,

@@ -1,49 +1,44 @@
 // Capture by nft inside the pod's own network namespace: our listening sockets live there, redirect rules lead new
 // connections to them. Called by enrolment.ts; the way it works on every real node. Nothing in the pod itself changes.
 
+import type { Socket as UdpSocket } from 'node:dgram';
 import { fstatSync } from 'node:fs';
-import { Socket, type SocketConstructorOpts } from 'node:net';
-import { formatIpPort, type IpPort, isIpv6, parseIp } from '../../mesh/address.ts';
+import type { Socket } from 'node:net';
+import { formatIpPort } from '../../mesh/address.ts';
 import type { Enrolment } from '../../mesh/enrolment.ts';
 import { MeshError } from '../../mesh/failures.ts';
-import { OUTBOUND_PORT, PASSTHROUGH_PORT, TUNNEL_PORT } from '../../mesh/own-ports.ts';
+import { DNS_PORT, OUTBOUND_PORT, PASSTHROUGH_PORT, TUNNEL_PORT } from '../../mesh/own-ports.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import { connected, type DialTarget, keepSocketAlive } from '../../tunnel/socket.ts';
 import {
   type CaptureDriver,
-  type Captured,
   CaptureError,
+  type DnsDoor,
   type Doors,
   type Leftover,
   type PodCapture,
   podName,
+  type RepairReason,
 } from './capture.ts';
 import { CommandError, runInside } from './commands.ts';
 import { findNetns, inodeOf, type NetnsSource } from './find-netns.ts';
 import { type Listener, listen } from './listener.ts';
+import { PodRules } from './pod-rules.ts';
 import {
-  AGENT_MARK,
-  LIST_TABLE,
-  type RuleState,
-  routeBatch,
-  routeRemovalBatch,
-  ruleset,
-  rulesetRemoval,
-  SHOW_RULE,
-} from './rules.ts';
-import {
-  inNetns,
-  type Netns,
-  openNetns,
-  openSocket,
-  originalDestination,
-  SyscallError,
-} from './syscalls.ts';
+  boundToAll,
+  boundToLoopback,
+  dialSocket,
+  type Family,
+  hasIpv6,
+  markedUdp,
+  takeRedirected,
+  udpSocket,
+} from './pod-sockets.ts';
+import { LIST_TABLE } from './rules.ts';
+import { type Netns, openNetns, SyscallError } from './syscalls.ts';
 
 const EADDRINUSE = 98;
-const EAFNOSUPPORT = 97;
-const EADDRNOTAVAIL = 99;
 
 export type NetnsParts = {
   readonly clock: Clock;
@@ -92,25 +87,16 @@ async function leftoverOf(
     return undefined;
   }
   const inside = netns;
+  const rules = new PodRules(inside, [4, 6]);
   return {
     podUid,
-    release: () => applyRules(inside, 'released'),
-    remove: () => removeAll(inside, [4, 6]),
-    close: async () => inside.close(),
+    release: () => rules.apply({ kind: 'released' }),
+    remove: () => rules.remove(),
+    async close() {
+      rules.close();
+      inside.close();
+    },
   };
-}
-
-async function applyRules(netns: Netns, state: RuleState): Promise<void> {
-  await runInside(netns, 'nft', ['-f', '-'], ruleset(state));
-}
-
-async function removeAll(netns: Netns, families: readonly (4 | 6)[]): Promise<void> {
-  await runInside(netns, 'nft', ['-f', '-'], rulesetRemoval());
-  for (const family of families) {
-    // -force: what is not there any more needs no removing
-    const args = [`-${family}`, '-force', '-batch', '-'];
-    await runInside(netns, 'ip', args, routeRemovalBatch(family)).catch(() => '');
-  }
 }
 
 function noNamespace(pod: Enrolment, cause?: unknown): CaptureError {
@@ -123,13 +109,15 @@ function noNamespace(pod: Enrolment, cause?: unknown): CaptureError {
 
 class NetnsPod implements PodCapture {
   readonly #parts: NetnsParts;
-  readonly #pod: Enrolment;
+  #pod: Enrolment;
   readonly #netns: Netns;
   readonly #inode: number;
   #path: string;
-  #listeners: Listener[] = [];
-  /** Whether the kernel of this pod speaks IPv6; known after listen(). */
-  #v6 = true;
+  readonly #listeners = new Map<string, Listener>();
+  /** Whether the pod's DNS is to be led to us; as the last listen() said. */
+  #dns = false;
+  readonly #v6: boolean;
+  readonly #rules: PodRules;
 
   constructor(parts: NetnsParts, pod: Enrolment, found: { path: string; netns: Netns }) {
     this.#parts = parts;
@@ -137,13 +125,15 @@ class NetnsPod implements PodCapture {
     this.#netns = found.netns;
     this.#path = found.path;
     this.#inode = fstatSync(found.netns.fd).ino;
+    this.#v6 = hasIpv6(found.netns);
+    this.#rules = new PodRules(found.netns, this.#v6 ? [4, 6] : [4]);
   }
 
   async dial(target: DialTarget, signal?: AbortSignal): Promise<Socket> {
     signal?.throwIfAborted();
     let socket: Socket;
     try {
-      socket = this.#socketTo(target);
+      socket = dialSocket(this.#netns, target);
     } catch (cause) {
       throw new MeshError(
         'UPSTREAM_CONNECT',
@@ -158,62 +148,59 @@ class NetnsPod implements PodCapture {
     return connected(this.#parts, socket, target.to, signal);
   }
 
-  #socketTo({ to, from }: DialTarget): Socket {
-    const fd = inNetns(this.#netns, () =>
-      openSocket({
-        family: isIpv6(to.ip) ? 'ipv6' : 'ipv4',
-        mark: AGENT_MARK,
-        ...(from === undefined ? {} : { transparent: true, bind: { ip: from, port: 0 } }),
-      }),
-    );
-    // manualStart: Node would else read at once from a socket that is not connected yet
-    const options: SocketConstructorOpts & { manualStart: boolean } = {
-      fd,
-      manualStart: true,
-      allowHalfOpen: true,
-      readable: true,
-      writable: true,
-    };
-    return new Socket(options);
+  udp(family: Family): UdpSocket {
+    try {
+      return markedUdp(this.#netns, family);
+    } catch (cause) {
+      throw new MeshError(
+        'UPSTREAM_CONNECT',
+        `Cannot make a UDP socket in pod ${podName(this.#pod)}: ${messageOf(cause)}`,
+        { cause },
+      );
+    }
   }
 
   async listen(doors: Doors): Promise<void> {
-    if (this.#listeners.length > 0) return;
-    const opened: Listener[] = [];
+    const before = new Set(this.#listeners.keys());
     try {
-      opened.push(
-        await this.#listenOn(OUTBOUND_PORT, (socket) => redirected(socket, doors.outbound)),
-      );
-      opened.push(
-        await this.#listenOn(PASSTHROUGH_PORT, (socket) => redirected(socket, doors.passthrough)),
-      );
-      opened.push(await this.#listenOn(TUNNEL_PORT, (socket) => doors.tunnel(socket)));
+      await this.#open(OUTBOUND_PORT, (socket) => takeRedirected(socket, doors.outbound));
+      await this.#open(PASSTHROUGH_PORT, (socket) => takeRedirected(socket, doors.passthrough));
+      await this.#open(TUNNEL_PORT, (socket) => doors.tunnel(socket));
+      if (doors.dns !== undefined) await this.#openDns(doors.dns);
     } catch (error) {
-      await Promise.all(opened.map((listener) => listener.close()));
+      const opened = [...this.#listeners].filter(([name]) => !before.has(name));
+      for (const [name] of opened) this.#listeners.delete(name);
+      await Promise.all(opened.map(([, listener]) => listener.close()));
       throw error;
     }
-    this.#listeners = opened;
+    this.#dns = doors.dns !== undefined;
   }
 
-  async redirect(): Promise<void> {
-    await this.#attempt('redirect its connections', async () => {
-      await this.#applyRoutes();
-      await applyRules(this.#netns, 'capturing');
-    });
+  async redirect(pod: Enrolment): Promise<void> {
+    this.#pod = pod;
+    await this.#attempt('redirect its connections', () =>
+      this.#rules.apply({ kind: 'capturing', options: pod.capture, dns: this.#dns }),
+    );
+  }
+
+  async verify(): Promise<RepairReason | undefined> {
+    return this.#attempt('put back its redirection, which another program has changed,', () =>
+      this.#rules.verify(),
+    );
   }
 
   async release(): Promise<void> {
-    await this.#attempt('let go of its connections', () => applyRules(this.#netns, 'released'));
+    await this.#attempt('let go of its connections', () => this.#rules.apply({ kind: 'released' }));
   }
 
   async closeDoors(): Promise<void> {
-    const listeners = this.#listeners;
-    this.#listeners = [];
+    const listeners = [...this.#listeners.values()];
+    this.#listeners.clear();
     await Promise.all(listeners.map((listener) => listener.close()));
   }
 
   async remove(): Promise<void> {
-    await this.#attempt('remove the redirection', () => removeAll(this.#netns, this.#families()));
+    await this.#attempt('remove the redirection', () => this.#rules.remove());
   }
 
   async vanished(): Promise<boolean> {
@@ -227,25 +214,39 @@ class NetnsPod implements PodCapture {
 
   async close(): Promise<void> {
     await this.closeDoors();
+    this.#rules.close();
     this.#netns.close();
   }
 
-  #families(): (4 | 6)[] {
-    return this.#v6 ? [4, 6] : [4];
+  /** Dual stack where the pod has IPv6, else IPv4 only. */
+  async #open(port: number, onConnection: (socket: Socket) => void): Promise<void> {
+    const family = this.#v6 ? 'ipv6' : 'ipv4';
+    await this.#keep(`${port}`, port, () =>
+      listen({ fd: boundToAll(this.#netns, family, port) }, onConnection),
+    );
   }
 
-  async #applyRoutes(): Promise<void> {
-    for (const family of this.#families()) {
-      const shown = await runInside(this.#netns, 'ip', [`-${family}`, ...SHOW_RULE]);
-      const batch = routeBatch(family, shown.trim() !== '');
-      await runInside(this.#netns, 'ip', [`-${family}`, '-batch', '-'], batch);
+  /** On the loopback addresses only: conntrack would not know an answer from the pod's own address for one. */
+  async #openDns(door: DnsDoor): Promise<void> {
+    for (const family of this.#v6 ? (['ipv4', 'ipv6'] as const) : (['ipv4'] as const)) {
+      const bound = (kind: 'tcp' | 'udp'): number =>
+        boundToLoopback(this.#netns, family, kind, DNS_PORT);
+      await this.#keep(`tcp ${family} ${DNS_PORT}`, DNS_PORT, () =>
+        listen({ fd: bound('tcp') }, (socket) => takeRedirected(socket, door.tcp)),
+      );
+      await this.#keep(`udp ${family} ${DNS_PORT}`, DNS_PORT, async () => {
+        const socket = udpSocket(family, bound('udp'));
+        door.udp(socket);
+        return { close: async () => void socket.close() };
+      });
     }
   }
 
-  async #listenOn(port: number, onConnection: (socket: Socket) => void): Promise<Listener> {
+  async #keep(name: string, port: number, open: () => Promise<Listener>): Promise<void> {
+    if (this.#listeners.has(name)) return;
     const pod = podName(this.#pod);
     try {
-      return await listen({ fd: this.#bound(port) }, onConnection);
+      this.#listeners.set(name, await open());
     } catch (cause) {
       if (cause instanceof SyscallError && cause.errno === EADDRINUSE) {
         throw new CaptureError(
@@ -262,34 +263,9 @@ class NetnsPod implements PodCapture {
     }
   }
 
-  /** Dual stack where the pod has IPv6, else IPv4 only. */
-  #bound(port: number): number {
-    const open = (family: 'ipv4' | 'ipv6'): number =>
-      inNetns(this.#netns, () =>
-        openSocket({
-          family,
-          mark: AGENT_MARK,
-          transparent: true,
-          // a new agent takes over while the old one drains
-          reusePort: true,
-          bind: { ip: parseIp(family === 'ipv6' ? '::' : '0.0.0.0'), port },
-        }),
-      );
+  async #attempt<T>(what: string, step: () => Promise<T>): Promise<T> {
     try {
-      return open('ipv6');
-    } catch (error) {
-      const noV6 =
-        error instanceof SyscallError &&
-        (error.errno === EAFNOSUPPORT || error.errno === EADDRNOTAVAIL);
-      if (!noV6) throw error;
-      this.#v6 = false;
-      return open('ipv4');
-    }
-  }
-
-  async #attempt(what: string, step: () => Promise<void>): Promise<void> {
-    try {
-      await step();
+      return await step();
     } catch (cause) {
       const next =
         cause instanceof CommandError && cause.missing
@@ -302,35 +278,6 @@ class NetnsPod implements PodCapture {
       );
     }
   }
-}
-
-/** Reads the original destination while the descriptor is surely ours, in the very turn the connection was accepted. */
-function redirected(socket: Socket, door: (captured: Captured) => void): void {
-  const { remoteAddress, remotePort, localAddress, localPort } = socket;
-  const fd = descriptorOf(socket);
-  if (remoteAddress === undefined || remotePort === undefined || fd === undefined) {
-    socket.destroy();
-    return;
-  }
-  const source: IpPort = { ip: parseIp(remoteAddress), port: remotePort };
-  let destination: IpPort;
-  try {
-    destination = originalDestination(fd, isIpv6(source.ip));
-  } catch {
-    // not redirected: somebody dialled our port itself
-    if (localAddress === undefined || localPort === undefined) {
-      socket.destroy();
-      return;
-    }
-    destination = { ip: parseIp(localAddress), port: localPort };
-  }
-  door({ socket, source, destination });
-}
-
-/** Node keeps it on a field it does not document; nothing else leads to it. */
-function descriptorOf(socket: Socket): number | undefined {
-  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: number } };
-  return handle?.fd;
 }
 
 function messageOf(error: unknown): string {

@@ -59,6 +59,13 @@ const SO_ATTACH_FILTER = 26;
 const ETH_P_ALL_NETWORK_ORDER = 0x0300;
 const MSG_DONTWAIT = 0x40;
 const EAGAIN = 11;
+const ENOBUFS = 105;
+const AF_NETLINK = 16;
+const NETLINK_ROUTE = 0;
+const NETLINK_NETFILTER = 12;
+// groups of rtnetlink.h and nfnetlink.h as bits: routes and rules of both families; nft
+const ROUTE_GROUPS = 0x40 | 0x80 | 0x400 | (1 << 18);
+const NFT_GROUPS = 1 << 6;
 
 /** A system call that failed: `code` is the errno's number, `syscall` the call's name. */
 export class SyscallError extends Error {
@@ -232,6 +239,44 @@ export function receiveFrame(fd: number, buffer: Buffer): number | undefined {
   const errno = koffi.errno();
   if (errno === EAGAIN) return undefined;
   throw new SyscallError('recvfrom', errno);
+}
+
+/**
+ * A socket on which the kernel tells of every change of nft rules, or of routes and routing rules, in the present
+ * namespace. What it tells is read by {@link somethingCame}. @throws SyscallError
+ */
+export function openChangeSocket(of: 'nft' | 'routes'): number {
+  const [protocol, groups] =
+    of === 'nft' ? [NETLINK_NETFILTER, NFT_GROUPS] : [NETLINK_ROUTE, ROUTE_GROUPS];
+  const type = SOCK_RAW | SOCK_NONBLOCK_CLOEXEC;
+  const fd = check('socket', c.socket(AF_NETLINK, type, protocol));
+  try {
+    // struct sockaddr_nl
+    const address = Buffer.alloc(12);
+    address.writeUInt16LE(AF_NETLINK, 0);
+    address.writeUInt32LE(groups, 8);
+    check('bind', c.bind(fd, address, address.length));
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/** Whether the kernel has told anything since the last call, which is thereby forgotten. Never blocks. */
+export function somethingCame(fd: number): boolean {
+  const scratch = Buffer.alloc(64);
+  let came = false;
+  for (;;) {
+    try {
+      if (receiveFrame(fd, scratch) === undefined) return came;
+      came = true;
+    } catch (error) {
+      // more than the kernel keeps for us: something came, and the next call begins anew
+      if (!(error instanceof SyscallError) || error.errno !== ENOBUFS) throw error;
+      came = true;
+    }
+  }
 }
 
 /** Frames the kernel dropped on this packet socket since the last call. */

@@ -2,6 +2,7 @@
 // Called by the agent's flow tests, over loopback and in network namespaces alike.
 
 import { parseIp } from '../../mesh/address.ts';
+import { CAPTURE_EVERYTHING, type CaptureOptions } from '../../mesh/capture-options.ts';
 import type { Enrolment, EnrolmentReport } from '../../mesh/enrolment.ts';
 import type { Identity } from '../../mesh/identity.ts';
 import type { Service } from '../../mesh/service.ts';
@@ -72,6 +73,7 @@ export type PodSpec = {
   readonly uid: string;
   readonly addresses: readonly string[];
   readonly trustDomain?: string;
+  readonly capture?: CaptureOptions;
 };
 
 export const NAMESPACE = 'shop';
@@ -89,6 +91,7 @@ export function enrolmentOf(pod: PodSpec): Enrolment {
     namespace: NAMESPACE,
     identity: identityOf(pod),
     addresses: pod.addresses.map(parseIp),
+    capture: pod.capture ?? CAPTURE_EVERYTHING,
   };
 }
 

@@ -167,6 +167,11 @@ export class Lan {
     return socket;
   }
 
+  /** Runs a program of the pod's; resolves with what it printed. */
+  run(pod: Pod, program: string, ...args: string[]): Promise<string> {
+    return inside(pod, program, ...args);
+  }
+
   /** The whole nft ruleset of the pod. */
   ruleset(pod: Pod): Promise<string> {
     return inside(pod, 'nft', 'list', 'ruleset');

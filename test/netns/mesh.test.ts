@@ -30,6 +30,7 @@ const SETTINGS = {
   trustDomain: 'cluster.local',
   leaveGraceMs: 200,
   watchIntervalMs: 200,
+  dnsCapture: true,
   ...EPHEMERAL_DOORS,
 };
 const VIP = '10.96.0.10';

@@ -67,6 +67,29 @@ message PodEnrolment {
   string trust_domain = 5;
   string service_account = 6;
   repeated bytes addresses = 7;
+  CaptureOptions capture = 8;
+}
+
+message CaptureOptions {
+  enum Dns {
+    DEFAULT = 0;
+    ON = 1;
+    OFF = 2;
+  }
+  message PortRange {
+    uint32 first = 1;
+    uint32 last = 2;
+  }
+  message Cidr {
+    bytes address = 1;
+    uint32 prefix_length = 2;
+  }
+  repeated PortRange exclude_inbound_ports = 1;
+  repeated PortRange exclude_outbound_ports = 2;
+  repeated Cidr exclude_inbound_cidrs = 3;
+  repeated Cidr exclude_outbound_cidrs = 4;
+  Dns dns = 5;
+  bool bypass_inbound = 6;
 }
 
 message Namespace {
