@@ -19,6 +19,8 @@ export const FAILURES = {
   TUNNEL_CONNECT_TIMEOUT: { flag: 'NETWORK_POLICY', status: 503, retry: true },
   TUNNEL_LOST: { flag: 'CONNECT', status: 503, retry: false },
   TUNNEL_LIMIT: { flag: 'OVERLOAD', status: 503, retry: true },
+  TUNNEL_PEER_LIMIT: { flag: 'OVERLOAD', status: 503, retry: true },
+  TUNNEL_QUEUE_LIMIT: { flag: 'OVERLOAD', status: 503, retry: true },
   TLS_FAILURE: { flag: 'TLS_FAILURE', status: undefined, retry: false },
   CERT_REVOKED: { flag: 'CERT_REVOKED', status: undefined, retry: false },
   H2_HANDSHAKE_FAILURE: { flag: 'H2_HANDSHAKE_FAILURE', status: undefined, retry: true },
@@ -27,6 +29,7 @@ export const FAILURES = {
   SOURCE_UNKNOWN: { flag: 'UNKNOWN_SOURCE', status: 503, retry: false },
   DESTINATION_UNKNOWN: { flag: 'NR', status: 503, retry: false },
   DESTINATION_MISMATCH: { flag: 'NR', status: 400, retry: false },
+  DESTINATION_PASSED: { flag: 'UH', status: 503, retry: true },
   NO_HEALTHY_ENDPOINT: { flag: 'UH', status: 503, retry: false },
   // in the words of those who know it as BlackHoleCluster
   DESTINATION_BLOCKED: { flag: 'BLACKHOLE', status: 503, retry: false },

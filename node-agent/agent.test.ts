@@ -281,6 +281,28 @@ describe('two node agents', () => {
     });
   });
 
+  test('lead no new connection through a tunnel whose address has passed on, and cut no old one', async () => {
+    await withMesh(echo, async ({ client, server, near, far }) => {
+      const old = await connectFrom(client, server.addresses[0]!, 8080);
+      old.write('old');
+      await once(old, 'data');
+      // a pod of the same account gets the address: the tunnel's certificate would be as good for it
+      const successor = workloadOf(server, { uid: 'Kubernetes//Pod/shop/successor' });
+      near.discovery.push(
+        { kind: 'address-removed', name: workloadOf(server).uid },
+        { kind: 'workload', workload: successor },
+      );
+      assert.match(await near.agent.metrics.text(), /^ambit_tunnels_evicted_total 1$/m);
+      const young = await connectFrom(client, server.addresses[0]!, 8080);
+      young.end('young');
+      assert.equal(await text(young), 'young');
+      assert.match(await near.agent.metrics.text(), /^ambit_tunnels_open 2$/m);
+      old.end(' is well');
+      assert.equal(await text(old), ' is well');
+      assert.equal((await accessLine(far, 'inbound'))['flag'], undefined);
+    });
+  });
+
   test('reset the client when the application refuses', async () => {
     await withMesh(echo, async ({ client, server, near, far }) => {
       const socket = await connectFrom(client, server.addresses[0]!, 8081);

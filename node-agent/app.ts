@@ -12,9 +12,7 @@ import type { Log } from '../runtime/log.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { Readiness } from '../runtime/readiness.ts';
 import { VERSION } from '../runtime/version.ts';
-import { connectTunnel } from '../tunnel/connect.ts';
-import { type TunnelKey, TunnelPool } from '../tunnel/pool.ts';
-import type { Tunnel } from '../tunnel/tunnel.ts';
+import { IDLE_RELEASE_MS, TunnelPool } from '../tunnel/pool.ts';
 import { type AdminView, adminRoutes } from './admin-routes.ts';
 import type { CaptureDriver } from './capture/capture.ts';
 import { exposeCertificates, reportTrust } from './certificate-reports.ts';
@@ -27,13 +25,14 @@ import { HostLookup, type ResolveHost } from './host-lookup.ts';
 import { receive } from './inbound.ts';
 import { knownSource, type SnapshotSource } from './known-source.ts';
 import { sweepLeftovers } from './leftovers.ts';
-import type { Journeys, LocalPod } from './local-pod.ts';
+import type { Journeys } from './local-pod.ts';
 import { carry, EndpointLoad } from './outbound.ts';
 import { admitPlain } from './passthrough.ts';
 import { PolicyRecord } from './policy-record.ts';
 import { PolicyWatch } from './policy-watch.ts';
 import { resolveHost } from './resolve-host.ts';
 import { Trails } from './trail.ts';
+import { dialTunnel, isCurrent, tunnelKey } from './tunnels.ts';
 
 export type Discovery = SnapshotSource & {
   readonly synced: Promise<void>;
@@ -65,7 +64,8 @@ export type AgentSettings = Pick<
   | 'admin'
   | 'metrics'
   | 'ready'
->;
+> &
+  Partial<Pick<AgentConfig, 'tunnelIdleMs'>>;
 
 export type Agent = {
   readonly ports: Admin['ports'];
@@ -96,12 +96,22 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     help: 'Redirections of pods that another program had changed, and that were put back',
     labels: ['reason'],
   });
+  const evicted = metrics.counter({
+    name: 'ambit_tunnels_evicted_total',
+    help: 'Tunnels that take no new stream since their address is not the same workload any more',
+    labels: [],
+  });
   const certificates = new Certificates(parts, {
     trustDomain: settings.trustDomain,
     ttlSeconds: Math.round(settings.certificateTtlMs / 1000),
     random,
   });
-  const pool = new TunnelPool({ clock, dial: (key, signal) => dialTunnel(key, signal) });
+  const pool = new TunnelPool({
+    clock,
+    dial: (key, signal) => dialTunnel({ clock, pod: enrolments.local(key.owner) }, key, signal),
+    isCurrent: (key) => isCurrent(key, discovery.snapshot()),
+    idleReleaseMs: settings.tunnelIdleMs ?? IDLE_RELEASE_MS,
+  });
   const load = new EndpointLoad();
   const hosts = new HostLookup({ clock, random, resolve: parts.resolveHost ?? resolveHost });
   const record = new PolicyRecord({ log, metrics });
@@ -117,7 +127,8 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
         random,
         source: () => knownSource(parts, pod.enrolment.workloadUid),
         lookup: (hostname, like, signal) => hosts.address(hostname, like, signal),
-        openTunnel: (_, hop, head, signal) => pool.open(tunnelKey(pod, hop, policy), head, signal),
+        openTunnel: (_, hop, head, signal) =>
+          pool.open(tunnelKey(pod, hop, discovery.snapshot()), head, signal),
       }),
     inbound: (pod, request) => void receive(pod, request, shared),
     passthrough: (pod, captured) => void admitPlain(pod, captured, shared),
@@ -147,22 +158,6 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     enclosed: () => false,
   });
 
-  const dialTunnel = async (key: TunnelKey, signal: AbortSignal): Promise<Tunnel> => {
-    const pod = enrolments.local(key.owner);
-    const name = formatIpPort(key.destination);
-    if (pod === undefined) {
-      throw new MeshError(
-        'IDENTITY_ERROR',
-        `Cannot open a tunnel to ${name}: the pod has left the mesh`,
-      );
-    }
-    const credentials = await pod.credentials();
-    const socket = await pod
-      .dial({ to: key.destination }, signal)
-      .catch((error: unknown) => Promise.reject(asTunnelFailure(error, name)));
-    return connectTunnel({ clock, credentials }, socket, { name, expected: key.expected }, signal);
-  };
-
   const watch = new PolicyWatch();
   const take = (snapshot: Snapshot): void => {
     certificates.believe(snapshot.trustBundles());
@@ -170,6 +165,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     const pods = [...enrolments.pods()].map(({ enrolment }) => enrolment);
     const cut = connections.recheck(watch.concerned(snapshot, pods));
     for (const { code } of cut) record.cut(code);
+    evicted.inc({}, pool.evict());
   };
   const unsubscribe = discovery.subscribe(take);
   const view: AdminView = {
@@ -246,30 +242,6 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
       log.info('Drained', { cut });
     },
   };
-}
-
-function tunnelKey(
-  pod: LocalPod,
-  hop: { readonly expected: TunnelKey['expected']; readonly to: TunnelKey['destination'] },
-  { snapshot }: { snapshot(): Snapshot },
-): TunnelKey {
-  const { podUid, workloadUid, identity, addresses } = pod.enrolment;
-  // a pod that has just started: its workload's addresses may be known a moment before its enrolment's
-  const [sourceIp] = [...addresses, ...(snapshot().workloadByUid(workloadUid)?.addresses ?? [])];
-  if (sourceIp === undefined) {
-    throw new MeshError('SOURCE_UNKNOWN', `Cannot open a tunnel: pod ${podUid} has no address`);
-  }
-  return { owner: podUid, source: identity, sourceIp, expected: hop.expected, destination: hop.to };
-}
-
-/** Port 15008 of a pod that is in the mesh answers; silence is most often a network policy that does not know it. */
-function asTunnelFailure(error: unknown, name: string): unknown {
-  if (!(error instanceof MeshError) || error.code !== 'UPSTREAM_CONNECT_TIMEOUT') return error;
-  return new MeshError(
-    'TUNNEL_CONNECT_TIMEOUT',
-    `${error.message}; check that no NetworkPolicy forbids port 15008 to ${name}`,
-    { cause: error },
-  );
 }
 
 function exposeGauges(metrics: Metrics, { enrolments, pool, connections }: AdminView): void {

@@ -2,6 +2,7 @@
 
 import type { Door } from '../runtime/admin.ts';
 import type { SettingsReader } from '../runtime/env.ts';
+import { IDLE_RELEASE_MS } from '../tunnel/pool.ts';
 
 export type AgentConfig = {
   readonly nodeName: string;
@@ -21,6 +22,8 @@ export type AgentConfig = {
   readonly drainDeadlineMs: number;
   readonly leaveGraceMs: number;
   readonly watchIntervalMs: number;
+  /** How long a tunnel without streams is kept. */
+  readonly tunnelIdleMs: number;
   readonly admin: Door;
   readonly metrics: Door;
   readonly ready: Door;
@@ -63,6 +66,7 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
     leaveGraceMs: env.durationMs('AMBIT_LEAVE_GRACE', LEAVE_GRACE_MS),
     // pods live for hours: this only bounds how long one with a new namespace stays outside
     watchIntervalMs: env.durationMs('AMBIT_WATCH_INTERVAL', WATCH_INTERVAL_MS),
+    tunnelIdleMs: env.durationMs('AMBIT_TUNNEL_IDLE', IDLE_RELEASE_MS),
     // for people on the machine only
     admin: { host: '127.0.0.1', port: port('AMBIT_ADMIN_PORT', 15000), shared: true },
     metrics: { host: '0.0.0.0', port: port('AMBIT_METRICS_PORT', 15020), shared: true },

@@ -1,6 +1,7 @@
 // Certificate revocation lists (RFC 5280 section 5) from PEM or DER bytes. Called by whoever hands lists to revocation.ts.
 // The bytes come from a file people write: no length is trusted, and a list that says more than we understand is refused
-// rather than half believed.
+// rather than half believed. Read here and not with @peculiar/x509, whose parser gives up before 10,000 entries ("Maximum
+// ASN.1 node count exceeded") and takes 0.13 ms for each on the thread that carries the traffic; this takes 1.5 us.
 
 import { verify, type X509Certificate } from 'node:crypto';
 import {
@@ -15,7 +16,7 @@ import {
 
 const BIT_STRING = 0x03;
 const EXPLICIT_EXTENSIONS = 0xa0;
-/** 100,000 entries are 4 MB of DER and some 30 ms of reading: a larger list would stall the process that reads it. */
+/** 100,000 entries are 3.5 MB of DER and 0.15 s of reading: a larger list would stall the process that reads it. */
 const MAX_ENTRIES = 100_000;
 const MAX_LISTS = 64;
 /** id-ce-issuingDistributionPoint, 2.5.29.28: it only narrows what the list covers, what it names is revoked anyhow. */

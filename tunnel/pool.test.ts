@@ -16,6 +16,7 @@ const KEY: TunnelKey = {
   sourceIp: parseIp('10.0.0.1'),
   expected: [parseIdentity('spiffe://cluster.local/ns/a/sa/server')],
   destination: { ip: parseIp('10.0.0.2'), port: 15008 },
+  workload: 'cluster//Pod/a/server',
 };
 const HEAD = { authority: '10.0.0.2:80', fields: {} };
 
@@ -89,15 +90,19 @@ function poolOf(make: () => HandmadeTunnel | Promise<HandmadeTunnel>): {
   pool: TunnelPool;
   dialled: HandmadeTunnel[];
   clock: ManualClock;
+  /** Workloads that have left their address. */
+  gone: Set<string | undefined>;
 } {
   const dialled: HandmadeTunnel[] = [];
   const clock = new ManualClock();
+  const gone = new Set<string | undefined>();
   const dial = async (): Promise<Tunnel> => {
     const tunnel = await make();
     dialled.push(tunnel);
     return tunnel;
   };
-  return { pool: new TunnelPool({ clock, dial }), dialled, clock };
+  const isCurrent = ({ workload }: TunnelKey): boolean => !gone.has(workload);
+  return { pool: new TunnelPool({ clock, dial, isCurrent }), dialled, clock, gone };
 }
 
 describe('TunnelPool', () => {
@@ -120,6 +125,7 @@ describe('TunnelPool', () => {
     ['another source identity', { source: parseIdentity('spiffe://cluster.local/ns/a/sa/other') }],
     ['another source address', { sourceIp: parseIp('10.0.0.9') }],
     ['other expected identities', { expected: [KEY.source] }],
+    ['another workload at the same address', { workload: 'cluster//Pod/a/successor' }],
     ['another destination', { destination: { ip: parseIp('10.0.0.3'), port: 15008 } }],
   ] as const) {
     test(`does not share a tunnel with ${what}`, async () => {
@@ -166,15 +172,15 @@ describe('TunnelPool', () => {
     assert.equal(dialled.length, 3);
   });
 
-  test('refuses with TUNNEL_LIMIT when a peer lets nothing through', async () => {
+  test('refuses with TUNNEL_QUEUE_LIMIT when a peer lets nothing through', async () => {
     const { pool } = poolOf(() => new HandmadeTunnel(0));
-    await assert.rejects(pool.open(KEY, HEAD), { code: 'TUNNEL_LIMIT' });
+    await assert.rejects(pool.open(KEY, HEAD), { code: 'TUNNEL_QUEUE_LIMIT' });
   });
 
-  test('refuses with TUNNEL_LIMIT when 64 tunnels to one peer are full', async () => {
+  test('refuses with TUNNEL_PEER_LIMIT when 64 tunnels to one peer are full', async () => {
     const { pool, dialled } = poolOf(() => new HandmadeTunnel(1));
     for (let i = 0; i < 64; i++) await pool.open(KEY, HEAD);
-    await assert.rejects(pool.open(KEY, HEAD), { code: 'TUNNEL_LIMIT' });
+    await assert.rejects(pool.open(KEY, HEAD), { code: 'TUNNEL_PEER_LIMIT' });
     assert.equal(dialled.length, 64);
     await pool.open({ ...KEY, owner: 'pod-2' }, HEAD);
   });
@@ -212,6 +218,61 @@ describe('TunnelPool', () => {
     await pool.release('pod-1');
     assert.equal(pool.tunnels, 1);
     await pool.close();
+    assert.equal(pool.tunnels, 0);
+  });
+
+  test('opens no new stream to an address that has passed on, and lets the present ones end', async () => {
+    const { pool, dialled, gone } = poolOf(() => new HandmadeTunnel());
+    const stream = await pool.open(KEY, HEAD);
+    const other = { ...KEY, workload: 'cluster//Pod/a/other' };
+    await pool.open(other, HEAD);
+    gone.add(KEY.workload);
+    // even before anybody has called evict()
+    await assert.rejects(pool.open(KEY, HEAD), { code: 'DESTINATION_PASSED' });
+    assert.equal(pool.evict(), 1);
+    assert.equal(pool.evict(), 0);
+    assert.equal(dialled[0]?.available, false);
+    assert.equal(dialled[0].streams, 1);
+    assert.equal(pool.tunnels, 2);
+    stream.reset();
+    dialled[0].end();
+    await pool.open(other, HEAD);
+    assert.equal(dialled.length, 2);
+    assert.equal(pool.tunnels, 1);
+  });
+
+  test('gives up a dial to an address that passes on meanwhile, for everybody who waits', async () => {
+    const gate = Promise.withResolvers<HandmadeTunnel>();
+    const { pool, gone } = poolOf(() => gate.promise);
+    const waiting = [pool.open(KEY, HEAD), pool.open(KEY, HEAD)];
+    gone.add(KEY.workload);
+    assert.equal(pool.evict(), 1);
+    // this dial does not listen to its signal, so the tunnel comes all the same
+    const late = new HandmadeTunnel();
+    gate.resolve(late);
+    for (const one of waiting) await assert.rejects(one, { code: 'DESTINATION_PASSED' });
+    assert.equal(late.streams, 0);
+    assert.equal(late.available, false);
+    assert.equal(pool.tunnels, 0);
+  });
+
+  test('serves a workload that has come back to its address', async () => {
+    const { pool, dialled, gone } = poolOf(() => new HandmadeTunnel());
+    await pool.open(KEY, HEAD);
+    gone.add(KEY.workload);
+    pool.evict();
+    gone.clear();
+    await pool.open(KEY, HEAD);
+    assert.equal(dialled.length, 2);
+  });
+
+  test('closes what it has evicted, too', async () => {
+    const { pool, dialled, gone } = poolOf(() => new HandmadeTunnel());
+    await pool.open(KEY, HEAD);
+    gone.add(KEY.workload);
+    pool.evict();
+    await pool.close();
+    assert.equal(await dialled[0]?.ended, undefined);
     assert.equal(pool.tunnels, 0);
   });
 });

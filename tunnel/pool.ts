@@ -1,9 +1,9 @@
 // Finds or dials the tunnel a connection needs: few tunnels, many streams, one dial at a time for a key. Called by
-// node-agent/outbound.ts and the waypoint. Invariant: a tunnel only carries streams of the very identities it was
-// verified for, and of the pod it was dialled from.
+// node-agent/outbound.ts and the waypoint. Invariants: a tunnel only carries streams of the very identities it was
+// verified for, and of the pod it was dialled from; no new stream goes to an address that has passed to another workload.
 
 import { formatIpPort, type IpAddress, type IpPort } from '../mesh/address.ts';
-import { MeshError } from '../mesh/failures.ts';
+import { type FailureCode, MeshError } from '../mesh/failures.ts';
 import { formatIdentity, type Identity } from '../mesh/identity.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { PeerTrust } from './trust.ts';
@@ -17,12 +17,14 @@ export type TunnelKey = {
   readonly sourceIp: IpAddress;
   readonly expected: readonly Identity[];
   readonly destination: IpPort;
+  /** Whose address that is, by UID; undefined for one that is nobody's, a gateway's or a load balancer's. */
+  readonly workload: string | undefined;
 };
 
 export type TunnelDial = (key: TunnelKey, signal: AbortSignal) => Promise<Tunnel>;
 
 /** As long as the reference keeps an unused tunnel: a keep-alive connection's usual gap fits in. */
-const IDLE_RELEASE_MS = 300_000;
+export const IDLE_RELEASE_MS = 300_000;
 /** 100 streams each: 6,400 connections between two pods; beyond that the application leaks them. */
 const MAX_TUNNELS_A_KEY = 64;
 /** A tunnel costs about 150 kB: this bounds the pool to some 600 MB in the worst case. */
@@ -39,18 +41,29 @@ type Entry = {
   readonly tunnels: Set<Tunnel>;
   dialling: Promise<Tunnel> | undefined;
   waiting: number;
+  /** Aborted when the destination's address is not the workload's any more. */
+  readonly passed: AbortController;
+};
+
+export type PoolParts = {
+  readonly clock: Clock;
+  readonly dial: TunnelDial;
+  /** Whether the destination's address is still the key's workload's, as far as is known now. */
+  readonly isCurrent: (key: TunnelKey) => boolean;
+  /** How long a tunnel without streams is kept; {@link IDLE_RELEASE_MS} without it. */
+  readonly idleReleaseMs?: number;
 };
 
 export class TunnelPool {
-  readonly #clock: Clock;
-  readonly #dial: TunnelDial;
+  readonly #parts: PoolParts;
   readonly #entries = new Map<string, Entry>();
+  /** Every tunnel that is open, those of forgotten entries too. */
+  readonly #open = new Map<Tunnel, TunnelKey>();
   readonly #stop = new AbortController();
   #tunnels = 0;
 
-  constructor(parts: { readonly clock: Clock; readonly dial: TunnelDial }) {
-    this.#clock = parts.clock;
-    this.#dial = parts.dial;
+  constructor(parts: PoolParts) {
+    this.#parts = parts;
   }
 
   /** Tunnels open or being dialled. */
@@ -58,7 +71,7 @@ export class TunnelPool {
     return this.#tunnels;
   }
 
-  /** @throws MeshError; TUNNEL_LIMIT when a limit of the pool is reached */
+  /** @throws MeshError; DESTINATION_PASSED, TUNNEL_LIMIT, TUNNEL_PEER_LIMIT, TUNNEL_QUEUE_LIMIT of its own */
   async open(key: TunnelKey, head: ConnectHead, signal?: AbortSignal): Promise<TunnelStream> {
     let tries = 0;
     for (let round = 0; round < MAX_ROUNDS; round++) {
@@ -71,7 +84,7 @@ export class TunnelPool {
         if (!(error instanceof UnprocessedError) || ++tries === MAX_TRIES) throw error;
       }
     }
-    throw limit(key, `no free stream after ${MAX_ROUNDS} tries`);
+    throw limit('TUNNEL_QUEUE_LIMIT', key, `no free stream after ${MAX_ROUNDS} tries`);
   }
 
   /** No new streams on this pod's tunnels; resolves when the present ones have ended. */
@@ -84,10 +97,25 @@ export class TunnelPool {
     await Promise.all(this.#of(owner).map((tunnel) => tunnel.close()));
   }
 
+  /**
+   * To be called when workloads have changed: tunnels to an address that has passed to another workload, or to none, take
+   * no new stream and end with their present ones; dials to it are given up. How many tunnels and dials that were.
+   */
+  evict(): number {
+    let evicted = 0;
+    for (const [name, entry] of this.#entries) {
+      if (this.#parts.isCurrent(entry.key)) continue;
+      evicted += entry.tunnels.size + (entry.dialling === undefined ? 0 : 1);
+      this.#entries.delete(name);
+      entry.passed.abort(passed(entry.key));
+      for (const tunnel of entry.tunnels) void tunnel.drain();
+    }
+    return evicted;
+  }
+
   /** Closes at once every tunnel whose peer's certificate is revoked now; how many that were. */
   recheck(trust: PeerTrust): number {
-    const tunnels = [...this.#entries.values()].flatMap((entry) => [...entry.tunnels]);
-    return tunnels.filter((tunnel) => tunnel.recheck(trust)).length;
+    return [...this.#open.keys()].filter((tunnel) => tunnel.recheck(trust)).length;
   }
 
   async close(): Promise<void> {
@@ -96,23 +124,22 @@ export class TunnelPool {
     );
     const dialling = [...this.#entries.values()].flatMap((entry) => entry.dialling ?? []);
     await Promise.allSettled(dialling);
-    const tunnels = [...this.#entries.values()].flatMap((entry) => [...entry.tunnels]);
-    await Promise.all(tunnels.map((tunnel) => tunnel.close()));
+    await Promise.all([...this.#open.keys()].map((tunnel) => tunnel.close()));
   }
 
   #of(owner: string): Tunnel[] {
-    return [...this.#entries.values()]
-      .filter((entry) => entry.key.owner === owner)
-      .flatMap((entry) => [...entry.tunnels]);
+    return [...this.#open].flatMap(([tunnel, key]) => (key.owner === owner ? [tunnel] : []));
   }
 
   async #obtain(key: TunnelKey, signal: AbortSignal | undefined): Promise<Tunnel> {
     signal?.throwIfAborted();
     const name = keyText(key);
+    // whoever asks may have decided a moment ago
+    if (!this.#parts.isCurrent(key)) throw passed(key);
     const entry = this.#entries.get(name) ?? this.#addEntry(name, key);
     for (const tunnel of entry.tunnels) if (tunnel.available) return tunnel;
     if (entry.waiting >= MAX_WAITING_A_KEY) {
-      throw limit(key, `${entry.waiting} connections are waiting for it`);
+      throw limit('TUNNEL_QUEUE_LIMIT', key, `${entry.waiting} connections are waiting for it`);
     }
     entry.waiting++;
     try {
@@ -125,23 +152,36 @@ export class TunnelPool {
   }
 
   #addEntry(name: string, key: TunnelKey): Entry {
-    const entry: Entry = { key, tunnels: new Set(), dialling: undefined, waiting: 0 };
+    const entry: Entry = {
+      key,
+      tunnels: new Set(),
+      dialling: undefined,
+      waiting: 0,
+      passed: new AbortController(),
+    };
     this.#entries.set(name, entry);
     return entry;
   }
 
   #start(name: string, entry: Entry): Promise<Tunnel> {
     if (entry.tunnels.size >= MAX_TUNNELS_A_KEY) {
-      throw limit(entry.key, `${entry.tunnels.size} tunnels to it are full`);
+      const full = `${entry.tunnels.size} tunnels to it are full`;
+      throw limit('TUNNEL_PEER_LIMIT', entry.key, full);
     }
-    if (this.#tunnels >= MAX_TUNNELS) throw limit(entry.key, `${this.#tunnels} tunnels are open`);
+    if (this.#tunnels >= MAX_TUNNELS) {
+      throw limit('TUNNEL_LIMIT', entry.key, `${this.#tunnels} tunnels are open`);
+    }
     this.#tunnels++;
     // not the asking connection's signal: others wait for this dial too, and the next connection will use it
-    const dialling = this.#dial(entry.key, this.#stop.signal).then(
+    const signal = AbortSignal.any([this.#stop.signal, entry.passed.signal]);
+    const dialling = this.#parts.dial(entry.key, signal).then(
       (tunnel) => {
         entry.dialling = undefined;
         this.#keep(name, entry, tunnel);
-        return tunnel;
+        if (!signal.aborted) return tunnel;
+        // it was open before it heard
+        void tunnel.close();
+        throw signal.reason;
       },
       (error: unknown) => {
         entry.dialling = undefined;
@@ -157,10 +197,12 @@ export class TunnelPool {
 
   #keep(name: string, entry: Entry, tunnel: Tunnel): void {
     entry.tunnels.add(tunnel);
+    this.#open.set(tunnel, entry.key);
+    const { idleReleaseMs = IDLE_RELEASE_MS } = this.#parts;
     let release: Timer | undefined;
     const idle = (): void => {
       release?.cancel();
-      release = this.#clock.timer(IDLE_RELEASE_MS, () => {
+      release = this.#parts.clock.timer(idleReleaseMs, () => {
         if (tunnel.streams === 0) void tunnel.drain();
       });
     };
@@ -168,6 +210,7 @@ export class TunnelPool {
     void tunnel.ended.then(() => {
       release?.cancel();
       entry.tunnels.delete(tunnel);
+      this.#open.delete(tunnel);
       this.#tunnels--;
       this.#forget(name, entry);
     });
@@ -188,14 +231,19 @@ function keyText(key: TunnelKey): string {
     key.sourceIp,
     expected,
     formatIpPort(key.destination),
+    key.workload ?? '',
   ].join('|');
 }
 
-function limit(key: TunnelKey, why: string): MeshError {
+function passed({ destination, workload }: TunnelKey): MeshError {
   return new MeshError(
-    'TUNNEL_LIMIT',
-    `Cannot open a tunnel to ${formatIpPort(key.destination)}: ${why}`,
+    'DESTINATION_PASSED',
+    `Cannot open a tunnel to ${formatIpPort(destination)}: the address is not ${workload}'s any more`,
   );
+}
+
+function limit(code: FailureCode, key: TunnelKey, why: string): MeshError {
+  return new MeshError(code, `Cannot open a tunnel to ${formatIpPort(key.destination)}: ${why}`);
 }
 
 function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
