@@ -1,6 +1,7 @@
 // The control plane's settings, each with its default and reason. Read by main.ts from the environment; tests make their
 // own.
 
+import type { Workload } from '../mesh/workload.ts';
 import type { Door } from '../runtime/admin.ts';
 import type { SettingsReader } from '../runtime/env.ts';
 import type { KubernetesSettings } from '../runtime/kubernetes/kubeconfig.ts';
@@ -20,6 +21,8 @@ export type ControlPlaneConfig = {
   readonly network: string;
   /** A token for any of these will do. */
   readonly audiences: readonly string[];
+  /** Whether pods may connect to what the mesh does not know, where their namespace does not say. */
+  readonly outboundPolicy: Workload['outboundPolicy'];
   /** `namespace/account` of those that may receive discovery. */
   readonly agentAccounts: readonly string[];
   readonly listen: { readonly host: string | undefined; readonly port: number };
@@ -46,6 +49,12 @@ export function readControlPlaneConfig(env: SettingsReader): ControlPlaneConfig 
     cluster: env.text('AMBIT_CLUSTER_ID', 'Kubernetes'),
     network: env.text('AMBIT_NETWORK', ''),
     audiences: env.list('AMBIT_TOKEN_AUDIENCES', ['ambit-ca']),
+    // as in Kubernetes without a mesh: restricting is a choice
+    outboundPolicy: env.oneOf(
+      'AMBIT_OUTBOUND_TRAFFIC_POLICY',
+      ['allow-any', 'registry-only'],
+      'allow-any',
+    ),
     agentAccounts: env.list('AMBIT_AGENT_ACCOUNTS', [`${namespace}/ambit-node-agent`]),
     listen: {
       host: env.optional('AMBIT_DISCOVERY_HOST'),

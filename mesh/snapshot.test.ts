@@ -250,6 +250,39 @@ describe('which service an address is', () => {
     assert.equal(found('elsewhere', c, a, b), 'b');
     assert.equal(found('elsewhere', c, a), 'a');
   });
+
+  test('a service of one namespace is nobody else’s: neither by address nor by range nor by name', () => {
+    const exact = service({ hostname: 'exact', vips: vip(), visibility: 'namespace' });
+    const range = service({ hostname: 'range', namespace: 'ops', vips: vip(24) });
+    assert.equal(found('shop', exact, range), 'exact');
+    // the exact one is not there for them, so that the range is asked
+    assert.equal(found('elsewhere', exact, range), 'range');
+    const hidden = service({ hostname: 'hidden', vips: vip(8), visibility: 'namespace' });
+    assert.equal(found('elsewhere', hidden), undefined);
+    assert.equal(apply(exact).serviceByHostname('exact', 'elsewhere'), undefined);
+    assert.equal(apply(exact).serviceByHostname('exact', 'shop')?.hostname, 'exact');
+  });
+
+  test('services of one name: visible ones only, own namespace first', () => {
+    const parts = { hostname: 'web.test', vips: vip() };
+    const a = service({ ...parts, namespace: 'ns-a', visibility: 'namespace', canonical: true });
+    const b = service({ ...parts, namespace: 'ns-b' });
+    const named = (from: string): string | undefined =>
+      apply(a, b).serviceByHostname('web.test', from)?.namespace;
+    assert.deepEqual(['ns-a', 'ns-b', 'ns-c'].map(named), ['ns-a', 'ns-b', 'ns-b']);
+  });
+
+  test('ranges are of one network and one family', () => {
+    const east = service({ hostname: 'east', vips: [{ network: 'east', ip, prefixLength: 8 }] });
+    const v6 = [{ network: '', ip: parseIp('::'), prefixLength: 0 }];
+    assert.equal(found('shop', east, service({ hostname: 'v6', vips: v6 })), undefined);
+  });
+
+  test('a range that is taken away is nobody’s', () => {
+    const range = service({ hostname: 'range', vips: vip(24) });
+    const gone: ResourceUpdate = { kind: 'address-removed', name: 'shop/range' };
+    assert.equal(found('shop', range, gone), undefined);
+  });
 });
 
 describe('the workloads behind a service', () => {

@@ -14,6 +14,7 @@ import { Readiness } from '../runtime/readiness.ts';
 import { VERSION } from '../runtime/version.ts';
 import { IDLE_RELEASE_MS, TunnelPool } from '../tunnel/pool.ts';
 import { type AdminView, adminRoutes } from './admin-routes.ts';
+import { Affinity } from './affinity.ts';
 import type { CaptureDriver } from './capture/capture.ts';
 import { exposeCertificates, reportTrust } from './certificate-reports.ts';
 import { Certificates } from './certificates.ts';
@@ -113,6 +114,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     idleReleaseMs: settings.tunnelIdleMs ?? IDLE_RELEASE_MS,
   });
   const load = new EndpointLoad();
+  const affinity = new Affinity({ clock });
   const hosts = new HostLookup({ clock, random, resolve: parts.resolveHost ?? resolveHost });
   const record = new PolicyRecord({ log, metrics });
   const policy = { snapshot: () => discovery.snapshot(), record };
@@ -124,6 +126,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
         trails,
         connections,
         load,
+        affinity,
         random,
         source: () => knownSource(parts, pod.enrolment.workloadUid),
         lookup: (hostname, like, signal) => hosts.address(hostname, like, signal),

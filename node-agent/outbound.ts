@@ -13,6 +13,7 @@ import type { Snapshot } from '../mesh/snapshot.ts';
 import { type Workload, workloadIdentity } from '../mesh/workload.ts';
 import { type Leg, splice } from '../tunnel/splice.ts';
 import type { ConnectHead, TunnelStream } from '../tunnel/tunnel.ts';
+import type { Affinity } from './affinity.ts';
 import type { Captured } from './capture/capture.ts';
 import { connectHead } from './connect-head.ts';
 import type { Connections, Registered } from './connections.ts';
@@ -31,6 +32,7 @@ export type OutboundSteps = {
   readonly trails: Trails;
   readonly connections: Connections;
   readonly load: EndpointLoad;
+  readonly affinity: Affinity;
   readonly random: () => number;
   /** The pod's own workload and the snapshot that knows it. @throws MeshError SOURCE_UNKNOWN after a wait */
   readonly source: (pod: LocalPod) => Promise<{ source: Workload; snapshot: Snapshot }>;
@@ -101,6 +103,7 @@ async function reach(permit: Permit<Intent>, asked: Asked): Promise<Reached> {
   const balance: Balance = {
     random: steps.random,
     load: ({ uid }) => steps.load.of(uid),
+    kept: (service, port) => steps.affinity.of(source, service, port),
     exclude,
   };
   for (let failure: MeshError | undefined; ; ) {
@@ -112,7 +115,11 @@ async function reach(permit: Permit<Intent>, asked: Asked): Promise<Reached> {
       throw failure ?? error;
     }
     try {
-      return await openWay(hop, asked);
+      const reached = await openWay(hop, asked);
+      if (permit.kind === 'service' && hop.workload !== undefined) {
+        steps.affinity.note(source, permit.service, permit.port, hop.workload.uid);
+      }
+      return reached;
     } catch (error) {
       if (!(error instanceof MeshError) || !FAILURES[error.code].retry) throw error;
       if (hop.workload === undefined) throw error;

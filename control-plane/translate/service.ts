@@ -1,20 +1,23 @@
 // Kubernetes Service -> mesh Service: its addresses, ports and how it wants to be balanced. Pure.
 
 import { type IpAddress, parseIp } from '../../mesh/address.ts';
-import type { LoadBalancing, LocalityScope, Service, Vip } from '../../mesh/service.ts';
+import type { Service, Vip } from '../../mesh/service.ts';
 import type { PortMapping } from '../../mesh/workload.ts';
 import type { Service as KubeService, ServicePort } from '../../runtime/kubernetes/objects.ts';
+import { affinitySecondsOf, balancingOf, loadBalancingOf, type TrafficContext } from './traffic.ts';
 
-export type ServiceContext = { readonly network: string; readonly clusterDomain: string };
+export type ServiceContext = TrafficContext & {
+  readonly network: string;
+  readonly clusterDomain: string;
+};
 
 export function hostnameOf(name: string, namespace: string, clusterDomain: string): string {
   return `${name}.${namespace}.svc.${clusterDomain}`;
 }
 
-/** undefined for an ExternalName Service: it has neither address nor endpoints, only a DNS alias. */
-export function serviceOf(service: KubeService, context: ServiceContext): Service | undefined {
+/** An ExternalName Service has no address: clients reach it by DNS, and its one endpoint is that other name. */
+export function serviceOf(service: KubeService, context: ServiceContext): Service {
   const { name = '', namespace = '' } = service.metadata;
-  if (service.spec.type === 'ExternalName') return undefined;
   return {
     name,
     namespace,
@@ -25,12 +28,12 @@ export function serviceOf(service: KubeService, context: ServiceContext): Servic
     waypoint: undefined,
     weightedWaypoints: [],
     ingressUseWaypoint: false,
-    loadBalancing: loadBalancingOf(service),
+    loadBalancing: loadBalancingOf(service, context),
     ipFamilies: familiesOf(service),
     canonical: true,
     visibility: 'public',
-    sessionAffinitySeconds: undefined,
-    balancing: 'least-request',
+    sessionAffinitySeconds: affinitySecondsOf(service),
+    balancing: balancingOf(service, context.namespace),
   };
 }
 
@@ -89,27 +92,6 @@ function portOf(port: ServicePort): PortMapping {
     targetPort: typeof targetPort === 'number' ? targetPort : 0,
     appProtocol: appProtocolOf(port),
   };
-}
-
-const DISTRIBUTIONS: Readonly<Record<string, readonly LocalityScope[]>> = {
-  PreferClose: ['network', 'region', 'zone'],
-  PreferSameZone: ['network', 'region', 'zone'],
-  PreferSameNode: ['network', 'region', 'zone', 'subzone', 'node'],
-};
-
-function loadBalancingOf(service: KubeService): LoadBalancing | undefined {
-  const {
-    internalTrafficPolicy,
-    trafficDistribution = '',
-    publishNotReadyAddresses,
-  } = service.spec;
-  const health = publishNotReadyAddresses === true ? 'allow-all' : 'only-healthy';
-  if (internalTrafficPolicy === 'Local') return { mode: 'strict', preference: ['node'], health };
-  const preference = Object.hasOwn(DISTRIBUTIONS, trafficDistribution)
-    ? DISTRIBUTIONS[trafficDistribution]
-    : undefined;
-  if (preference !== undefined) return { mode: 'failover', preference, health };
-  return health === 'allow-all' ? { mode: 'unspecified', preference: [], health } : undefined;
 }
 
 function familiesOf(service: KubeService): Service['ipFamilies'] {

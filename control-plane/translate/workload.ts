@@ -4,11 +4,14 @@ import type { PortMapping, Workload } from '../../mesh/workload.ts';
 import type { KubeObject, Node, Pod } from '../../runtime/kubernetes/objects.ts';
 import { addressesOf, isAlive, isWanted, REDIRECTION } from './mode.ts';
 import { readIps } from './service.ts';
+import { outboundPolicyOf } from './traffic.ts';
 
 export type WorkloadContext = {
   readonly cluster: string;
   readonly network: string;
   readonly trustDomain: string;
+  /** What a namespace that says nothing of its own may reach. */
+  readonly outboundPolicy: Workload['outboundPolicy'];
   readonly namespace: KubeObject | undefined;
   readonly node: Node | undefined;
   readonly services: ReadonlyMap<string, readonly PortMapping[]>;
@@ -37,7 +40,7 @@ export function workloadOf(pod: Pod, context: WorkloadContext): Workload | undef
     addresses,
     hostname: '',
     locality: localityOf(context.node),
-    health: isHealthy(pod) ? 'healthy' : 'unhealthy',
+    health: healthOf(pod),
     protocol: isEnrolled(pod, context.namespace) ? 'hbone' : 'tcp',
     nativeTunnel: false,
     applicationTunnel: undefined,
@@ -50,7 +53,7 @@ export function workloadOf(pod: Pod, context: WorkloadContext): Workload | undef
     services: context.services,
     authorizationPolicies: context.authorizationPolicies,
     capacity: 1,
-    outboundPolicy: 'allow-any',
+    outboundPolicy: outboundPolicyOf(context.namespace, context.outboundPolicy),
   };
 }
 
@@ -64,12 +67,13 @@ export function accountOf(pod: Pod): string {
   return account === undefined || account === '' ? 'default' : account;
 }
 
-/** Ready and not on its way out: new connections go elsewhere while it drains. */
-function isHealthy(pod: Pod): boolean {
-  if (pod.metadata.deletionTimestamp !== undefined) return false;
-  return (pod.status?.conditions ?? []).some(
+/** Ready; one that is on its way out and still ready gets connections only when nobody else is left. */
+function healthOf(pod: Pod): Workload['health'] {
+  const ready = (pod.status?.conditions ?? []).some(
     ({ type, status }) => type === 'Ready' && status === 'True',
   );
+  if (!ready) return 'unhealthy';
+  return pod.metadata.deletionTimestamp === undefined ? 'healthy' : 'draining';
 }
 
 export function localityOf(node: Node | undefined): Workload['locality'] {

@@ -11,7 +11,8 @@ const SETTINGS = {
   trustDomain: 'cluster.local',
   clusterDomain: 'cluster.local',
   rootNamespace: 'ambit-system',
-};
+  outboundPolicy: 'allow-any',
+} as const;
 
 type Changes = {
   pod?: object;
@@ -246,7 +247,15 @@ describe('translate(): pods', () => {
   for (const [name, changes, health] of [
     ['ready', {}, 'healthy'],
     ['not ready', { status: { conditions: [{ type: 'Ready', status: 'False' }] } }, 'unhealthy'],
-    ['being deleted', { metadata: { deletionTimestamp: '2030-01-01T00:00:00Z' } }, 'unhealthy'],
+    ['being deleted', { metadata: { deletionTimestamp: '2030-01-01T00:00:00Z' } }, 'draining'],
+    [
+      'being deleted and not ready',
+      {
+        metadata: { deletionTimestamp: '2030-01-01T00:00:00Z' },
+        status: { conditions: [{ type: 'Ready', status: 'False' }] },
+      },
+      'unhealthy',
+    ],
   ] as const) {
     test(`a pod that is ${name} is ${health}`, () => {
       assert.equal(only(run({ pod: changes })).health, health);
@@ -297,12 +306,11 @@ describe('translate(): services', () => {
     });
   }
 
-  test('a headless service has no address, an ExternalName service does not exist', () => {
+  test('a headless service has no address', () => {
     assert.deepEqual(
       run({ service: { clusterIP: 'None', clusterIPs: ['None'] } }).services[0]?.vips,
       [],
     );
-    assert.deepEqual(run({ service: { type: 'ExternalName' } }).services, []);
   });
 
   test('an endpoint without a pod is a workload of its own, reached in plain TCP', () => {

@@ -1,6 +1,7 @@
 // The whole translation: what Kubernetes holds at one moment -> what the mesh shall know. Pure, and always from the
 // whole: there is no incremental state that could drift from the cluster.
 
+import type { IpAddress } from '../../mesh/address.ts';
 import type { Enrolment } from '../../mesh/enrolment.ts';
 import type { MeshNamespace } from '../../mesh/namespace.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy.ts';
@@ -15,13 +16,21 @@ import type {
 } from '../../runtime/kubernetes/objects.ts';
 import type { Problem } from '../../wire/status.ts';
 import { captureOptionsOf } from './capture-options.ts';
-import { endpointsOf, type KnownService } from './endpoints.ts';
+import { endpointsOf, hintedServices, type KnownService } from './endpoints.ts';
 import { enrolmentOf } from './enrolment.ts';
 import { Memo } from './memo.ts';
-import { isAlive, modeOf, modeProblem, REDIRECTION, REDIRECTION_MESSAGE } from './mode.ts';
+import {
+  addressesOf,
+  isAlive,
+  modeOf,
+  modeProblem,
+  REDIRECTION,
+  REDIRECTION_MESSAGE,
+} from './mode.ts';
 import type { Outcome } from './outcome.ts';
 import { Policies, type PolicyObjects } from './policies.ts';
-import { serviceOf } from './service.ts';
+import { readIps, serviceOf } from './service.ts';
+import { trafficKey, trafficProblems } from './traffic.ts';
 import { isEnrolled, localityOf, type WorkloadContext, workloadOf } from './workload.ts';
 
 export type World = {
@@ -39,6 +48,8 @@ export type WorldSettings = {
   readonly clusterDomain: string;
   /** Policies here without a selector hold for the whole mesh. */
   readonly rootNamespace: string;
+  /** Whether pods may connect to what the mesh does not know, where their namespace does not say. */
+  readonly outboundPolicy: Workload['outboundPolicy'];
 };
 
 export type PlacedEnrolment = { readonly node: string; readonly enrolment: Enrolment };
@@ -62,7 +73,7 @@ type PodTranslation = {
 /** What a translation may take over from the one before; a new one starts from nothing and gives the same result. */
 export type TranslationMemo = {
   readonly pods: Memo<PodTranslation>;
-  readonly services: Memo<Service | undefined>;
+  readonly services: Memo<Service>;
   readonly namespaces: Memo<MeshNamespace>;
 };
 
@@ -81,16 +92,24 @@ export function translate(
     namespaces.push(memo.namespaces.of(namespace, '', () => ({ name, mode: modeOf(namespace) })));
     const problem = modeProblem('Namespace', namespace);
     if (problem !== undefined) problems.push(problem);
+    problems.push(...trafficProblems('Namespace', namespace));
   }
 
+  const hinted = hintedServices(world.endpointSlices);
   const services = new Map<string, KnownService>();
   for (const object of world.services) {
-    const service = memo.services.of(object, '', () => serviceOf(object, settings));
-    if (service !== undefined) {
-      services.set(`${service.namespace}/${service.name}`, { object, service });
-    }
+    const name = `${object.metadata.namespace}/${object.metadata.name}`;
+    const namespace = world.namespaces.get(object.metadata.namespace ?? '');
+    const context = { ...settings, namespace, hinted: hinted.has(name) };
+    const service = memo.services.of(object, `${trafficKey(namespace)}|${context.hinted}`, () =>
+      serviceOf(object, context),
+    );
+    services.set(name, { object, service });
+    problems.push(...trafficProblems('Service', object));
   }
-  const endpoints = endpointsOf(world.endpointSlices, services, settings);
+  const { nodes } = world;
+  const podAt = podsByAddress(world.pods);
+  const endpoints = endpointsOf(world.endpointSlices, services, { ...settings, nodes, podAt });
   const policies = new Policies(world, settings);
   problems.push(...policies.problems);
 
@@ -128,6 +147,22 @@ export function translate(
   };
 }
 
+/** Looked up only when somebody wrote an endpoint by hand, so made only then. */
+function podsByAddress(pods: Iterable<Pod>): (ip: IpAddress) => string | undefined {
+  let known: ReadonlyMap<IpAddress, string> | undefined;
+  return (ip) => {
+    known ??= new Map(
+      [...pods]
+        .filter((pod) => isAlive(pod) && pod.spec.hostNetwork !== true)
+        .flatMap((pod) => {
+          const name = `${pod.metadata.namespace}/${pod.metadata.name}`;
+          return readIps(addressesOf(pod)).map((address) => [address, name] as const);
+        }),
+    );
+    return known.get(ip);
+  };
+}
+
 const NO_SERVICES: WorkloadContext['services'] = new Map();
 
 /** All of a context that can differ from one translation to the next, as text. */
@@ -140,7 +175,7 @@ function keyOf(context: WorkloadContext): string {
       services.push(`${servicePort}:${targetPort}:${appProtocol}`);
     }
   }
-  const place = `${modeOf(context.namespace)} ${region}/${zone}/${subzone}`;
+  const place = `${modeOf(context.namespace)} ${trafficKey(context.namespace)} ${region}/${zone}/${subzone}`;
   return `${place} ${services.join(' ')} ${context.authorizationPolicies.join(' ')}`;
 }
 

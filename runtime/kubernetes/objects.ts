@@ -116,6 +116,10 @@ export type Service = KubeObject & {
     readonly publishNotReadyAddresses?: boolean;
     readonly internalTrafficPolicy?: 'Cluster' | 'Local';
     readonly trafficDistribution?: string;
+    readonly sessionAffinity?: 'None' | 'ClientIP';
+    readonly sessionAffinityConfig?: {
+      readonly clientIP?: { readonly timeoutSeconds?: number };
+    };
   };
 };
 
@@ -129,6 +133,8 @@ export type Endpoint = {
   readonly nodeName?: string;
   readonly zone?: string;
   readonly hostname?: string;
+  /** Set by topology aware routing: the zones whose clients should use it. */
+  readonly hints?: { readonly forZones?: readonly { readonly name: string }[] };
   readonly targetRef?: {
     readonly kind?: string;
     readonly namespace?: string;
