@@ -34,6 +34,8 @@ export type LocalAnswer = {
   readonly authoritative?: boolean;
   /** The zone whose SOA says how long an answer of nothing may be believed (RFC 2308 section 3). */
   readonly negativeZone?: string | undefined;
+  /** There is more to say than is said: the client shall ask by TCP. */
+  readonly truncated?: boolean;
 };
 
 /**
@@ -99,7 +101,7 @@ function records(answer: LocalAnswer, start: number, room: number): Body {
   };
   let owner = TO_QUESTION;
   let answers = 0;
-  let truncated = false;
+  let { truncated = false } = answer;
   const target = canonicalName === undefined ? undefined : writeName(canonicalName);
   if (target !== undefined) {
     if (add(record(TO_QUESTION, TYPE_CNAME, ttlSeconds, target))) answers++;
