@@ -69,6 +69,20 @@ const KNOWN: readonly ResourceUpdate[] = [
   service({ hostname: 'shared.example', namespace: 'ns2', vips: ['2.2.2.2'] }),
   service({ hostname: 'owned.example', namespace: 'ns2', vips: ['3.3.3.2'] }),
   service({ hostname: 'owned.example', namespace: 'ns3', vips: ['3.3.3.3'], canonical: true }),
+  service({
+    hostname: 'hidden.example',
+    namespace: 'ns2',
+    vips: ['4.4.4.4'],
+    visibility: 'namespace',
+  }),
+  service({ hostname: 'split.example', namespace: 'ns2', vips: ['5.5.5.2'] }),
+  service({
+    hostname: 'split.example',
+    namespace: 'ns3',
+    vips: ['5.5.5.3'],
+    visibility: 'namespace',
+    canonical: true,
+  }),
   kube('headless', 'ns1', []),
   endpoint('h-0', HEADLESS, ['10.0.0.1', 'fd00::1'], {
     hostname: 'h-0.headless.ns1.svc.cluster.local',
@@ -183,6 +197,8 @@ const CASES: readonly Row[] = [
   ['a pod name before a service with an address', 'x.productpage.ns1.svc', 'ipv4', 'forward'],
   ['several own the host: the own namespace', 'shared.example', 'ipv4', '2.2.2.1'],
   ['several own the host: the canonical', 'owned.example', 'ipv4', '3.3.3.3'],
+  ['a host that only another namespace may see', 'hidden.example', 'ipv4', 'forward'],
+  ['one that may be seen before one that may not', 'split.example', 'ipv4', '5.5.5.2'],
   ['the root', '', 'ipv4', 'forward'],
   ['empty labels', 'a..b', 'ipv4', 'forward'],
 ];
@@ -198,6 +214,7 @@ describe('what a name means in the mesh', () => {
     const other = { ...CLIENT, namespace: 'ns2' };
     assert.equal(ask('productpage', 'ipv4', other), '9.9.9.8');
     assert.equal(ask('shared.example', 'ipv4', other), '2.2.2.2');
+    assert.equal(ask('hidden.example', 'ipv4', other), '4.4.4.4');
   });
 
   test("the client's own search domains replace the usual ones", () => {

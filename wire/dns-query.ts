@@ -1,7 +1,7 @@
 // A DNS query as a client sent it (RFC 1035 section 4.1, EDNS: RFC 6891). Only what decides its way is read; the message
 // itself is kept to be passed on as it is. Called by node-agent/dns for every datagram and TCP message. Pure, never throws.
 
-import { readName, writeName } from './dns-name.ts';
+import { readName } from './dns-name.ts';
 
 export const TYPE_A = 1;
 export const TYPE_AAAA = 28;
@@ -11,7 +11,6 @@ export const CLASS_IN = 1;
 export const NO_ERROR = 0;
 export const FORMAT_ERROR = 1;
 export const SERVER_FAILURE = 2;
-export const NAME_ERROR = 3;
 export const NOT_IMPLEMENTED = 4;
 export const REFUSED = 5;
 /** RFC 6891 section 9: more than four bits, so its upper part stands in the OPT record. */
@@ -122,23 +121,3 @@ export function datagramBytes({ edns }: Pick<DnsQuery, 'edns'>): number {
 const PLAIN_UDP_BYTES = 512;
 /** What we say we take, and the most we send: in a pod a datagram goes over loopback and is not cut into fragments. */
 export const MAX_UDP_BYTES = 4096;
-
-/** A question of our own, with EDNS, recursion desired. @throws RangeError when `name` is no domain name */
-export function writeQuery(id: number, name: string, type: number): Uint8Array {
-  const written = writeName(name);
-  if (written === undefined) throw new RangeError(`Cannot ask for "${name}": not a domain name`);
-  const message = new Uint8Array(HEADER_BYTES + written.length + 4 + 11);
-  const view = new DataView(message.buffer);
-  view.setUint16(0, id);
-  view.setUint16(2, FLAG_RECURSION_DESIRED);
-  view.setUint16(4, 1);
-  view.setUint16(10, 1);
-  message.set(written, HEADER_BYTES);
-  const end = HEADER_BYTES + written.length;
-  view.setUint16(end, type);
-  view.setUint16(end + 2, CLASS_IN);
-  view.setUint16(end + 5, TYPE_OPT);
-  // over the node's network: what passes everywhere without fragments
-  view.setUint16(end + 7, 1232);
-  return message;
-}

@@ -1,7 +1,7 @@
 // DNS responses: those we write for a client, and what we must know of one from an upstream server before we believe it
 // (RFC 1035 section 4.1, RFC 5452 section 9). Called by node-agent/dns. Pure; nothing here throws on what a peer sent.
 
-import { type IpAddress, ipFromBytes, ipToBytes } from '../mesh/address.ts';
+import { type IpAddress, ipToBytes } from '../mesh/address.ts';
 import { readName, writeName } from './dns-name.ts';
 import {
   CLASS_IN,
@@ -197,52 +197,4 @@ export function readUpstreamHead(
     view.getUint16(name.end) === question.type &&
     view.getUint16(name.end + 2) === question.class;
   return same ? head : undefined;
-}
-
-export type HostAnswer = {
-  readonly addresses: readonly IpAddress[];
-  /** The shortest time any record of the answer may be kept; that of its SOA when there are no addresses. */
-  readonly ttlSeconds: number;
-};
-
-/** Addresses of `name` in a response, through its chain of CNAMEs; undefined when the records cannot be read. */
-export function readHostAnswer(
-  response: Uint8Array,
-  name: string,
-  type: typeof TYPE_A | typeof TYPE_AAAA,
-): HostAnswer | undefined {
-  const view = new DataView(response.buffer, response.byteOffset, response.byteLength);
-  const question = readName(response, HEADER_BYTES);
-  if (question === undefined) return undefined;
-  const answers = view.getUint16(6);
-  const all = answers + view.getUint16(8);
-  let at = question.end + 4;
-  let owner = name;
-  let ttlSeconds = Number.POSITIVE_INFINITY;
-  let negative = 0;
-  const addresses: IpAddress[] = [];
-  for (let index = 0; index < all; index++) {
-    const label = readName(response, at);
-    if (label === undefined || label.end + 10 > response.length) return undefined;
-    const kind = view.getUint16(label.end);
-    const ttl = view.getUint32(label.end + 4);
-    const start = label.end + 10;
-    at = start + view.getUint16(label.end + 8);
-    if (at > response.length) return undefined;
-    if (index >= answers) {
-      if (kind === TYPE_SOA && at - start >= 20) negative = Math.min(ttl, view.getUint32(at - 4));
-      continue;
-    }
-    if (label.text !== owner) continue;
-    if (kind === TYPE_CNAME) {
-      const target = readName(response, start);
-      if (target === undefined) return undefined;
-      owner = target.text;
-      ttlSeconds = Math.min(ttlSeconds, ttl);
-    } else if (kind === type && at - start === (type === TYPE_A ? 4 : 16)) {
-      addresses.push(ipFromBytes(response.subarray(start, at)));
-      ttlSeconds = Math.min(ttlSeconds, ttl);
-    }
-  }
-  return { addresses, ttlSeconds: addresses.length === 0 ? negative : ttlSeconds };
 }

@@ -94,7 +94,10 @@ describe('DNS of a pod', () => {
         metrics,
         snapshot: () => snapshot,
         random: () => 0,
-        randomId: () => (nextId = (nextId + 7919) & 0xffff),
+        randomId: () => {
+          nextId = (nextId + 7919) & 0xffff;
+          return nextId;
+        },
       },
       { clusterDomain: 'cluster.local', upstream: servers },
     );
