@@ -1,6 +1,7 @@
 // The node agent put together: every part is built, wired and closed here, and nothing else constructs. Called by main.ts
 // with the real discovery, issuance and capture, and by tests with their own.
 
+import { randomInt } from 'node:crypto';
 import { formatIpPort } from '../mesh/address.ts';
 import type { EnrolmentReport } from '../mesh/enrolment.ts';
 import { FAILURES, MeshError } from '../mesh/failures.ts';
@@ -20,6 +21,7 @@ import { exposeCertificates, reportTrust } from './certificate-reports.ts';
 import { Certificates } from './certificates.ts';
 import type { AgentConfig } from './config.ts';
 import { Connections } from './connections.ts';
+import { Dns, type DnsSettings } from './dns/dns.ts';
 import { Enrolments } from './enrolment.ts';
 import type { Issue } from './held-certificate.ts';
 import { HostLookup, type ResolveHost } from './host-lookup.ts';
@@ -66,7 +68,10 @@ export type AgentSettings = Pick<
   | 'metrics'
   | 'ready'
 > &
-  Partial<Pick<AgentConfig, 'tunnelIdleMs'>>;
+  Partial<Pick<AgentConfig, 'tunnelIdleMs'>> & {
+    /** Without it the DNS of no pod is captured. */
+    readonly dns?: DnsSettings | undefined;
+  };
 
 export type Agent = {
   readonly ports: Admin['ports'];
@@ -120,6 +125,19 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   const policy = { snapshot: () => discovery.snapshot(), record };
   const shared = { trails, connections, snapshot: policy.snapshot, policy };
 
+  const dns =
+    settings.dns &&
+    new Dns(
+      {
+        clock,
+        log,
+        metrics,
+        random,
+        snapshot: policy.snapshot,
+        randomId: () => randomInt(0x10000),
+      },
+      settings.dns,
+    );
   const journeys: Journeys = {
     outbound: (pod, captured) =>
       void carry(pod, captured, {
@@ -144,7 +162,11 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
         error,
       });
     },
-    left: ({ enrolment: { podUid } }, gone) => (gone ? pool.release(podUid) : pool.drain(podUid)),
+    ...(dns === undefined ? {} : { dns }),
+    left: ({ enrolment: { podUid } }, gone) => {
+      dns?.release(podUid);
+      return gone ? pool.release(podUid) : pool.drain(podUid);
+    },
   };
   const enrolments = new Enrolments({
     clock,
@@ -235,6 +257,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
       connections.cutAll(
         new MeshError('DRAIN_DEADLINE', 'The connection was cut: the node agent stopped'),
       );
+      dns?.close();
       await Promise.all([enrolments.close(), pool.close()]);
       await drained;
       await begun;

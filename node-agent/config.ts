@@ -1,8 +1,10 @@
 // The node agent's settings, each with its default and reason. Read by main.ts from the environment; tests make their own.
 
+import type { IpPort } from '../mesh/address.ts';
 import type { Door } from '../runtime/admin.ts';
 import type { SettingsReader } from '../runtime/env.ts';
 import { IDLE_RELEASE_MS } from '../tunnel/pool.ts';
+import { parseNameServers } from './dns/resolv-conf.ts';
 
 export type AgentConfig = {
   readonly nodeName: string;
@@ -18,6 +20,9 @@ export type AgentConfig = {
   readonly capture: 'netns' | 'loopback';
   readonly podDirectory: string;
   readonly dnsCapture: boolean;
+  /** Who answers what the mesh does not know; empty: the servers of the agent's own resolv.conf. */
+  readonly dnsUpstream: readonly IpPort[];
+  readonly clusterDomain: string;
   readonly certificateTtlMs: number;
   readonly drainDeadlineMs: number;
   readonly leaveGraceMs: number;
@@ -56,6 +61,8 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
     rootCertFile: env.text('AMBIT_ROOT_CERT_FILE', '/var/run/secrets/ambit/root-cert.pem'),
     capture: env.oneOf('AMBIT_CAPTURE', ['netns', 'loopback'], 'netns'),
     dnsCapture: env.flag('AMBIT_DNS_CAPTURE', true),
+    dnsUpstream: env.parsed('AMBIT_DNS_UPSTREAM', parseNameServers, []),
+    clusterDomain: env.text('AMBIT_CLUSTER_DOMAIN', 'cluster.local'),
     podDirectory: env.text('AMBIT_POD_NETNS_DIR', '/run/ambit/pods'),
     // the reference's lifetime; renewed at half of it
     certificateTtlMs: env.durationMs('AMBIT_CERTIFICATE_TTL', DAY_MS),

@@ -10,6 +10,8 @@ import { startAgent } from './app.ts';
 import type { CaptureDriver } from './capture/capture.ts';
 import { directorySource, procSource } from './capture/find-netns.ts';
 import type { AgentConfig } from './config.ts';
+import type { DnsSettings } from './dns/dns.ts';
+import { podNameServers } from './dns/resolv-conf.ts';
 
 type Parts = {
   readonly clock: Clock;
@@ -51,7 +53,7 @@ export async function connectAgent(
           ca.issue({ identity, csrPem, ttlSeconds }, signal),
         capture: await captureOf(parts, config),
       },
-      config,
+      { ...config, dns: await dnsOf(parts, config) },
     );
     return {
       async stop() {
@@ -74,4 +76,9 @@ async function captureOf(parts: Parts, config: AgentConfig): Promise<CaptureDriv
   const { netnsCapture } = await import('./capture/netns.ts');
   const sources = [directorySource(config.podDirectory), procSource()];
   return netnsCapture({ ...parts, sources });
+}
+
+async function dnsOf(parts: Parts, config: AgentConfig): Promise<DnsSettings | undefined> {
+  const upstream = await podNameServers(parts, { configured: config.dnsUpstream });
+  return upstream && { clusterDomain: config.clusterDomain, upstream };
 }
