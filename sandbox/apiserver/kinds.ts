@@ -1,6 +1,7 @@
 // What the API server knows of each kind of object: its names, its subresources, its schema.
 // Built-in kinds are the table below; CustomResourceDefinitions add more at run time (crd/).
 
+import type { RuleTree } from './cel/compile.ts';
 import type { Schema } from './schema.ts';
 import { schemaOf } from './schemas/table.ts';
 
@@ -59,6 +60,8 @@ export type KindDefinition = {
   readonly virtual?: boolean;
   /** The kind comes from a CustomResourceDefinition. */
   readonly custom?: boolean;
+  /** Its validation rules, if it has any. */
+  readonly rules?: RuleTree;
   readonly printerColumns?: readonly PrinterColumn[];
   readonly scale?: ScalePaths;
   /** The version objects are stored under, when one kind has several versions. */

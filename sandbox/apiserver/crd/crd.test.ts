@@ -219,15 +219,6 @@ describe('CustomResourceDefinitions', () => {
     assert.equal(status, 415);
   });
 
-  test('validation rules in CEL are not evaluated, and the server says so loudly', async () => {
-    await using server = await startTestServer();
-    const schema = structuredClone(SCHEMA) as typeof SCHEMA & { properties: { spec: object } };
-    Object.assign(schema.properties.spec, { 'x-kubernetes-validations': [{ rule: 'false' }] });
-    const answer = await server.call('POST', DEFINITIONS, { body: definition(schema) });
-    assert.match(String(answer.headers['warning']), /NOT evaluated/);
-    assert.match(answer.text, /"ValidationRulesEvaluated","status":"False"/);
-  });
-
   test('a deleted definition takes its objects with it, waits for finalizers, and leaves discovery', async () => {
     await using server = await startTestServer();
     await server.call('POST', DEFINITIONS, { body: definition() });

@@ -1,5 +1,6 @@
 // Turns stored CustomResourceDefinitions into served kinds, at once, and empties a kind whose definition is deleted.
 
+import { compileRules, type RuleTree } from '../cel/compile.ts';
 import type { Cluster } from '../cluster.ts';
 import { timestamp } from '../cluster.ts';
 import type { KindDefinition, PrinterColumn, ScalePaths, Subresource } from '../kinds.ts';
@@ -114,6 +115,7 @@ export function kindsOf(definition: KubeObject, all = false): KindDefinition[] {
   return versions
     .filter((version) => all || version['served'] === true)
     .map((version) => ({
+      ...rulesOf(version),
       group: stringAt(spec, 'group') ?? '',
       version: stringAt(version, 'name') ?? '',
       kind: stringAt(names, 'kind') ?? '',
@@ -148,6 +150,11 @@ function subresourcesOf(version: JsonObject, kind: string): Subresource[] {
   }
   if (isRecord(declared['status'])) subresources.push({ name: 'status', kind, verbs: READ_WRITE });
   return subresources;
+}
+
+function rulesOf(version: JsonObject): { rules?: RuleTree } {
+  const { tree } = compileRules(rootSchema(version), 'schema');
+  return tree === undefined ? {} : { rules: tree };
 }
 
 function scaleOf(version: JsonObject): { scale?: ScalePaths } {

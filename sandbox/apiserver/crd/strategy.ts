@@ -1,5 +1,6 @@
 // CustomResourceDefinitions as objects: their defaults, their rules, and the status that says whether they are served.
 
+import { compileRules } from '../cel/compile.ts';
 import { timestamp } from '../cluster.ts';
 import { type FieldError, invalidValue, notSupported, required } from '../errors.ts';
 import {
@@ -10,9 +11,10 @@ import {
   recordAt,
   stringAt,
 } from '../object.ts';
+import type { Schema } from '../schema.ts';
 import type { Admission, Strategy } from '../strategy/strategy.ts';
 import { nameProblem } from '../validate/names.ts';
-import { findRules, structuralErrors } from './structural.ts';
+import { structuralErrors } from './structural.ts';
 
 export const CLEANUP_FINALIZER = 'customresourcecleanup.apiextensions.k8s.io';
 
@@ -27,15 +29,6 @@ export const DEFINITION_STRATEGY: Strategy = {
     if (old === undefined) object.metadata.finalizers = [CLEANUP_FINALIZER];
   },
   admit(object, old, admission) {
-    const versions = listAt(recordAt(object, 'spec'), 'versions');
-    versions.forEach((version, index) => {
-      const schema = recordAt(recordAt(version, 'schema'), 'openAPIV3Schema');
-      const rules = findRules(schema);
-      if (rules.length === 0) return;
-      admission.warn(
-        `spec.versions[${index}]: x-kubernetes-validations (CEL) are kept but NOT evaluated by this server: objects that break them are accepted (at ${rules.slice(0, 3).join(', ')}${rules.length > 3 ? ', ...' : ''})`,
-      );
-    });
     object['status'] = statusOf(object, old, admission);
   },
   validate(object, old) {
@@ -71,9 +64,6 @@ function statusOf(
       message,
     };
   };
-  const hasRules = listAt(spec, 'versions').some(
-    (version) => findRules(recordAt(recordAt(version, 'schema'), 'openAPIV3Schema')).length > 0,
-  );
   return {
     conditions: [
       clash === undefined
@@ -87,16 +77,6 @@ function statusOf(
             'the initial names have been accepted',
           )
         : condition('Established', false, 'NotAccepted', 'not all names are accepted'),
-      ...(hasRules
-        ? [
-            condition(
-              'ValidationRulesEvaluated',
-              false,
-              'NotSupported',
-              'x-kubernetes-validations are kept but not evaluated by this server',
-            ),
-          ]
-        : []),
     ],
     acceptedNames: structuredClone(recordAt(spec, 'names')),
     storedVersions: [...stored],
@@ -180,7 +160,13 @@ function validateVersions(object: KubeObject): FieldError[] {
       errors.push(
         invalidValue(`${schemaPath}.type`, schema['type'] ?? '', 'must be object at the root'),
       );
-    } else errors.push(...structuralErrors(schema, schemaPath));
+    } else {
+      const wrong = structuralErrors(schema, schemaPath);
+      // rules are about fields: what fields there are must be clear first
+      errors.push(
+        ...(wrong.length > 0 ? wrong : compileRules(schema as Schema, schemaPath).errors),
+      );
+    }
   });
   return errors;
 }

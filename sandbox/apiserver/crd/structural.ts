@@ -1,4 +1,4 @@
-// Is a schema structural? And which validation rules does it carry that this server does not evaluate?
+// Is a schema structural, as Kubernetes has it? Called by strategy.ts for each version of a definition.
 
 import { type FieldError, invalidValue, notSupported, required } from '../errors.ts';
 import { isRecord, type JsonObject, listAt } from '../object.ts';
@@ -80,16 +80,4 @@ function* childrenOf(schema: JsonObject): Generator<[string, JsonObject]> {
   }
   if (isRecord(items)) yield ['items', items];
   if (isRecord(additionalProperties)) yield ['additionalProperties', additionalProperties];
-}
-
-/** Where x-kubernetes-validations stand. */
-export function findRules(schema: JsonObject, path = 'schema', depth = 0): string[] {
-  if (depth > MAX_DEPTH) return [];
-  const own = listAt(schema, 'x-kubernetes-validations').length > 0 ? [path] : [];
-  return [
-    ...own,
-    ...[...childrenOf(schema)].flatMap(([at, child]) =>
-      findRules(child, `${path}.${at}`, depth + 1),
-    ),
-  ];
 }

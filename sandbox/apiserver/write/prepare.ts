@@ -1,9 +1,10 @@
 // The steps every written object passes: decode against the schema, defaults, admission, validation.
 // create, update and patch call them in this order; each works on the caller's private copy.
 
+import { RULES_NOT_CHECKED, validateRules } from '../cel/evaluate.ts';
 import type { Cluster } from '../cluster.ts';
 import { deepEqual } from '../equal.ts';
-import { badRequest, invalid } from '../errors.ts';
+import { badRequest, type FieldError, invalid } from '../errors.ts';
 import { apiVersionOf, hasSubresource, type KindDefinition } from '../kinds.ts';
 import { isRecord, type JsonObject, type KubeObject } from '../object.ts';
 import { strategyOf } from '../strategy/table.ts';
@@ -75,13 +76,27 @@ export function completeObject(
     strategy.defaults?.(object, old);
     strategy.admit?.(object, old, { cluster, kind, user, warn });
   }
+  const wrong = kind.schema === undefined ? [] : validateSchema(object, kind.schema);
   const errors = [
     ...validateMetadata(kind, object),
     ...(old === undefined ? [] : validateMetadataChange(object, old)),
-    ...(kind.schema === undefined ? [] : validateSchema(object, kind.schema)),
+    ...wrong,
+    ...brokenRules(cluster, kind, object, old, wrong.length === 0),
     ...(request.subresource === undefined ? (strategy.validate?.(object, old) ?? []) : []),
   ];
   if (errors.length > 0) throw invalid(kind, object.metadata.name ?? '', errors);
+}
+
+function brokenRules(
+  { clock }: Cluster,
+  { rules }: KindDefinition,
+  object: KubeObject,
+  old: KubeObject | undefined,
+  schemaHolds: boolean,
+): FieldError[] {
+  if (rules === undefined) return [];
+  if (!schemaHolds) return [RULES_NOT_CHECKED];
+  return validateRules(rules, object, old, () => clock.monotonic());
 }
 
 /** Groups whose built-in kinds count changes of their desired state. */
