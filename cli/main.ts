@@ -7,6 +7,14 @@ import { nodeTooOld } from '../runtime/version.ts';
 import { type CheckOptions, check } from './commands/check.ts';
 import { type ClusterOptions, findKubeconfig } from './commands/cluster-options.ts';
 import { addNamespace, removeNamespace } from './commands/namespace.ts';
+import {
+  type LogOptions,
+  type NodeOptions,
+  nodeCertificates,
+  nodeConnections,
+  nodeLog,
+  nodeResources,
+} from './commands/node.ts';
 import { sandbox } from './commands/sandbox.ts';
 import { type StatusOptions, status } from './commands/status.ts';
 import { type VersionOptions, version } from './commands/version.ts';
@@ -65,6 +73,37 @@ withCluster(namespace.command('remove <name>'))
     exitCode = await removeNamespace(name, located(options));
   });
 
+const node = program
+  .command('node')
+  .description('look into the agent on a node, named by the node or by the agent pod');
+const VERBS = {
+  workloads: 'the workloads it knows, with their waypoints and protocols',
+  services: 'the services it knows, with their endpoints',
+  policies: 'the authorization policies it knows',
+} as const;
+for (const verb of ['workloads', 'services', 'policies'] as const) {
+  withNode(verb, VERBS[verb]).action(async (name: string, options: NodeOptions) => {
+    exitCode = await nodeResources(verb, name, located(options));
+  });
+}
+withNode('certificates', 'the certificates it holds for the identities of its pods').action(
+  async (name: string, options: NodeOptions) => {
+    exitCode = await nodeCertificates(name, located(options));
+  },
+);
+withNode('connections', 'the connections it carries now')
+  .option('--pod <pod>', 'only those of this pod: its name, namespace/name or UID')
+  .action(async (name: string, options: NodeOptions & { pod?: string }) => {
+    exitCode = await nodeConnections(name, located(options));
+  });
+withCluster(node.command('log <node>'))
+  .description('its log levels; with --level or --reset, changes them until it restarts')
+  .option('--level <levels>', 'LEVEL for all, or SCOPE:LEVEL, several with commas')
+  .option('-r, --reset', 'back to the levels it started with', false)
+  .action(async (name: string, options: LogOptions) => {
+    exitCode = await nodeLog(name, located(options));
+  });
+
 program
   .command('sandbox [words...]')
   .description('a whole small cluster on this machine: up, down, kubeconfig, demo')
@@ -104,6 +143,17 @@ function wholeNumber(text: string): number {
 
 function located<T extends ClusterOptions>(options: T): T {
   return { ...options, kubeconfig: findKubeconfig(options.kubeconfig, process.env) };
+}
+
+function withNode(verb: string, description: string): Command {
+  return withCluster(node.command(`${verb} <node>`))
+    .description(description)
+    .option('-n, --namespace <namespace>', 'only what belongs to this namespace')
+    .addOption(
+      new Option('-o, --output <format>', 'output format')
+        .choices(['text', 'json', 'yaml'])
+        .default('text'),
+    );
 }
 
 function withCluster(command: Command): Command {

@@ -28,3 +28,11 @@ export function findKubeconfig(
     `Cannot find a kubeconfig: ${candidates.join(', ')} is not there. Give --kubeconfig FILE, or start a cluster: ambit sandbox up --detach; export KUBECONFIG=$(ambit sandbox kubeconfig)`,
   );
 }
+
+/** Nothing but where the cluster is: a command's other options are its own. */
+export function clusterOf({ kubeconfig, context }: ClusterOptions): ClusterOptions {
+  return {
+    ...(kubeconfig === undefined ? {} : { kubeconfig }),
+    ...(context === undefined ? {} : { context }),
+  };
+}

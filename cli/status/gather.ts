@@ -6,8 +6,8 @@ import type { Deployment, Node, Pod } from '../../runtime/kubernetes/objects.ts'
 import { DEPLOYMENTS, NODES, PODS } from '../../runtime/kubernetes/resources.ts';
 import { VERSION } from '../../runtime/version.ts';
 import type { ControlPlaneStatus, Problem } from '../../wire/status.ts';
+import { getThroughPod } from '../cluster/pod-http.ts';
 import { readSamples } from './exposition.ts';
-import { getThroughPod } from './pod-http.ts';
 import type { AgentRow, Findings, Replicas, Traffic } from './report.ts';
 
 const NAMESPACE = 'ambit-system';

@@ -3,11 +3,11 @@ import { connect, createServer } from 'node:net';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { KubeClient } from '../../runtime/kubernetes/client.ts';
+import { getThroughPod } from '../cluster/pod-http.ts';
 import { renderStatus } from '../render/status.ts';
 import { plainStyle } from '../render/style.ts';
 import { assess } from './assess.ts';
 import { readSamples } from './exposition.ts';
-import { getThroughPod } from './pod-http.ts';
 import type { Findings } from './report.ts';
 
 const NOW = Date.parse('2026-01-01T00:00:00Z');

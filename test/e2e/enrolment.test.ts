@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import { getThroughPod } from '../../cli/status/pod-http.ts';
+import { getThroughPod } from '../../cli/cluster/pod-http.ts';
 import type { Pod } from '../../runtime/kubernetes/objects.ts';
 import { PODS } from '../../runtime/kubernetes/resources.ts';
 import {

@@ -1,7 +1,7 @@
 // Namespaces with echoes and a load generator in them, as objects to create, and what the load generator has counted.
 // Used by end-to-end tests.
 
-import { getThroughPod } from '../../cli/status/pod-http.ts';
+import { getThroughPod } from '../../cli/cluster/pod-http.ts';
 import { entryPath } from '../../runtime/entry.ts';
 import type { KubeObject, Pod } from '../../runtime/kubernetes/objects.ts';
 import {
