@@ -36,6 +36,7 @@ const SETTINGS = {
   leaveGraceMs: 100,
   watchIntervalMs: 100,
   dnsCapture: true,
+  nri: undefined,
   ...EPHEMERAL_DOORS,
 };
 // addresses of this process only: pods of tests that run at the same time must not meet

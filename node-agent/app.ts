@@ -29,6 +29,8 @@ import { receive } from './inbound.ts';
 import { knownSource, type SnapshotSource } from './known-source.ts';
 import { sweepLeftovers } from './leftovers.ts';
 import type { Journeys } from './local-pod.ts';
+import type { Sandboxes } from './nri/sandboxes.ts';
+import { followStarts } from './nri/starts.ts';
 import { carry, EndpointLoad } from './outbound.ts';
 import { admitPlain } from './passthrough.ts';
 import { PolicyRecord } from './policy-record.ts';
@@ -49,6 +51,8 @@ export type AgentParts = {
   readonly discovery: Discovery;
   readonly issue: Issue;
   readonly capture: CaptureDriver;
+  /** Where `capture` looks for what the container runtime tells of. */
+  readonly sandboxes?: Sandboxes;
   readonly random?: () => number;
   /** Ends the process politely: what /quitquitquit asks for. */
   readonly quit?: (why: string) => void;
@@ -64,6 +68,7 @@ export type AgentSettings = Pick<
   | 'leaveGraceMs'
   | 'watchIntervalMs'
   | 'dnsCapture'
+  | 'nri'
   | 'admin'
   | 'metrics'
   | 'ready'
@@ -88,6 +93,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   const readiness = new Readiness();
   const firstSync = readiness.blocker('first snapshot');
   const firstEnrolments = readiness.blocker('enrolments');
+  const runtimeKnown = readiness.blocker('container runtime');
 
   const connections = new Connections();
   const access = log.child({ scope: 'access' });
@@ -180,13 +186,15 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     leaveGraceMs: settings.leaveGraceMs,
     watchIntervalMs: settings.watchIntervalMs,
     dnsCapture: settings.dnsCapture,
-    enclosed: () => false,
+    enclosures: { has: (podUid) => starts.has(podUid), reconsider: () => starts.reconsider() },
   });
+  const starts = followStarts({ ...parts, enrolments, metrics }, settings.nri);
 
   const watch = new PolicyWatch();
   const take = (snapshot: Snapshot): void => {
     certificates.believe(snapshot.trustBundles());
     enrolments.apply(snapshot.enrolments());
+    starts.reconsider();
     const pods = [...enrolments.pods()].map(({ enrolment }) => enrolment);
     const cut = connections.recheck(watch.concerned(snapshot, pods));
     for (const { code } of cut) record.cut(code);
@@ -212,8 +220,13 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     throw error;
   });
 
+  void starts.settled.then(runtimeKnown);
+
   const podUids = (): Set<string> =>
-    new Set([...enrolments.pods()].map(({ enrolment }) => enrolment.podUid));
+    new Set([
+      ...[...enrolments.pods()].map(({ enrolment }) => enrolment.podUid),
+      ...starts.podUids(),
+    ]);
   const stopping = new AbortController();
   const begin = async (): Promise<void> => {
     firstSync();
@@ -239,6 +252,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     async stop() {
       readiness.blocker('stopping');
       stopping.abort(new Error('The agent is stopping'));
+      await starts.close();
       unsubscribe();
       // the next agent holds these ports too: from here on only its answers count
       const doorsClosed = admin.close();

@@ -23,6 +23,8 @@ export type AgentConfig = {
   /** Who answers what the mesh does not know; empty: the servers of the agent's own resolv.conf. */
   readonly dnsUpstream: readonly IpPort[];
   readonly clusterDomain: string;
+  /** The container runtime's NRI socket; undefined: pods are found by their namespaces only. */
+  readonly nri: { readonly socket: string; readonly waitMs: number } | undefined;
   readonly certificateTtlMs: number;
   readonly drainDeadlineMs: number;
   readonly leaveGraceMs: number;
@@ -63,6 +65,7 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
     dnsCapture: env.flag('AMBIT_DNS_CAPTURE', true),
     dnsUpstream: env.parsed('AMBIT_DNS_UPSTREAM', parseNameServers, []),
     clusterDomain: env.text('AMBIT_CLUSTER_DOMAIN', 'cluster.local'),
+    nri: nriOf(env),
     podDirectory: env.text('AMBIT_POD_NETNS_DIR', '/run/ambit/pods'),
     // the reference's lifetime; renewed at half of it
     certificateTtlMs: env.durationMs('AMBIT_CERTIFICATE_TTL', DAY_MS),
@@ -89,4 +92,14 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
  */
 export function drainDeadline(graceMs: number): number {
   return graceMs > 10_000 ? graceMs - 5000 : Math.max(1000, graceMs - 1000);
+}
+
+/** Half of the 2 s after which runtimes drop a plugin; the usual enrolment takes a tenth of it. */
+const NRI_WAIT_MS = 1000;
+
+function nriOf(env: SettingsReader): AgentConfig['nri'] {
+  const use = env.flag('AMBIT_NRI', true);
+  const socket = env.text('AMBIT_NRI_SOCKET', '/var/run/nri/nri.sock');
+  const waitMs = env.durationMs('AMBIT_NRI_WAIT', NRI_WAIT_MS);
+  return use ? { socket, waitMs } : undefined;
 }

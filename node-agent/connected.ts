@@ -12,6 +12,7 @@ import { directorySource, procSource } from './capture/find-netns.ts';
 import type { AgentConfig } from './config.ts';
 import type { DnsSettings } from './dns/dns.ts';
 import { podNameServers } from './dns/resolv-conf.ts';
+import { Sandboxes } from './nri/sandboxes.ts';
 
 type Parts = {
   readonly clock: Clock;
@@ -44,6 +45,7 @@ export async function connectAgent(
     await discovery.close();
     ca.close();
   };
+  const sandboxes = new Sandboxes();
   try {
     const agent = await startAgent(
       {
@@ -51,7 +53,8 @@ export async function connectAgent(
         discovery,
         issue: (identity, csrPem, ttlSeconds, signal) =>
           ca.issue({ identity, csrPem, ttlSeconds }, signal),
-        capture: await captureOf(parts, config),
+        capture: await captureOf(parts, config, sandboxes),
+        sandboxes,
       },
       { ...config, dns: await dnsOf(parts, config) },
     );
@@ -68,13 +71,17 @@ export async function connectAgent(
 }
 
 /** The netns driver loads a native library, which loopback mode must not need. */
-async function captureOf(parts: Parts, config: AgentConfig): Promise<CaptureDriver> {
+async function captureOf(
+  parts: Parts,
+  config: AgentConfig,
+  sandboxes: Sandboxes,
+): Promise<CaptureDriver> {
   if (config.capture === 'loopback') {
     const { loopbackCapture } = await import('./capture/loopback.ts');
     return loopbackCapture(parts, { directory: config.podDirectory });
   }
   const { netnsCapture } = await import('./capture/netns.ts');
-  const sources = [directorySource(config.podDirectory), procSource()];
+  const sources = [sandboxes, directorySource(config.podDirectory), procSource()];
   return netnsCapture({ ...parts, sources });
 }
 

@@ -50,6 +50,7 @@ function setUp() {
   const changed = new Map<string, RepairReason>();
   const repaired: RepairReason[] = [];
   const enclosed = new Set<string>();
+  const reconsidered = { n: 0 };
   const connections = new Connections();
   const step = async (pod: string, name: Step): Promise<void> => {
     steps.push(`${pod} ${name}`);
@@ -103,7 +104,7 @@ function setUp() {
     dnsCapture: true,
     repaired: (reason) => repaired.push(reason),
     watchIntervalMs: WATCH_MS,
-    enclosed: (podUid) => enclosed.has(podUid),
+    enclosures: { has: (podUid) => enclosed.has(podUid), reconsider: () => void reconsidered.n++ },
   });
   const end = async (): Promise<void> => {
     await enrolments.close();
@@ -115,6 +116,7 @@ function setUp() {
     failures,
     gone,
     enclosed,
+    reconsidered,
     reports,
     left,
     options,

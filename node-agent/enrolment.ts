@@ -41,6 +41,15 @@ export class Enrolments {
     this.#pods.get(podUid)?.lookAgain();
   }
 
+  /** The pod's network namespace is another one than before. */
+  renewed(podUid: string): void {
+    this.#pods.get(podUid)?.renewed();
+  }
+
+  state(podUid: string): PodState | undefined {
+    return this.#pods.get(podUid)?.state;
+  }
+
   /** Whether the pod is enrolled, as soon as it is; false when it is not by the time `signal` is aborted. */
   async enabled(podUid: string, signal: AbortSignal): Promise<boolean> {
     for (;;) {
@@ -72,6 +81,7 @@ export class Enrolments {
   #add(enrolment: Enrolment): PodEnrolment {
     const pod = new PodEnrolment(this.#parts, this.#turns, enrolment, () => {
       if (this.#pods.get(enrolment.podUid) === pod) this.#pods.delete(enrolment.podUid);
+      this.#parts.enclosures.reconsider();
     });
     this.#pods.set(enrolment.podUid, pod);
     this.#added.resolve();

@@ -35,8 +35,13 @@ export type EnrolmentParts = Omit<PodWatchParts, 'turns'> & {
   readonly leaveGraceMs: number;
   /** Whether a pod's DNS is captured if the pod says nothing about it. */
   readonly dnsCapture: boolean;
-  /** Whether the pod was captured before its first container started: then a failed step does not let its traffic out. */
-  readonly enclosed: (podUid: string) => boolean;
+  /** Pods that were captured before their first container started. */
+  readonly enclosures: {
+    /** Whether the pod is one: then a failed step does not let its traffic out. */
+    has(podUid: string): boolean;
+    /** A pod has left: it may be one that nobody wants any more. */
+    reconsider(): void;
+  };
 };
 
 const RETRY = { initialMs: 1000, maxMs: 60_000 };
@@ -68,6 +73,7 @@ export class PodEnrolment {
   #captured = false;
   #state: PodState = 'waiting';
   #changed = new AbortController();
+  #renewed = false;
 
   constructor(parts: EnrolmentParts, turns: Turns, enrolment: Enrolment, gone: () => void) {
     this.#parts = parts;
@@ -118,6 +124,14 @@ export class PodEnrolment {
   /** Resolves with the next change of state. */
   get moved(): Promise<void> {
     return this.#moved.promise;
+  }
+
+  /** The pod has another network namespace, whatever its path still shows. */
+  renewed(): void {
+    if (!this.#wanted) return;
+    this.#renewed = true;
+    this.#move('waiting');
+    this.lookAgain();
   }
 
   async drain(): Promise<void> {
@@ -217,7 +231,9 @@ export class PodEnrolment {
   /** undefined while the pod, whose addresses nobody knows yet, has no network namespace: it is still to be started. */
   async #openCapture(): Promise<PodCapture | undefined> {
     // made anew between two looks: the steps must not be taken in the namespace of before
-    if ((await this.#held.capture?.vanished()) === true) await this.#forgetNamespace();
+    const renewed = this.#renewed && this.#held.capture !== undefined;
+    this.#renewed = false;
+    if (renewed || (await this.#held.capture?.vanished()) === true) await this.#forgetNamespace();
     try {
       this.#held.capture ??= await this.#parts.capture.open(this.enrolment);
     } catch (error) {
@@ -263,7 +279,7 @@ export class PodEnrolment {
    * nowhere. The namespace is looked up anew.
    */
   async #undo(capture: PodCapture): Promise<void> {
-    if (!this.#parts.enclosed(this.enrolment.podUid)) {
+    if (!this.#parts.enclosures.has(this.enrolment.podUid)) {
       await capture.remove().catch(() => {
         // most likely the pod is gone, with everything in it
       });

@@ -32,6 +32,9 @@ export type DnsDoor = {
   tcp(captured: Captured): void;
 };
 
+/** A pod's place on the network, and what its owner wants of its capture. */
+export type PodPlace = Pick<Enrolment, 'podUid' | 'name' | 'namespace' | 'addresses' | 'capture'>;
+
 /** What was found changed in a pod by another program than an agent. */
 export type RepairReason = 'rules-missing' | 'rules-changed' | 'routes-changed';
 
@@ -57,7 +60,7 @@ export interface PodCapture {
   /** Opens the doors that are not open yet. @throws CaptureError PortTaken */
   listen(doors: Doors): Promise<void>;
   /** New connections come to us from now on, but for what the pod's options leave out; open ones are left as they are. */
-  redirect(pod: Enrolment): Promise<void>;
+  redirect(pod: PodPlace): Promise<void>;
   /**
    * Puts back what somebody changed of what {@link redirect} set, and tells what that was; undefined: nothing. Cheap while
    * nothing changes. @throws CaptureError when it cannot be put back
@@ -85,7 +88,7 @@ export type Leftover = {
 
 export interface CaptureDriver {
   /** @throws CaptureError NoNetworkNamespace */
-  open(pod: Enrolment): Promise<PodCapture>;
+  open(pod: PodPlace): Promise<PodCapture>;
   /** Redirected pods of this node besides those that are wanted. */
   leftovers(wanted: ReadonlySet<string>): Promise<Leftover[]>;
 }

@@ -7,7 +7,6 @@ import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { IpAddress } from '../../mesh/address.ts';
-import type { Enrolment } from '../../mesh/enrolment.ts';
 import { OUTBOUND_PORT, TUNNEL_PORT } from '../../mesh/own-ports.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { dial } from '../../tunnel/socket.ts';
@@ -16,6 +15,7 @@ import {
   CaptureError,
   type Doors,
   type PodCapture,
+  type PodPlace,
   podName,
 } from './capture.ts';
 import { type Listener, listen } from './listener.ts';
@@ -62,7 +62,7 @@ export function loopbackCapture(
 
 function loopbackPod(
   parts: LoopbackParts,
-  pod: Enrolment,
+  pod: PodPlace,
   address: IpAddress,
   folder: string,
 ): PodCapture {

@@ -5,7 +5,6 @@ import type { Socket as UdpSocket } from 'node:dgram';
 import { fstatSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { formatIpPort } from '../../mesh/address.ts';
-import type { Enrolment } from '../../mesh/enrolment.ts';
 import { MeshError } from '../../mesh/failures.ts';
 import { DNS_PORT, OUTBOUND_PORT, PASSTHROUGH_PORT, TUNNEL_PORT } from '../../mesh/own-ports.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -18,6 +17,7 @@ import {
   type Doors,
   type Leftover,
   type PodCapture,
+  type PodPlace,
   podName,
   type RepairReason,
 } from './capture.ts';
@@ -99,7 +99,7 @@ async function leftoverOf(
   };
 }
 
-function noNamespace(pod: Enrolment, cause?: unknown): CaptureError {
+function noNamespace(pod: PodPlace, cause?: unknown): CaptureError {
   return new CaptureError(
     'NoNetworkNamespace',
     `Cannot find the network namespace of pod ${podName(pod)} (UID ${pod.podUid}) on this node: check that the pod is running`,
@@ -109,7 +109,7 @@ function noNamespace(pod: Enrolment, cause?: unknown): CaptureError {
 
 class NetnsPod implements PodCapture {
   readonly #parts: NetnsParts;
-  #pod: Enrolment;
+  #pod: PodPlace;
   readonly #netns: Netns;
   readonly #inode: number;
   #path: string;
@@ -119,7 +119,7 @@ class NetnsPod implements PodCapture {
   readonly #v6: boolean;
   readonly #rules: PodRules;
 
-  constructor(parts: NetnsParts, pod: Enrolment, found: { path: string; netns: Netns }) {
+  constructor(parts: NetnsParts, pod: PodPlace, found: { path: string; netns: Netns }) {
     this.#parts = parts;
     this.#pod = pod;
     this.#netns = found.netns;
@@ -176,7 +176,7 @@ class NetnsPod implements PodCapture {
     this.#dns = doors.dns !== undefined;
   }
 
-  async redirect(pod: Enrolment): Promise<void> {
+  async redirect(pod: PodPlace): Promise<void> {
     this.#pod = pod;
     await this.#attempt('redirect its connections', () =>
       this.#rules.apply({ kind: 'capturing', options: pod.capture, dns: this.#dns }),

@@ -31,6 +31,7 @@ const SETTINGS = {
   leaveGraceMs: 200,
   watchIntervalMs: 200,
   dnsCapture: true,
+  nri: undefined,
   ...EPHEMERAL_DOORS,
 };
 const VIP = '10.96.0.10';
