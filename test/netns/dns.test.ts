@@ -38,6 +38,7 @@ import { Lan, type Pod } from './lan.ts';
 import { enterNamespaces } from './namespaces.ts';
 
 const SETTINGS = {
+  nri: undefined,
   trustDomain: 'cluster.local',
   certificateTtlMs: 3_600_000,
   drainDeadlineMs: 2000,
