@@ -25,6 +25,7 @@ export type AgentConfig = {
   readonly clusterDomain: string;
   /** The container runtime's NRI socket; undefined: pods are found by their namespaces only. */
   readonly nri: { readonly socket: string; readonly waitMs: number } | undefined;
+  readonly probeBypass: boolean;
   readonly certificateTtlMs: number;
   readonly drainDeadlineMs: number;
   readonly leaveGraceMs: number;
@@ -66,6 +67,7 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
     dnsUpstream: env.parsed('AMBIT_DNS_UPSTREAM', parseNameServers, []),
     clusterDomain: env.text('AMBIT_CLUSTER_DOMAIN', 'cluster.local'),
     nri: nriOf(env),
+    probeBypass: env.flag('AMBIT_PROBE_BYPASS', true),
     podDirectory: env.text('AMBIT_POD_NETNS_DIR', '/run/ambit/pods'),
     // the reference's lifetime; renewed at half of it
     certificateTtlMs: env.durationMs('AMBIT_CERTIFICATE_TTL', DAY_MS),

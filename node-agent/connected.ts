@@ -41,19 +41,22 @@ export async function connectAgent(
     nodeId: `node-agent~${config.podName}~${config.nodeName}`,
     userAgent: `node-agent/${VERSION}`,
   });
+  let capture: CaptureDriver | undefined;
   const close = async (): Promise<void> => {
     await discovery.close();
     ca.close();
+    capture?.close();
   };
   const sandboxes = new Sandboxes();
   try {
+    capture = await captureOf(parts, config, sandboxes);
     const agent = await startAgent(
       {
         ...parts,
         discovery,
         issue: (identity, csrPem, ttlSeconds, signal) =>
           ca.issue({ identity, csrPem, ttlSeconds }, signal),
-        capture: await captureOf(parts, config, sandboxes),
+        capture,
         sandboxes,
       },
       { ...config, dns: await dnsOf(parts, config) },
@@ -82,7 +85,12 @@ async function captureOf(
   }
   const { netnsCapture } = await import('./capture/netns.ts');
   const sources = [sandboxes, directorySource(config.podDirectory), procSource()];
-  return netnsCapture({ ...parts, sources });
+  return netnsCapture({
+    ...parts,
+    sources,
+    // the agent lives on the host's network, as the kubelet does
+    probesFrom: config.probeBypass ? '/proc/self/ns/net' : undefined,
+  });
 }
 
 async function dnsOf(parts: Parts, config: AgentConfig): Promise<DnsSettings | undefined> {

@@ -36,7 +36,12 @@ export type DnsDoor = {
 export type PodPlace = Pick<Enrolment, 'podUid' | 'name' | 'namespace' | 'addresses' | 'capture'>;
 
 /** What was found changed in a pod by another program than an agent. */
-export type RepairReason = 'rules-missing' | 'rules-changed' | 'routes-changed';
+export type RepairReason =
+  | 'rules-missing'
+  | 'rules-changed'
+  | 'routes-changed'
+  /** On the node: what lets kubelet probes reach the pods. */
+  | 'probe-bypass-changed';
 
 export type CaptureReason = 'NoNetworkNamespace' | 'PortTaken' | 'CaptureFailed';
 
@@ -91,6 +96,8 @@ export interface CaptureDriver {
   open(pod: PodPlace): Promise<PodCapture>;
   /** Redirected pods of this node besides those that are wanted. */
   leftovers(wanted: ReadonlySet<string>): Promise<Leftover[]>;
+  /** Ends what the driver itself holds; nothing is changed. */
+  close(): void;
 }
 
 export function podName(pod: Pick<Enrolment, 'namespace' | 'name'>): string {

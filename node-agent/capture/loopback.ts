@@ -42,6 +42,7 @@ export function loopbackCapture(
       }
       return loopbackPod(parts, pod, address, folder);
     },
+    close() {},
     async leftovers(wanted) {
       const names = await readdir(settings.directory).catch(() => []);
       const unwanted = names.filter((name) => !wanted.has(name));

@@ -21,9 +21,10 @@ import {
   podName,
   type RepairReason,
 } from './capture.ts';
-import { CommandError, runInside } from './commands.ts';
+import { CommandError } from './commands.ts';
 import { findNetns, inodeOf, type NetnsSource } from './find-netns.ts';
 import { type Listener, listen } from './listener.ts';
+import { listTable } from './nft-list.ts';
 import { PodRules } from './pod-rules.ts';
 import {
   boundToAll,
@@ -35,7 +36,8 @@ import {
   takeRedirected,
   udpSocket,
 } from './pod-sockets.ts';
-import { LIST_TABLE } from './rules.ts';
+import { ProbeBypass } from './probe-bypass.ts';
+import { TABLE } from './rules.ts';
 import { type Netns, openNetns, SyscallError } from './syscalls.ts';
 
 const EADDRINUSE = 98;
@@ -44,20 +46,36 @@ export type NetnsParts = {
   readonly clock: Clock;
   readonly log: Log;
   readonly sources: readonly NetnsSource[];
+  /** Path of the node's own namespace, where kubelet probes are let past capture; undefined: they are captured. */
+  readonly probesFrom?: string | undefined;
 };
 
+type PodParts = NetnsParts & { readonly probes: ProbeBypass | undefined };
+
 export function netnsCapture(parts: NetnsParts): CaptureDriver {
+  const { probesFrom } = parts;
+  const probes = probesFrom === undefined ? undefined : new ProbeBypass(probesFrom);
   return {
     async open(pod) {
       const path = await findNetns(parts.sources, pod.podUid);
       if (path === undefined) throw noNamespace(pod);
+      let capture: NetnsPod;
       try {
-        return new NetnsPod(parts, pod, { path, netns: openNetns(path) });
+        capture = new NetnsPod({ ...parts, probes }, pod, { path, netns: openNetns(path) });
       } catch (cause) {
         throw noNamespace(pod, cause);
       }
+      try {
+        await capture.allowProbes();
+        return capture;
+      } catch (error) {
+        await capture.close();
+        throw error;
+      }
     },
+    close: () => probes?.close(),
     async leftovers(wanted) {
+      await probes?.sweep();
       const found: Leftover[] = [];
       const listed = await Promise.all(parts.sources.map((source) => source.list()));
       for (const podUid of new Set(listed.flat())) {
@@ -79,11 +97,14 @@ async function leftoverOf(
   let netns: Netns | undefined;
   try {
     netns = openNetns(path);
-    await runInside(netns, 'nft', LIST_TABLE);
+    if ((await listTable(netns, TABLE)) === undefined) {
+      netns.close();
+      return undefined;
+    }
   } catch (error) {
     netns?.close();
-    // a table that is not there is the rule; a missing program is said at the first enrolment
-    log.debug('No leftover in a pod', { podUid, error });
+    // most often the pod is gone; a missing program is said at the first enrolment
+    log.debug('Cannot look for a leftover in a pod', { podUid, error });
     return undefined;
   }
   const inside = netns;
@@ -108,7 +129,7 @@ function noNamespace(pod: PodPlace, cause?: unknown): CaptureError {
 }
 
 class NetnsPod implements PodCapture {
-  readonly #parts: NetnsParts;
+  readonly #parts: PodParts;
   #pod: PodPlace;
   readonly #netns: Netns;
   readonly #inode: number;
@@ -118,8 +139,10 @@ class NetnsPod implements PodCapture {
   #dns = false;
   readonly #v6: boolean;
   readonly #rules: PodRules;
+  /** Known to be gone, with all that was in it. */
+  #gone = false;
 
-  constructor(parts: NetnsParts, pod: PodPlace, found: { path: string; netns: Netns }) {
+  constructor(parts: PodParts, pod: PodPlace, found: { path: string; netns: Netns }) {
     this.#parts = parts;
     this.#pod = pod;
     this.#netns = found.netns;
@@ -178,19 +201,41 @@ class NetnsPod implements PodCapture {
 
   async redirect(pod: PodPlace): Promise<void> {
     this.#pod = pod;
+    await this.allowProbes();
     await this.#attempt('redirect its connections', () =>
       this.#rules.apply({ kind: 'capturing', options: pod.capture, dns: this.#dns }),
     );
   }
 
   async verify(): Promise<RepairReason | undefined> {
-    return this.#attempt('put back its redirection, which another program has changed,', () =>
-      this.#rules.verify(),
+    return this.#attempt(
+      'put back its redirection, which another program has changed,',
+      async () => {
+        const reason = await this.#rules.verify();
+        if (reason !== undefined) return reason;
+        return (await this.#parts.probes?.verify()) === true ? 'probe-bypass-changed' : undefined;
+      },
     );
   }
 
+  /** Also for a pod that an agent before us captured, as soon as we know of it. @throws CaptureError */
+  async allowProbes(): Promise<void> {
+    const { podUid, addresses } = this.#pod;
+    await this.#attempt(
+      'let kubelet probes past capture (AMBIT_PROBE_BYPASS=false does without)',
+      async () => this.#parts.probes?.allow(podUid, addresses),
+    );
+  }
+
+  async #forbidProbes(): Promise<void> {
+    await this.#parts.probes?.forbid(this.#pod.podUid);
+  }
+
   async release(): Promise<void> {
-    await this.#attempt('let go of its connections', () => this.#rules.apply({ kind: 'released' }));
+    await this.#attempt('let go of its connections', async () => {
+      await this.#rules.apply({ kind: 'released' });
+      await this.#forbidProbes();
+    });
   }
 
   async closeDoors(): Promise<void> {
@@ -200,20 +245,30 @@ class NetnsPod implements PodCapture {
   }
 
   async remove(): Promise<void> {
-    await this.#attempt('remove the redirection', () => this.#rules.remove());
+    await this.#attempt('remove the redirection', async () => {
+      await this.#rules.remove();
+      await this.#forbidProbes();
+    });
   }
 
   async vanished(): Promise<boolean> {
     // the usual case costs one stat, a scan only when the path has changed its meaning
     if ((await inodeOf(this.#path)) === this.#inode) return false;
     const path = await findNetns(this.#parts.sources, this.#pod.podUid);
-    if (path === undefined || (await inodeOf(path)) !== this.#inode) return true;
+    this.#gone = path === undefined || (await inodeOf(path)) !== this.#inode;
+    if (path === undefined || this.#gone) return true;
     this.#path = path;
     return false;
   }
 
   async close(): Promise<void> {
     await this.closeDoors();
+    // an agent that stops leaves its pods as they are; a pod that is gone leaves its address to the next one
+    if (this.#gone) {
+      await this.#forbidProbes().catch((error: unknown) =>
+        this.#parts.log.warn('Cannot take back what let kubelet probes reach a pod', { error }),
+      );
+    }
     this.#rules.close();
     this.#netns.close();
   }

@@ -2,12 +2,12 @@
 // says that something changed, put back when they differ. Called by netns.ts. Invariant: what is taken for "as set" is what
 // the kernel showed right after we set it, and only if that had every rule we had asked for.
 
-import { createHash } from 'node:crypto';
-import { closeSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import type { RepairReason } from './capture.ts';
+import { ChangeWatch } from './change-watch.ts';
 import { CommandError, runInside } from './commands.ts';
+import { listTable, type NftTable } from './nft-list.ts';
 import {
-  LIST_TABLE,
   RULES_VERSION,
   type RuleState,
   routeBatch,
@@ -17,12 +17,10 @@ import {
   rulesetRemoval,
   SHOW_ROUTES,
   SHOW_RULE,
+  TABLE,
   versionOf,
 } from './rules.ts';
-import { inNetns, type Netns, openChangeSocket, somethingCame } from './syscalls.ts';
-
-/** The kernel tells of every change; that it told of none is not relied upon for ever. */
-const LOOK_WITHOUT_CHANGE_EVERY = 30;
+import type { Netns } from './syscalls.ts';
 
 /** What the kernel shows of ours; `undefined`: nothing. */
 type Shown = { readonly rules: string | undefined; readonly routes: string };
@@ -30,32 +28,37 @@ type Shown = { readonly rules: string | undefined; readonly routes: string };
 export class PodRules {
   readonly #netns: Netns;
   readonly #families: readonly (4 | 6)[];
-  #watch: { readonly nft: number; readonly routes: number } | undefined;
+  readonly #watch: ChangeWatch;
   #set: { readonly state: RuleState; readonly shown: Shown } | undefined;
-  #quietLooks = 0;
 
   constructor(netns: Netns, families: readonly (4 | 6)[]) {
     this.#netns = netns;
     this.#families = families;
+    this.#watch = new ChangeWatch(netns, ['nft', 'routes']);
   }
 
   /** @throws CommandError */
   async apply(state: RuleState): Promise<void> {
+    if (isDeepStrictEqual(state, this.#set?.state)) await this.verify();
+    else await this.#put(state);
+  }
+
+  async #put(state: RuleState): Promise<void> {
     // nothing is taken for set until it was seen
     this.#set = undefined;
     if (state.kind === 'capturing') await this.#applyRoutes();
     await runInside(this.#netns, 'nft', ['-f', '-'], ruleset(state));
     // from here on changes are somebody else's: told now, or seen in what is read back
-    this.#changed();
-    const table = await this.#list();
-    const counted = table === undefined ? 'none' : countsIn(table);
+    this.#watch.changed();
+    const table = await listTable(this.#netns, TABLE);
+    const counted = countsOf(table);
     if (counted !== ruleCounts(state)) {
       throw new CommandError(
         `nft took the rules, but shows others at once (${counted} instead of ${ruleCounts(state)}): another program changes table ambit`,
         false,
       );
     }
-    this.#set = { state, shown: { rules: print(table), routes: await this.#showRoutes() } };
+    this.#set = { state, shown: { rules: table?.print, routes: await this.#showRoutes() } };
   }
 
   /**
@@ -63,16 +66,16 @@ export class PodRules {
    * left alone. Without a change told by the kernel no program is run. @throws CommandError when it cannot be put back
    */
   async verify(): Promise<RepairReason | undefined> {
-    const { state, shown } = this.#set ?? {};
-    if (state === undefined || shown === undefined) return undefined;
-    const changed = this.#changed();
-    if (!changed && ++this.#quietLooks < LOOK_WITHOUT_CHANGE_EVERY) return undefined;
-    this.#quietLooks = 0;
-    const table = await this.#list();
-    if (table !== undefined && versionOf(chainsIn(table)) > RULES_VERSION) return undefined;
-    const rules = table === undefined ? undefined : print(table);
-    const reason = difference(shown, { rules, routes: await this.#showRoutes() });
-    if (reason !== undefined) await this.apply(state);
+    if (this.#set === undefined || !this.#watch.changed()) return undefined;
+    const { state, shown } = this.#set;
+    // until it was looked at, nobody knows: a look that fails must not pass for one that found nothing
+    this.#set = undefined;
+    const table = await listTable(this.#netns, TABLE);
+    const routes = await this.#showRoutes();
+    const newer = table !== undefined && versionOf(table.chains) > RULES_VERSION;
+    const reason = newer ? undefined : difference(shown, { rules: table?.print, routes });
+    if (reason === undefined) this.#set = { state, shown };
+    else await this.#put(state);
     return reason;
   }
 
@@ -88,12 +91,8 @@ export class PodRules {
   }
 
   close(): void {
-    const watch = this.#watch;
-    this.#watch = undefined;
     this.#set = undefined;
-    if (watch === undefined) return;
-    closeSync(watch.nft);
-    closeSync(watch.routes);
+    this.#watch.close();
   }
 
   async #applyRoutes(): Promise<void> {
@@ -101,16 +100,6 @@ export class PodRules {
       const shown = await runInside(this.#netns, 'ip', [`-${family}`, ...SHOW_RULE]);
       const batch = routeBatch(family, shown);
       await runInside(this.#netns, 'ip', [`-${family}`, '-batch', '-'], batch);
-    }
-  }
-
-  /** The table as nft's JSON; undefined when it is not there. */
-  async #list(): Promise<NftList | undefined> {
-    try {
-      return JSON.parse(await runInside(this.#netns, 'nft', ['-j', ...LIST_TABLE])) as NftList;
-    } catch (error) {
-      if (error instanceof CommandError && !error.missing) return undefined;
-      throw error;
     }
   }
 
@@ -124,51 +113,11 @@ export class PodRules {
     }
     return shown.join('\n');
   }
-
-  /** Whether the kernel told of a change since the last call; true the first time, when nobody listened. */
-  #changed(): boolean {
-    if (this.#watch === undefined) {
-      this.#watch = inNetns(this.#netns, () => {
-        const nft = openChangeSocket('nft');
-        try {
-          return { nft, routes: openChangeSocket('routes') };
-        } catch (error) {
-          closeSync(nft);
-          throw error;
-        }
-      });
-      return true;
-    }
-    const nft = somethingCame(this.#watch.nft);
-    const routes = somethingCame(this.#watch.routes);
-    return nft || routes;
-  }
 }
 
-type NftList = { readonly nftables: readonly Record<string, Record<string, unknown>>[] };
-
-function chainsIn({ nftables }: NftList): string[] {
-  return nftables.flatMap(({ chain }) => (chain === undefined ? [] : [String(chain['name'])]));
-}
-
-function countsIn({ nftables }: NftList): string {
-  const counts = new Map<string, number>();
-  for (const { chain, rule } of nftables) {
-    if (chain !== undefined) counts.set(String(chain['name']), 0);
-    const name = rule?.['chain'];
-    if (name !== undefined) counts.set(String(name), (counts.get(String(name)) ?? 0) + 1);
-  }
-  return [...counts].map(([name, count]) => `${name} ${count}`).join(', ');
-}
-
-/** Handles are given anew with each transaction, and the tool's version is none of the rules'. */
-function print(table: NftList | undefined): string | undefined {
-  if (table === undefined) return undefined;
-  const text = JSON.stringify(
-    table.nftables.filter((item) => !('metainfo' in item)),
-    (key, value) => (key === 'handle' ? undefined : (value as unknown)),
-  );
-  return createHash('sha256').update(text).digest('base64url');
+function countsOf(table: NftTable | undefined): string {
+  if (table === undefined) return 'none';
+  return [...table.counts].map(([name, count]) => `${name} ${count}`).join(', ');
 }
 
 function difference(set: Shown, found: Shown): RepairReason | undefined {

@@ -15,7 +15,9 @@ const ROUTE_TABLE = 100;
 const RULE_PRIORITY = 32764;
 /** Our own DNS questions are tracked apart: the pod's, which we translate, may come from the same port. */
 const DNS_ZONE = 1;
-const TABLE = 'ambit';
+/** The table's family and name, for `nft list table`. */
+export const TABLE = ['inet', 'ambit'] as const;
+const TABLE_NAME = TABLE.join(' ');
 /** Raised when the rules change, so that an agent sees which ones a pod has: as an empty chain, which nft shows everywhere. */
 export const RULES_VERSION = 2;
 const VERSION_CHAIN = 'version_';
@@ -44,20 +46,17 @@ export function ruleset(state: RuleState): string {
       : `  chain ${name} {\n    ${hook}; policy accept;\n${indent(rules)}\n  }\n`,
   );
   return `
-add table inet ${TABLE}
-delete table inet ${TABLE}
-table inet ${TABLE} {
+add table ${TABLE_NAME}
+delete table ${TABLE_NAME}
+table ${TABLE_NAME} {
   comment "version ${RULES_VERSION} ${state.kind}"
 ${chains.join('')}}
 `;
 }
 
 export function rulesetRemoval(): string {
-  return `add table inet ${TABLE}\ndelete table inet ${TABLE}\n`;
+  return `add table ${TABLE_NAME}\ndelete table ${TABLE_NAME}\n`;
 }
-
-/** `nft` arguments that succeed when the table is there. */
-export const LIST_TABLE = ['list', 'table', 'inet', TABLE];
 
 /** Of each chain how many rules it has, in the order they are made in: what the kernel must show of these rules. */
 export function ruleCounts(state: RuleState): string {

@@ -17,7 +17,7 @@ import { inNetns, openSocket } from '../../node-agent/capture/syscalls.ts';
 import { enrolmentOf } from '../../node-agent/test-support/world.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { silentLog } from '../../runtime/log.ts';
-import { Lan, type NodeName, type Pod, text } from './lan.ts';
+import { Lan, type NodeName, type Place, type Pod, text } from './lan.ts';
 
 /** Doors that answer with their name and where the connection was going. */
 export function namedDoors(): Doors {
@@ -45,7 +45,12 @@ export class CaptureBench {
 
   driver(node: NodeName, parts: Partial<NetnsParts> = {}): CaptureDriver {
     const sources = [directorySource(this.lan.podDirectory(node))];
-    return netnsCapture({ clock: systemClock, log: silentLog, sources, ...parts });
+    return netnsCapture({
+      clock: systemClock,
+      log: silentLog,
+      sources,
+      ...parts,
+    });
   }
 
   async open(pod: Pod, driver = this.driver(pod.node)): Promise<PodCapture> {
@@ -73,7 +78,7 @@ export class CaptureBench {
   }
 
   /** What a client in `from` is told. */
-  async reach(from: Pod, host: string, port: number): Promise<string> {
+  async reach(from: Place, host: string, port: number): Promise<string> {
     const socket = await this.lan.connect(from, host, port);
     const answer = await text(socket);
     socket.end();

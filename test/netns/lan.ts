@@ -22,6 +22,9 @@ export type Pod = PodSpec & {
   readonly node: NodeName;
 };
 
+/** A pod, or a node's own network. */
+export type Place = Pick<Pod, 'name' | 'netns'>;
+
 const execute = promisify(execFile);
 
 export type NodeName = 'node-a' | 'node-b';
@@ -149,7 +152,7 @@ export class Lan {
   }
 
   /** A connection of an application of the pod's; rejects as it would there. */
-  async connect(pod: Pod, host: string, port: number): Promise<Socket> {
+  async connect(pod: Place, host: string, port: number): Promise<Socket> {
     const address = parseIp(host);
     const fd = inNetns(pod.netns, () => openSocket({ family: isIpv6(address) ? 'ipv6' : 'ipv4' }));
     const options: SocketConstructorOpts & { manualStart: boolean } = {
@@ -168,12 +171,12 @@ export class Lan {
   }
 
   /** Runs a program of the pod's; resolves with what it printed. */
-  run(pod: Pod, program: string, ...args: string[]): Promise<string> {
+  run(pod: Place, program: string, ...args: string[]): Promise<string> {
     return inside(pod, program, ...args);
   }
 
   /** The whole nft ruleset of the pod. */
-  ruleset(pod: Pod): Promise<string> {
+  ruleset(pod: Place): Promise<string> {
     return inside(pod, 'nft', 'list', 'ruleset');
   }
 
@@ -202,7 +205,7 @@ export class Lan {
   }
 }
 
-async function inside(pod: Pod, program: string, ...args: string[]): Promise<string> {
+async function inside(pod: Place, program: string, ...args: string[]): Promise<string> {
   const { stdout } = await execute('ip', ['netns', 'exec', pod.name, program, ...args]);
   return stdout;
 }

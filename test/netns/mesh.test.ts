@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import type { EnrolmentReport } from '../../mesh/enrolment.ts';
 import { type Agent, startAgent } from '../../node-agent/app.ts';
+import type { CaptureDriver } from '../../node-agent/capture/capture.ts';
 import { directorySource } from '../../node-agent/capture/find-netns.ts';
 import { netnsCapture } from '../../node-agent/capture/netns.ts';
 import {
@@ -43,6 +44,7 @@ class Cluster {
   readonly lan: Lan;
   readonly ca: TestCa;
   readonly nodes = new Map<NodeName, Node>();
+  readonly captures: CaptureDriver[] = [];
   readonly #workloads = new Map<string, Parameters<typeof workloadOf>>();
 
   constructor(lan: Lan, ca: TestCa) {
@@ -52,18 +54,15 @@ class Cluster {
 
   async startAgent(name: NodeName, discovery = new HandmadeDiscovery()): Promise<Node> {
     const { log, lines } = memoryLog();
+    const capture = netnsCapture({
+      clock: systemClock,
+      log,
+      sources: [directorySource(this.lan.podDirectory(name))],
+      probesFrom: `/run/netns/${name}`,
+    });
+    this.captures.push(capture);
     const agent = await startAgent(
-      {
-        clock: systemClock,
-        log,
-        discovery,
-        issue: issueFrom(this.ca),
-        capture: netnsCapture({
-          clock: systemClock,
-          log,
-          sources: [directorySource(this.lan.podDirectory(name))],
-        }),
-      },
+      { clock: systemClock, log, discovery, issue: issueFrom(this.ca), capture },
       SETTINGS,
     );
     const node = { agent, discovery, lines };
@@ -139,6 +138,7 @@ if (enterNamespaces(import.meta.filename)) {
     });
     after(async () => {
       await Promise.all([...cluster.nodes.values()].map(({ agent }) => agent.stop()));
+      for (const capture of cluster.captures) capture.close();
       lan.close();
     });
 
