@@ -58,6 +58,7 @@ function setUp() {
         close: () => step('close'),
       } as Awaited<ReturnType<CaptureDriver['open']>>;
     },
+    close() {},
     leftovers: async () => [],
   };
   const sandboxes = new Sandboxes();
