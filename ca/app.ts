@@ -17,8 +17,10 @@ import { answerCall, countIssuance } from './answer.ts';
 import type { CaConfig } from './config.ts';
 import { Gate } from './gate.ts';
 import { type IssueRequest, issueCertificate } from './issue.ts';
+import { lookAfterRoot } from './leadership.ts';
+import { exposeGauges } from './metrics.ts';
 import { viewPods } from './pods.ts';
-import { loadSigner, publishRoot } from './root.ts';
+import { followRoot } from './root.ts';
 import { serveIssuance } from './serve.ts';
 
 export type CaParts = {
@@ -54,20 +56,34 @@ export async function startCa(parts: CaParts, config: CaConfig, signal: AbortSig
 
   const pods = open.adopt(inform<Pod>(parts, PODS), (it) => it.close());
   const cluster = open.adopt(viewPods(pods), (it) => it.close());
-  const signer = await loadSigner(parts, { ...config, holder: config.pod }, signal);
-  const { rootsPem } = signer;
-  open.adopt(publishRoot(parts, { namespace, rootsPem }), (it) => it.close());
+  const root = open.adopt(followRoot(parts, config), (it) => it.close());
+  const participants = () =>
+    cluster.running([...config.trustedNodeAccounts, `${namespace}/ambit-control-plane`]);
+  const runs = (place: string, pod: string) => cluster.pod(place, pod) !== undefined;
+  const leading = lookAfterRoot(
+    { ...parts, root, participants, runs, identities: () => cluster.identities() },
+    { ...config, holder: config.pod },
+  );
+  open.defer(() => leading.close());
   const ended = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    const end = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', end, { once: true });
+    if (signal.aborted) end();
   });
   ended.catch(() => {});
   await Promise.race([pods.synced, ended]);
   seeing();
+  await Promise.race([root.ready, ended]);
 
-  const issue = (request: IssueRequest) => issueCertificate({ signer, clock }, config, request);
+  const issue = (request: IssueRequest) => {
+    const current = root.current();
+    // cannot be: the door opens after the first
+    if (current === undefined) throw new Error('There is nothing to sign with yet');
+    return issueCertificate({ signer: current.signer, clock }, config, request);
+  };
   const gate = new Gate({ maxRunning: MAX_RUNNING, maxWaiting: MAX_WAITING });
   const counters = countIssuance(metrics);
-  exposeGauges(metrics, gate, signer.notAfter);
+  exposeGauges(metrics, gate, root, () => leading.leads);
   const review = (token: string) => reviewToken(client, token, config.audiences);
   const server = open.adopt(
     await serveIssuance(
@@ -83,7 +99,8 @@ export async function startCa(parts: CaParts, config: CaConfig, signal: AbortSig
 
   const identity = parseIdentity(`spiffe://${trustDomain}/ns/${namespace}/sa/ambit-ca`);
   // foreign clients check the name they dialled
-  const dnsNames = ['ambit-ca', `ambit-ca.${namespace}`, `ambit-ca.${namespace}.svc`];
+  const short = `ambit-ca.${namespace}`;
+  const dnsNames = ['ambit-ca', short, `${short}.svc`, ...config.dnsNames];
   const own = open.adopt(
     keepOwnCertificate(
       {
@@ -96,31 +113,17 @@ export async function startCa(parts: CaParts, config: CaConfig, signal: AbortSig
     ),
     (it) => it.close(),
   );
+  let servedUnder = root.current()?.signer.root;
+  root.subscribe(() => {
+    const under = root.current()?.signer.root;
+    if (under === servedUnder) return;
+    servedUnder = under;
+    own.renew();
+  });
   await Promise.race([own.ready, ended]);
   serving();
   log.info('Serving certificates', { port: server.port, trustDomain });
 
   const owned = open.move();
   return { port: server.port, admin: admin.ports, close: () => owned.disposeAsync() };
-}
-
-function exposeGauges(metrics: Metrics, gate: Gate, rootNotAfter: number): void {
-  metrics.collectedGauge(
-    {
-      name: 'ambit_ca_requests',
-      help: 'Certificate requests under way, by state',
-      labels: ['state'],
-    },
-    () => [
-      { labels: { state: 'running' }, value: gate.running },
-      { labels: { state: 'waiting' }, value: gate.waiting },
-    ],
-  );
-  metrics.collectedGauge(
-    {
-      name: 'ambit_ca_root_not_after_seconds',
-      help: 'When the signing chain ends, in unix seconds',
-    },
-    () => [{ labels: {}, value: rootNotAfter / 1000 }],
-  );
 }

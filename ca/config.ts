@@ -11,6 +11,10 @@ export type CaConfig = {
   /** This replica's name in elections. */
   readonly pod: string;
   readonly trustDomain: string;
+  /** Name of the Secret with the operator's own signer, if there is one. */
+  readonly pluggedSecret: string;
+  /** More names of the serving certificate: foreign agents dial other names. */
+  readonly dnsNames: readonly string[];
   /** A token for any of these will do. */
   readonly audiences: readonly string[];
   /** `namespace/account` of those that may ask for the identities of pods on their node. */
@@ -34,6 +38,9 @@ export function readCaConfig(env: SettingsReader): CaConfig {
     namespace,
     pod: env.text('AMBIT_POD_NAME', 'ambit-ca'),
     trustDomain: env.text('AMBIT_TRUST_DOMAIN', 'cluster.local'),
+    // the name people know, and cert-manager can write
+    pluggedSecret: env.text('AMBIT_PLUGGED_SECRET', 'cacerts'),
+    dnsNames: env.list('AMBIT_CA_DNS_NAMES', []),
     // `istio-ca` beside it lets agents of the reference in
     audiences: env.list('AMBIT_TOKEN_AUDIENCES', ['ambit-ca']),
     trustedNodeAccounts: env.list('AMBIT_TRUSTED_NODE_ACCOUNTS', [`${namespace}/ambit-node-agent`]),

@@ -21,7 +21,9 @@ const SETTINGS = { defaultTtlMs: DAY_MS, maxTtlMs: 90 * DAY_MS };
 const NOW = Date.UTC(2030, 0, 1);
 
 async function signerOf(ttlMs = 3650 * DAY_MS): Promise<Signer> {
-  return readSigner(await makeRoot({ trustDomain: 'cluster.local', now: NOW, ttlMs }));
+  const pem = await makeRoot({ trustDomain: 'cluster.local', now: NOW, ttlMs });
+  // read while it was still good
+  return readSigner(pem, Math.min(NOW, NOW + ttlMs - 1000));
 }
 
 type KeyAlgorithm = webcrypto.EcKeyGenParams & webcrypto.EcdsaParams;

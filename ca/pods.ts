@@ -4,9 +4,18 @@
 import type { Informer } from '../runtime/kubernetes/informer.ts';
 import type { Pod } from '../runtime/kubernetes/objects.ts';
 import type { ClusterView } from './authorize.ts';
+import type { Participant } from './rotate.ts';
+
+export type PodView = ClusterView & {
+  /** Pods of these accounts (`namespace/account`) that run. */
+  running(accounts: readonly string[]): Participant[];
+  /** Pairs of a node and an identity on it. */
+  identities(): number;
+  close(): void;
+};
 
 /** The view, and what ends its subscription. */
-export function viewPods(pods: Informer<Pod>): ClusterView & { close(): void } {
+export function viewPods(pods: Informer<Pod>): PodView {
   const counts = new Map<string, number>();
   const count = (pod: Pod, by: 1 | -1): void => {
     if (!isPlaced(pod)) return;
@@ -34,6 +43,16 @@ export function viewPods(pods: Informer<Pod>): ClusterView & { close(): void } {
       };
     },
     runsOn: (node, namespace, account) => counts.has(keyOf(node, namespace, account)),
+    running: (accounts) =>
+      [...pods.items()].flatMap((pod) => {
+        const { name = '', namespace = '' } = pod.metadata;
+        if (!isPlaced(pod) || !accounts.includes(`${namespace}/${accountOf(pod)}`)) return [];
+        const ready = pod.status?.conditions?.some(
+          ({ type, status }) => type === 'Ready' && status === 'True',
+        );
+        return [{ pod: name, node: pod.spec.nodeName ?? '', ready: ready ?? false }];
+      }),
+    identities: () => counts.size,
     close: unsubscribe,
   };
 }

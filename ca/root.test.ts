@@ -1,135 +1,379 @@
-// The root: one for the cluster however many replicas start, kept, published, and refused with a reason when broken.
+// The root with any number of replicas: one for the cluster however many start, kept, published, followed, and never lost
+// to a bad or missing Secret. Every replica is real but for Kubernetes, which is in memory.
 
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { afterEach, describe, test } from 'node:test';
+import { KubeError } from '../runtime/kubernetes/client.ts';
 import { MemoryKube } from '../runtime/kubernetes/memory.ts';
 import type { ConfigMap, Secret } from '../runtime/kubernetes/objects.ts';
-import { CONFIG_MAPS, SECRETS } from '../runtime/kubernetes/resources.ts';
+import { CONFIG_MAPS, LEASES, SECRETS } from '../runtime/kubernetes/resources.ts';
 import { silentLog } from '../runtime/log.ts';
 import { ManualClock } from '../runtime/manual-clock.ts';
-import { loadSigner, publishRoot } from './root.ts';
+import { ROOT_MAP, ROTATION_MAP, readRotationStatus } from '../wire/rotation.ts';
+import { lookAfterRoot } from './leadership.ts';
+import { followRoot } from './root.ts';
 import { makeRoot } from './signer.ts';
+import { intermediateOf, plug, until } from './test-replicas.ts';
 
-const never = new AbortController().signal;
+const NAMESPACE = 'ambit-system';
+const DAY_MS = 86_400_000;
+const settings = {
+  namespace: NAMESPACE,
+  pluggedSecret: 'cacerts',
+  trustDomain: 'cluster.local',
+  rootTtlMs: 3650 * DAY_MS,
+  maxTtlMs: 90 * DAY_MS,
+};
 
-function replica(client: MemoryKube, clock: ManualClock, holder: string, signal = never) {
-  return loadSigner(
-    { client, clock, log: silentLog },
-    { namespace: 'ambit-system', holder, trustDomain: 'cluster.local', rootTtlMs: 86_400_000 },
-    signal,
-  );
-}
+const running: { close(): Promise<void> }[] = [];
+afterEach(async () => {
+  for (const one of running.splice(0)) await one.close();
+});
 
-/** Moves time on until `promise` settles; key generation is real work and takes turns of the event loop. */
-async function until<T>(clock: ManualClock, promise: Promise<T>): Promise<T> {
-  let settled = false;
-  const mark = (): void => {
-    settled = true;
+function replica(client: MemoryKube, clock: ManualClock, holder: string) {
+  const parts = { client, clock, log: silentLog };
+  const root = followRoot(parts, settings);
+  const leader = { ...parts, root, participants: () => [], runs: () => true, identities: () => 0 };
+  const leadership = lookAfterRoot(leader, { ...settings, holder });
+  const close = async (): Promise<void> => {
+    await leadership.close();
+    await root.close();
   };
-  promise.then(mark, mark);
-  while (!settled) await clock.advance(100);
-  return promise;
+  running.push({ close });
+  return { root, leadership, close, rootsPem: () => root.current()?.signer.rootsPem };
 }
 
-describe('loadSigner()', () => {
-  test('replicas that start together use one root', async () => {
+const secretOf = (client: MemoryKube) =>
+  client.get<Secret>(SECRETS, 'ambit-ca-root', NAMESPACE) as Promise<Secret>;
+const published = async (client: MemoryKube, key = 'root-cert.pem') =>
+  (await client.get<ConfigMap>(CONFIG_MAPS, ROOT_MAP, NAMESPACE))?.data?.[key];
+const statusOf = async (client: MemoryKube) =>
+  readRotationStatus(
+    (await client.get<ConfigMap>(CONFIG_MAPS, ROTATION_MAP, NAMESPACE))?.data?.['status'],
+  );
+
+describe('replicas of the CA', () => {
+  test('that start together use one root', async () => {
     const client = new MemoryKube();
     const clock = new ManualClock();
-    const starts = ['a', 'b', 'c'].map((holder) => replica(client, clock, holder));
-    const signers = await until(clock, Promise.all(starts));
-    assert.equal(new Set(signers.map((signer) => signer.rootsPem)).size, 1);
+    const three = ['a', 'b', 'c'].map((holder) => replica(client, clock, holder));
+    await until(clock, () => three.every(({ root }) => root.current() !== undefined));
+    assert.equal(new Set(three.map(({ rootsPem }) => rootsPem())).size, 1);
+    assert.equal(three.filter(({ leadership }) => leadership.leads).length, 1);
     const secrets = await client.list<Secret>(SECRETS);
     assert.deepEqual(
       secrets.items.map(({ metadata, type }) => [metadata.namespace, metadata.name, type]),
-      [['ambit-system', 'ambit-ca-root', 'kubernetes.io/tls']],
+      [[NAMESPACE, 'ambit-ca-root', 'kubernetes.io/tls']],
     );
-    const again = await until(clock, replica(client, clock, 'd'));
-    assert.equal(again.rootsPem, signers[0]!.rootsPem);
+    await until(clock, async () => (await published(client)) === three[0]?.rootsPem());
   });
 
-  test('waits for Kubernetes to come back', async () => {
-    const client = new MemoryKube();
-    const clock = new ManualClock();
-    client.breakDown();
-    const start = replica(client, clock, 'a');
-    await clock.advance(60_000);
-    client.restore();
-    assert.ok((await until(clock, start)).rootsPem.startsWith('-----BEGIN CERTIFICATE'));
-  });
-
-  test('stops waiting when the process stops', async () => {
-    const client = new MemoryKube();
-    const clock = new ManualClock();
-    client.breakDown();
-    const stop = new AbortController();
-    const start = replica(client, clock, 'a', stop.signal);
-    await clock.advance(1000);
-    stop.abort(new Error('stopping'));
-    await assert.rejects(start, /stopping/);
-  });
-
-  const broken: [string, (pem: { chain: string; key: string }, other: string) => object, RegExp][] =
-    [
-      [
-        'no certificate in it',
-        ({ key }) => ({ 'tls.crt': 'x', 'tls.key': key }),
-        /holds no certificate/,
-      ],
-      [
-        'a key that is not its own',
-        ({ chain }, other) => ({ 'tls.crt': chain, 'tls.key': other }),
-        /key is not the one of its first certificate/,
-      ],
-    ];
-  for (const [name, data, message] of broken) {
-    test(`a kept root with ${name} is an error that names the Secret and the next step`, async () => {
+  test('go on when the one that makes the root dies at any write of it', async () => {
+    for (const dying of ['create secrets', 'create configmaps', 'create leases']) {
       const client = new MemoryKube();
-      const make = () => makeRoot({ trustDomain: 'x', now: Date.now(), ttlMs: 1e6 });
-      const values = Object.entries(data(await make(), (await make()).key)).map(([key, text]) => [
-        key,
-        Buffer.from(String(text)).toString('base64'),
-      ]);
-      await client.create<Secret>(SECRETS, {
-        metadata: { name: 'ambit-ca-root', namespace: 'ambit-system' },
-        data: Object.fromEntries(values) as Record<string, string>,
-      });
-      await assert.rejects(replica(client, new ManualClock(), 'a'), (error: Error) => {
-        assert.match(error.message, /^Cannot use the root in Secret ambit-system\/ambit-ca-root: /);
-        assert.match(error.message, message);
-        assert.match(error.message, /Mend the Secret/);
-        return true;
-      });
+      const clock = new ManualClock();
+      const create = client.create.bind(client);
+      let died = false;
+      client.create = async (resource, object) => {
+        if (died || `create ${resource.plural}` !== dying) return create(resource, object);
+        died = true;
+        // the write arrived, its answer did not, and nothing more is heard of that replica
+        await create(resource, object);
+        void first.close();
+        throw new KubeError(0, 'Unreachable', 'gone');
+      };
+      const first = replica(client, clock, 'a');
+      await until(clock, () => died);
+      const others = ['b', 'c'].map((holder) => replica(client, clock, holder));
+      await until(clock, () => others.every(({ root }) => root.current() !== undefined));
+      await until(clock, async () => (await published(client)) === others[0]?.rootsPem());
+      assert.equal(new Set(others.map(({ rootsPem }) => rootsPem())).size, 1, dying);
+      for (const one of others) await one.close();
+    }
+  });
+
+  test('use the root that is there, without waiting for a dead leader’s Lease', async () => {
+    const client = new MemoryKube();
+    const clock = new ManualClock();
+    const first = replica(client, clock, 'a');
+    await until(clock, () => first.root.current() !== undefined);
+    await first.close();
+    const lease = await client.get(LEASES, 'ambit-ca-root', NAMESPACE);
+    await client.update(LEASES, {
+      ...lease!,
+      spec: { holderIdentity: 'dead', leaseDurationSeconds: 15 },
+    } as never);
+    const started = clock.now();
+    const second = replica(client, clock, 'b');
+    await until(clock, () => second.root.current() !== undefined);
+    assert.ok(clock.now() - started < 2000);
+    assert.equal(second.rootsPem(), first.rootsPem());
+  });
+
+  test('wait for Kubernetes to come back', async () => {
+    const client = new MemoryKube();
+    const clock = new ManualClock();
+    client.breakDown();
+    const one = replica(client, clock, 'a');
+    await clock.advance(60_000);
+    assert.equal(one.root.current(), undefined);
+    client.restore();
+    await until(clock, () => one.root.current() !== undefined);
+  });
+
+  test('leave nothing running when they stop', async () => {
+    const client = new MemoryKube();
+    const clock = new ManualClock();
+    const one = replica(client, clock, 'a');
+    await until(clock, () => one.root.current() !== undefined);
+    await one.close();
+    assert.deepEqual([client.watching, clock.pending()], [0, 0]);
+  });
+});
+
+describe('what is published', () => {
+  test('is written again when somebody changes or deletes it', async () => {
+    const client = new MemoryKube();
+    const clock = new ManualClock();
+    const one = replica(client, clock, 'a');
+    const good = async () => (await published(client)) === one.rootsPem();
+    await until(clock, async () => one.root.current() !== undefined && (await good()));
+    await client.patch(CONFIG_MAPS, ROOT_MAP, NAMESPACE, { data: { 'root-cert.pem': 'FORGED' } });
+    await until(clock, good);
+    await client.delete(CONFIG_MAPS, ROOT_MAP, NAMESPACE);
+    await until(clock, good);
+    client.breakDown();
+    await clock.advance(20_000);
+    client.restore();
+    await client.delete(CONFIG_MAPS, ROOT_MAP, NAMESPACE);
+    await until(clock, good);
+    await client.delete(CONFIG_MAPS, ROTATION_MAP, NAMESPACE);
+    await until(clock, async () => (await statusOf(client)) !== undefined);
+  });
+
+  test('never holds a key', async () => {
+    const client = new MemoryKube();
+    const clock = new ManualClock();
+    const one = replica(client, clock, 'a');
+    await until(clock, async () => (await statusOf(client)) !== undefined);
+    const maps = JSON.stringify((await client.list<ConfigMap>(CONFIG_MAPS)).items);
+    assert.ok(!/PRIVATE|tls\.key/.test(maps));
+    assert.equal((await statusOf(client))?.signer.root, one.root.current()?.signer.root);
+  });
+});
+
+describe('the Secret of the root', () => {
+  test('deleted while the CA runs is written again, and nothing else changes', async () => {
+    const client = new MemoryKube();
+    const clock = new ManualClock();
+    const one = replica(client, clock, 'a');
+    await until(clock, () => one.root.current() !== undefined);
+    const before = await secretOf(client);
+    await client.delete(SECRETS, 'ambit-ca-root', NAMESPACE);
+    await until(clock, async () => (await secretOf(client)) !== undefined);
+    assert.deepEqual((await secretOf(client)).data, before.data);
+  });
+
+  const broken: [string, (good: Record<string, string>, other: string) => object, RegExp][] = [
+    ['no certificate in it', (data) => ({ ...data, 'tls.crt': 'x' }), /holds no certificate/],
+    [
+      'a key that is not its own',
+      (data, other) => ({ ...data, 'tls.key': other }),
+      /key is not the one of its first certificate/,
+    ],
+    ['a key that is none', (data) => ({ ...data, 'tls.key': 'x' }), /key cannot be read/],
+    ['notes that are none', (data) => ({ ...data, rotation: '{' }), /"rotation" is not JSON/],
+    [
+      'a rotation without its next signer',
+      (data) => ({ ...data, rotation: '{"phase":"distributing"}' }),
+      /next\.crt, next\.key or next-ca\.crt is gone/,
+    ],
+  ];
+  for (const [name, spoil, message] of broken) {
+    test(`turned to one with ${name} is told, the last good one signs on, and mending it is enough`, async () => {
+      const client = new MemoryKube();
+      const clock = new ManualClock();
+      const one = replica(client, clock, 'a');
+      await until(clock, async () => (await statusOf(client)) !== undefined);
+      const signs = one.root.current()?.signer.root;
+      const good = await secretOf(client);
+      const texts = Object.fromEntries(
+        Object.entries(good.data ?? {}).map(([key, value]) => [
+          key,
+          Buffer.from(value, 'base64').toString(),
+        ]),
+      );
+      const other = await makeRoot({ trustDomain: 'x', now: clock.now(), ttlMs: DAY_MS });
+      const data = Object.fromEntries(
+        Object.entries(spoil(texts, other.key)).map(([key, text]) => [
+          key,
+          Buffer.from(String(text)).toString('base64'),
+        ]),
+      ) as Record<string, string>;
+      const { resourceVersion: _, ...metadata } = good.metadata;
+      await client.update<Secret>(SECRETS, { ...good, metadata, data });
+      await until(clock, async () => (await statusOf(client))?.problem !== undefined);
+      const problem = (await statusOf(client))?.problem;
+      assert.equal(problem?.reason, 'RootUnusable');
+      assert.match(problem?.message ?? '', message);
+      assert.match(problem?.message ?? '', /Secret ambit-system\/ambit-ca-root: /);
+      assert.equal(one.root.current()?.signer.root, signs);
+      await client.update<Secret>(SECRETS, { ...good, metadata });
+      await until(clock, async () => (await statusOf(client))?.problem === undefined);
     });
   }
 });
 
-describe('publishRoot()', () => {
-  test('writes the ConfigMap, and again when somebody changes or deletes it', async () => {
-    const client = new MemoryKube();
-    const clock = new ManualClock();
-    const settings = { namespace: 'ambit-system', rootsPem: 'ROOT' };
-    const published = publishRoot({ client, clock, log: silentLog }, settings);
-    const content = async () =>
-      (await client.get<ConfigMap>(CONFIG_MAPS, 'ambit-ca-root-cert', 'ambit-system'))?.data?.[
-        'root-cert.pem'
-      ];
-    await clock.advance(2000);
-    assert.equal(await content(), 'ROOT');
-    await client.patch(CONFIG_MAPS, 'ambit-ca-root-cert', 'ambit-system', {
-      data: { 'root-cert.pem': 'FORGED' },
+describe('a plugged-in signer', () => {
+  const at = Date.UTC(2030, 0, 1);
+  const kinds: [string, 'cacerts' | 'tls', 'ec' | 'rsa'][] = [
+    ['a cacerts Secret', 'cacerts', 'ec'],
+    ['a cacerts Secret with an RSA key', 'cacerts', 'rsa'],
+    ['a Secret of cert-manager', 'tls', 'ec'],
+  ];
+  for (const [name, format, key] of kinds) {
+    test(`in ${name} signs from the start, with its intermediate in the chain`, async () => {
+      const client = new MemoryKube();
+      const clock = new ManualClock(at);
+      const signer = await intermediateOf(undefined, { now: at, key });
+      await plug(client, format, signer);
+      const one = replica(client, clock, 'a');
+      await until(clock, async () => (await statusOf(client)) !== undefined);
+      const { kept, signer: signs } = one.root.current()!;
+      assert.equal(kept.active.source, 'plugged');
+      assert.equal(signs.intermediatesPem.length, 1);
+      assert.equal(await published(client), signer.roots);
+      assert.equal((await statusOf(client))?.signer.source, 'plugged');
     });
-    await clock.advance(20_000);
-    assert.equal(await content(), 'ROOT');
-    await client.delete(CONFIG_MAPS, 'ambit-ca-root-cert', 'ambit-system');
-    await clock.advance(20_000);
-    assert.equal(await content(), 'ROOT');
-    client.breakDown();
-    await clock.advance(20_000);
-    client.restore();
-    await client.delete(CONFIG_MAPS, 'ambit-ca-root-cert', 'ambit-system');
-    await clock.advance(120_000);
-    assert.equal(await content(), 'ROOT');
-    await published.close();
-    assert.equal(clock.pending(), 0, 'no timer is left');
+  }
+
+  test('renewed under the same root signs without a restart, within a minute', async () => {
+    const client = new MemoryKube();
+    const clock = new ManualClock(at);
+    const first = await intermediateOf(undefined, { now: at });
+    await plug(client, 'tls', first);
+    const both = [replica(client, clock, 'a'), replica(client, clock, 'b')];
+    await until(clock, () => both.every(({ root }) => root.current() !== undefined));
+    const second = await intermediateOf(first, { now: at });
+    await plug(client, 'tls', second);
+    const started = clock.now();
+    const serial = new X509Certificate(second.chain).serialNumber;
+    await until(clock, () =>
+      both.every(({ root }) => {
+        const [own = ''] = root.current()?.signer.intermediatesPem ?? [];
+        return new X509Certificate(own).serialNumber === serial;
+      }),
+    );
+    assert.ok(clock.now() - started < 60_000);
+    assert.equal((await statusOf(client))?.phase, 'steady');
+  });
+
+  test('that cannot be used makes no root of our own in its place, until it is mended', async () => {
+    const client = new MemoryKube();
+    const clock = new ManualClock(at);
+    const signer = await intermediateOf(undefined, { now: at });
+    await plug(client, 'cacerts', { ...signer, key: 'x' });
+    const one = replica(client, clock, 'a');
+    await clock.advance(60_000);
+    assert.equal(one.root.current(), undefined);
+    assert.equal(await secretOf(client), undefined);
+    await plug(client, 'cacerts', signer);
+    await until(clock, () => one.root.current() !== undefined);
+  });
+
+  const spoilt: [
+    string,
+    (good: Awaited<ReturnType<typeof intermediateOf>>) => Promise<object>,
+    RegExp,
+  ][] = [
+    ['without its root', async (good) => ({ ...good, roots: '' }), /it has no root-cert\.pem/],
+    [
+      'under another root than it says',
+      async (good) => ({ ...good, roots: (await intermediateOf(undefined, { now: at })).roots }),
+      /leads to none of its roots/,
+    ],
+    [
+      'that has ended',
+      async () => intermediateOf(undefined, { now: at - 20 * DAY_MS, ttlMs: 10 * DAY_MS }),
+      /its chain ended/,
+    ],
+    [
+      'whose certificate is not a CA’s',
+      async () => intermediateOf(undefined, { now: at, isCa: false }),
+      /not one of a CA/,
+    ],
+    [
+      'with a weak key',
+      async () => intermediateOf(undefined, { now: at, key: 'weak' }),
+      /RSA key has 1024 bits/,
+    ],
+    [
+      'with an encrypted key',
+      async (good) => ({
+        ...good,
+        key: String(
+          createPrivateKey(good.key).export({
+            type: 'pkcs8',
+            format: 'pem',
+            cipher: 'aes-256-cbc',
+            passphrase: 'secret',
+          }),
+        ),
+      }),
+      /key cannot be read/,
+    ],
+    [
+      'with an Ed25519 key',
+      async (good) => ({
+        ...good,
+        key: String(
+          generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }),
+        ),
+      }),
+      /key is not the one/,
+    ],
+  ];
+  for (const [name, spoil, message] of spoilt) {
+    test(`${name} is refused with the reason, and the last good one signs on`, async () => {
+      const client = new MemoryKube();
+      const clock = new ManualClock(at);
+      const good = await intermediateOf(undefined, { now: at });
+      await plug(client, 'cacerts', good);
+      const one = replica(client, clock, 'a');
+      await until(clock, async () => (await statusOf(client)) !== undefined);
+      const signs = one.root.current()?.signer.root;
+      await plug(client, 'cacerts', (await spoil(good)) as typeof good);
+      await until(clock, async () => (await statusOf(client))?.problem !== undefined);
+      const problem = (await statusOf(client))?.problem;
+      assert.equal(problem?.reason, 'PluggedSignerUnusable');
+      assert.match(problem?.message ?? '', message);
+      assert.equal(one.root.current()?.signer.root, signs);
+    });
+  }
+
+  test('that is taken away signs on, and the status says what to do', async () => {
+    const client = new MemoryKube();
+    const clock = new ManualClock(at);
+    await plug(client, 'cacerts', await intermediateOf(undefined, { now: at }));
+    const one = replica(client, clock, 'a');
+    await until(clock, async () => (await statusOf(client)) !== undefined);
+    await client.delete(SECRETS, 'cacerts', NAMESPACE);
+    await until(clock, async () => (await statusOf(client))?.problem !== undefined);
+    assert.equal((await statusOf(client))?.problem?.reason, 'PluggedSignerGone');
+    assert.equal(one.root.current()?.kept.active.source, 'plugged');
+  });
+
+  test('brings its revocation list, which a broken Secret does not take back', async () => {
+    const client = new MemoryKube();
+    const clock = new ManualClock(at);
+    const good = await intermediateOf(undefined, { now: at });
+    const crl = '-----BEGIN X509 CRL-----\nMIIB\n-----END X509 CRL-----\n';
+    await plug(client, 'cacerts', good, { 'ca-crl.pem': crl });
+    replica(client, clock, 'a');
+    await until(clock, async () => (await published(client, 'ca-crl.pem')) === crl);
+    await plug(client, 'cacerts', { ...good, key: 'x' });
+    await until(clock, async () => (await statusOf(client))?.problem !== undefined);
+    assert.equal(await published(client, 'ca-crl.pem'), crl);
   });
 });

@@ -1,161 +1,130 @@
-// The CA's root: made once for the cluster under a Lease, kept in a Secret, published in a ConfigMap. Safe with any
-// number of replicas: whoever comes second finds the first one's root. Called by app.ts at start.
+// What signs and who is trusted, followed: the CA's own Secret, which every replica signs by, and the Secret that an
+// operator may plug in, which only the leader acts on. Started by app.ts. Invariant: what was good stays in use when a
+// Secret turns bad or vanishes; the log says so, and what to mend.
 
-import { backoff } from '../runtime/backoff.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { type KubeClient, KubeError } from '../runtime/kubernetes/client.ts';
+import type { KubeClient } from '../runtime/kubernetes/client.ts';
 import { inform } from '../runtime/kubernetes/informer.ts';
-import { elect } from '../runtime/kubernetes/lease.ts';
-import type { ConfigMap, Secret } from '../runtime/kubernetes/objects.ts';
-import { CONFIG_MAPS, SECRETS } from '../runtime/kubernetes/resources.ts';
+import type { Secret } from '../runtime/kubernetes/objects.ts';
+import { SECRETS } from '../runtime/kubernetes/resources.ts';
 import type { Log } from '../runtime/log.ts';
-import { makeRoot, readSigner, type Signer } from './signer.ts';
+import { bundleOf, type Kept, readKept } from './kept.ts';
+import { type Plugged, readPlugged } from './plugged.ts';
+import { readSigner, type Signer } from './signer.ts';
 
 export type RootParts = { readonly client: KubeClient; readonly clock: Clock; readonly log: Log };
 export type RootSettings = {
   readonly namespace: string;
-  readonly holder: string;
-  readonly trustDomain: string;
-  readonly rootTtlMs: number;
+  /** Name of the Secret that an operator may plug in. */
+  readonly pluggedSecret: string;
 };
 
-const SECRET = 'ambit-ca-root';
-const LEASE = 'ambit-ca-root';
-const CONFIG_MAP = 'ambit-ca-root-cert';
-const CONFIG_KEY = 'root-cert.pem';
-const RETRY = { initialMs: 500, maxMs: 15_000 } as const;
+/** The Secret of our own. */
+export const ROOT_SECRET = 'ambit-ca-root';
 
-/** Waits for Kubernetes as long as it takes. @throws Error when the kept root cannot be used, or `signal` aborts */
-export async function loadSigner(
-  parts: RootParts,
-  settings: RootSettings,
-  signal: AbortSignal,
-): Promise<Signer> {
-  const retry = backoff(RETRY);
-  for (;;) {
-    signal.throwIfAborted();
+export type Root = { readonly kept: Kept; readonly signer: Signer };
+
+export type PluggedState =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'good'; readonly plugged: Plugged }
+  | { readonly kind: 'unusable'; readonly message: string };
+
+export type FollowedRoot = {
+  /** Resolves when there is something to sign with. */
+  readonly ready: Promise<void>;
+  /** Resolves when both Secrets were looked at once. */
+  readonly synced: Promise<void>;
+  /** The last good one. */
+  current(): Root | undefined;
+  /** Our Secret as it is, good or not. */
+  secret(): Secret | undefined;
+  /** Why our Secret cannot be used as it is. */
+  problem(): string | undefined;
+  plugged(): PluggedState;
+  /** Called after each change that was looked at. */
+  subscribe(listener: () => void): () => void;
+  close(): Promise<void>;
+};
+
+export function followRoot(parts: RootParts, settings: RootSettings): FollowedRoot {
+  const { clock, log } = parts;
+  const { namespace, pluggedSecret } = settings;
+  const one = (name: string) =>
+    inform<Secret>(parts, SECRETS, { namespace, fieldSelector: `metadata.name=${name}` });
+  const own = one(ROOT_SECRET);
+  const foreign = one(pluggedSecret);
+  const ready = Promise.withResolvers<void>();
+  ready.promise.catch(() => {});
+  const listeners = new Set<() => void>();
+  let root: Root | undefined;
+  let problem: string | undefined;
+  let plugged: PluggedState = { kind: 'none' };
+
+  const readOwn = async (): Promise<void> => {
+    const secret = own.get(ROOT_SECRET, namespace);
     try {
-      const kept = await readKept(parts.client, settings.namespace);
-      if (kept !== undefined) return kept;
-      await elect(
-        parts,
-        { namespace: settings.namespace, name: LEASE, holder: settings.holder },
-        () => makeOnce(parts, settings),
-        signal,
-      );
+      const kept = readKept(secret);
+      if (kept === undefined) {
+        if (root !== undefined) log.warn('The Secret of the root is gone: signing goes on');
+        return;
+      }
+      const signer = await readSigner(kept.active, clock.now(), bundleOf(kept));
+      root = { kept, signer };
+      problem = undefined;
+      ready.resolve();
     } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof KubeError)) throw error;
-      parts.log.warn('Cannot load the root yet: trying again', { error });
-      await parts.clock.sleep(retry.next(), signal);
-    }
-  }
-}
-
-async function readKept(client: KubeClient, namespace: string): Promise<Signer | undefined> {
-  const secret = await client.get<Secret>(SECRETS, SECRET, namespace);
-  const chain = decoded(secret, 'tls.crt');
-  const key = decoded(secret, 'tls.key');
-  if (chain === undefined || key === undefined) return undefined;
-  const roots = decoded(secret, 'ca.crt');
-  try {
-    return await readSigner({ chain, key, ...(roots === undefined ? {} : { roots }) });
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(
-      `Cannot use the root in Secret ${namespace}/${SECRET}: ${why}. Mend the Secret; or delete it to get a new root, ` +
-        'which ends trust in every certificate issued so far',
-      { cause },
-    );
-  }
-}
-
-async function makeOnce({ client, clock, log }: RootParts, settings: RootSettings): Promise<void> {
-  const { namespace, trustDomain, rootTtlMs } = settings;
-  const existing = await client.get<Secret>(SECRETS, SECRET, namespace);
-  // another replica may have made it while we waited for the lease
-  if (decoded(existing, 'tls.crt') !== undefined) return;
-  const pem = await makeRoot({ trustDomain, now: clock.now(), ttlMs: rootTtlMs });
-  const data = { 'tls.crt': base64(pem.chain), 'tls.key': base64(pem.key) };
-  try {
-    if (existing === undefined) {
-      await client.create<Secret>(SECRETS, {
-        metadata: { name: SECRET, namespace },
-        type: 'kubernetes.io/tls',
-        data,
-      });
-    } else
-      await client.update<Secret>(SECRETS, { ...existing, data: { ...existing.data, ...data } });
-    log.info('Made a new root', { trustDomain, secret: `${namespace}/${SECRET}` });
-  } catch (error) {
-    // lost a race in spite of the lease: the other's root is as good, and is read next
-    if (!(error instanceof KubeError && error.status === 409)) throw error;
-  }
-}
-
-/** Keeps the ConfigMap saying what the root is, whoever changes or deletes it, until closed. */
-export function publishRoot(
-  parts: RootParts,
-  settings: { readonly namespace: string; readonly rootsPem: string },
-): { close(): Promise<void> } {
-  const { client, clock, log } = parts;
-  const { namespace, rootsPem } = settings;
-  const informer = inform<ConfigMap>(parts, CONFIG_MAPS, {
-    namespace,
-    fieldSelector: `metadata.name=${CONFIG_MAP}`,
-  });
-  const stop = new AbortController();
-  let wake = Promise.withResolvers<void>();
-  const unsubscribe = informer.subscribe(() => wake.resolve());
-  const isPublished = (): boolean =>
-    informer.get(CONFIG_MAP, namespace)?.data?.[CONFIG_KEY] === rootsPem;
-
-  const run = async (): Promise<void> => {
-    const retry = backoff(RETRY);
-    await informer.synced.catch(() => {});
-    while (!stop.signal.aborted) {
-      wake = Promise.withResolvers();
-      if (isPublished()) {
-        retry.reset();
-        await wake.promise;
-        continue;
-      }
-      try {
-        const object = {
-          metadata: { name: CONFIG_MAP, namespace },
-          data: { [CONFIG_KEY]: rootsPem },
-        };
-        await client.apply<ConfigMap>(CONFIG_MAPS, object, {
-          fieldManager: 'ambit-ca',
-          force: true,
-        });
-        log.info('Published the root', { configMap: `${namespace}/${CONFIG_MAP}` });
-      } catch (error) {
-        log.warn('Cannot publish the root: trying again', { error });
-      }
-      // also after success: the informer needs a moment to show it, and a rival writer must not make us spin
-      await clock.sleep(retry.next(), stop.signal).catch(() => {});
+      problem = `Cannot use the root in Secret ${namespace}/${ROOT_SECRET}: ${textOf(error)}`;
+      const state =
+        root === undefined
+          ? 'nothing signs. Mend the Secret; or delete it to get a new root, which ends trust in all that was issued so far'
+          : 'signing with the last good one. Mend the Secret; nothing need be restarted';
+      log.error(`${problem}: ${state}`, { error });
     }
   };
-  const running = run();
+  const readForeign = async (): Promise<void> => {
+    try {
+      const found = readPlugged(foreign.get(pluggedSecret, namespace));
+      if (found !== undefined) await readSigner(found.signer, clock.now());
+      plugged = found === undefined ? { kind: 'none' } : { kind: 'good', plugged: found };
+    } catch (error) {
+      const message = `Cannot use the signer in Secret ${namespace}/${pluggedSecret}: ${textOf(error)}`;
+      plugged = { kind: 'unusable', message };
+      log.error(`${message}: signing with what signed before. Mend the Secret`, { error });
+    }
+  };
+
+  // one after the other: a slow reading of an old state must not overtake that of a new one
+  let last = Promise.resolve();
+  const look = (read: () => Promise<void>) => (): void => {
+    last = last.then(read).then(() => {
+      for (const listener of listeners) listener();
+    });
+  };
+  const unsubscribe = [own.subscribe(look(readOwn)), foreign.subscribe(look(readForeign))];
+  const synced = Promise.all([own.synced, foreign.synced]).then(() => last);
+  synced.catch(() => {});
+
   return {
+    ready: ready.promise,
+    synced,
+    current: () => root,
+    secret: () => own.get(ROOT_SECRET, namespace),
+    problem: () => problem,
+    plugged: () => plugged,
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
     async close() {
-      stop.abort(new Error('Stopped publishing the root'));
-      wake.resolve();
-      unsubscribe();
-      await informer.close();
-      await running;
+      for (const end of unsubscribe) end();
+      listeners.clear();
+      ready.reject(new Error('Stopped following the root'));
+      await Promise.all([own.close(), foreign.close()]);
+      await last;
     },
   };
 }
 
-function decoded(secret: Secret | undefined, key: string): string | undefined {
-  const value = secret?.data?.[key];
-  return value === undefined || value === ''
-    ? undefined
-    : Buffer.from(value, 'base64').toString('utf8');
-}
-
-function base64(text: string): string {
-  return Buffer.from(text).toString('base64');
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,6 @@
-// What signs: a CA certificate with its key, the chain above it and the roots to hand out. Made new, or read from PEM
-// (a kept root, or an intermediate that a user plugged in). Used by root.ts, which keeps it, and issue.ts, which signs.
+// What signs: a CA certificate with its key, the chain above it and the roots it is under. Made new, or read from PEM
+// (a kept root, or an intermediate that a user plugged in). Used by kept.ts, which keeps it, and issue.ts, which signs.
+// Invariant: what was read here can sign certificates that its roots verify now.
 
 import 'reflect-metadata';
 import {
@@ -10,6 +11,7 @@ import {
   X509Certificate,
 } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
+import { fingerprintOf, rootOf, splitPem } from '../runtime/trust.ts';
 
 export type Signer = {
   /** The certificate that signs. */
@@ -20,14 +22,23 @@ export type Signer = {
   readonly intermediatesPem: readonly string[];
   /** The trust bundle: one or more PEM certificates in one text. */
   readonly rootsPem: string;
-  /** Unix ms: the earliest end of validity in the chain. */
+  /** Fingerprint of the root that the chain leads to. */
+  readonly root: string;
+  /** Unix ms: the earliest end of validity in the chain, its root included. */
   readonly notAfter: number;
 };
-export type SignerPem = { readonly chain: string; readonly key: string; readonly roots?: string };
+export type SignerPem = {
+  /** The signing certificate first, then what is above it; with or without the root. */
+  readonly chain: string;
+  readonly key: string;
+  readonly roots: string;
+};
 
 const EC_P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 // Nodes' clocks may be behind ours: the same allowance as for workload certificates.
 const SKEW_MS = 120_000;
+// What TLS libraries of today still believe.
+const MIN_RSA_BITS = 2048;
 
 /** A new self-signed root; its PEM is all that need be kept. */
 export async function makeRoot(settings: {
@@ -54,45 +65,81 @@ export async function makeRoot(settings: {
     ],
   });
   const key = KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' });
-  return { chain: `${root.toString('pem')}\n`, key: String(key) };
+  const chain = `${root.toString('pem')}\n`;
+  return { chain, key: String(key), roots: chain };
 }
 
-/** @throws Error that says what of the PEM cannot be used */
-export async function readSigner(pem: SignerPem): Promise<Signer> {
+/**
+ * `bundle` is what goes out with each certificate as whom to believe; its own roots without it.
+ * @throws Error that says what of the PEM cannot be used
+ */
+export async function readSigner(
+  pem: SignerPem,
+  now: number,
+  bundle: string = pem.roots,
+): Promise<Signer> {
   const chain = splitPem(pem.chain);
   const [signing] = chain;
   if (signing === undefined) throw new Error('it holds no certificate');
-  const certificate = new X509Certificate(signing);
+  const certificate = readCertificate(signing, 'its first certificate');
   if (!certificate.ca) throw new Error('its first certificate is not one of a CA');
-  const key = createPrivateKey(pem.key);
+  const key = readKey(pem.key);
   if (!certificate.checkPrivateKey(key)) {
     throw new Error('its key is not the one of its first certificate');
   }
-  const isRoot = (one: string): boolean => {
-    const parsed = new X509Certificate(one);
-    return parsed.checkIssued(parsed);
-  };
-  const roots = pem.roots === undefined ? chain.filter(isRoot) : splitPem(pem.roots);
-  if (roots.length === 0) {
-    throw new Error('it holds no root: add the root to the end of tls.crt, or as ca.crt');
-  }
-  const ends = chain.map((one) => new X509Certificate(one).validToDate.getTime());
   const { importAs, signWith } = algorithmsOf(key);
+  const roots = splitPem(pem.roots);
+  if (roots.length === 0) throw new Error('it holds no root');
+  for (const one of roots) readCertificate(one, 'a root');
+  const root = pathEnd(chain, roots);
+  if (root === undefined) {
+    throw new Error('its chain leads to none of its roots: the intermediates between are missing');
+  }
+  const path = [...chain, root].map((one) => new X509Certificate(one));
+  const notAfter = Math.min(...path.map(({ validToDate }) => validToDate.getTime()));
+  const notBefore = Math.max(...path.map(({ validFromDate }) => validFromDate.getTime()));
+  if (notAfter <= now) throw new Error(`its chain ended ${new Date(notAfter).toISOString()}`);
+  if (notBefore > now + SKEW_MS) {
+    throw new Error(`its chain is not valid before ${new Date(notBefore).toISOString()}`);
+  }
   const der = key.export({ type: 'pkcs8', format: 'der' });
+  const rootPrint = fingerprintOf(root);
   return {
     certificate: new x509.X509Certificate(signing),
     key: await webcrypto.subtle.importKey('pkcs8', der, importAs, false, ['sign']),
     signingAlgorithm: signWith,
-    intermediatesPem: chain.filter((one) => !isRoot(one)),
-    rootsPem: roots.join(''),
-    notAfter: Math.min(...ends),
+    intermediatesPem: chain.filter((one) => fingerprintOf(one) !== rootPrint),
+    rootsPem: bundle,
+    root: rootPrint,
+    notAfter,
   };
 }
 
-/** Each certificate of a PEM text, each ending in a newline so that they may be joined. */
-export function splitPem(text: string): string[] {
-  const found = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  return found.map((one) => `${one}\n`);
+/** The root that the chain leads to when each certificate of it was issued by the next. */
+function pathEnd(chain: readonly string[], roots: readonly string[]): string | undefined {
+  const path = chain.map((one) => readCertificate(one, 'its chain'));
+  for (const [at, one] of path.entries()) {
+    const issuer = path[at + 1];
+    if (issuer === undefined) return rootOf(chain, roots);
+    if (!one.checkIssued(issuer) || !one.verify(issuer.publicKey)) return undefined;
+  }
+  return undefined;
+}
+
+function readCertificate(pem: string, what: string): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch (cause) {
+    throw new Error(`${what} cannot be read`, { cause });
+  }
+}
+
+function readKey(pem: string): KeyObject {
+  try {
+    return createPrivateKey(pem);
+  } catch (cause) {
+    throw new Error('its key cannot be read as PEM without a passphrase', { cause });
+  }
 }
 
 /** 128 random bits; DER adds the zero byte that keeps it positive. */
@@ -114,6 +161,10 @@ function algorithmsOf(key: KeyObject): {
     return { importAs: algorithm, signWith: algorithm };
   }
   if (key.asymmetricKeyType === 'rsa') {
+    const bits = createPublicKey(key).asymmetricKeyDetails?.modulusLength ?? 0;
+    if (bits < MIN_RSA_BITS) {
+      throw new Error(`its RSA key has ${bits} bits: use ${MIN_RSA_BITS} or more, or ECDSA`);
+    }
     const algorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' };
     return { importAs: algorithm, signWith: algorithm };
   }

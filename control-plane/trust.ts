@@ -42,15 +42,17 @@ export function followTrust(
   const ownWord = (): AgentTrust[] => {
     const roots = splitPem(watch.rootsPem());
     if (ownRoot === undefined || roots.length === 0) return [];
-    return [{ pod: settings.pod, node: '', bundle: bundleId(roots), rootsInUse: [ownRoot] }];
+    const { retiring = [] } = watch.rotation() ?? {};
+    const bundle = bundleId(roots);
+    return [{ pod: settings.pod, node: '', bundle, retiring, rootsInUse: [ownRoot] }];
   };
   const words = (): AgentTrust[] => [
     ...ownWord(),
     ...parts.agents().flatMap(({ agent, trust }) => {
       const report = trust();
       if (report === undefined) return [];
-      const { bundle, rootsInUse } = report;
-      return [{ pod: agent.pod, node: agent.node, bundle, rootsInUse }];
+      const { bundle, retiring, rootsInUse } = report;
+      return [{ pod: agent.pod, node: agent.node, bundle, retiring, rootsInUse }];
     }),
   ];
   const isRotating = (): boolean => (watch.rotation()?.phase ?? 'steady') !== 'steady';

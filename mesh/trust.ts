@@ -20,6 +20,8 @@ export type TrustBundle = {
 export type TrustReport = {
   /** The roots that new handshakes of this agent believe (`bundleId` of runtime/trust.ts). */
   readonly bundle: string;
+  /** Fingerprints of the leaving roots it knows of: what it got before it knew may be under one of them. */
+  readonly retiring: readonly string[];
   /** Fingerprints of the roots its own certificates lead to. */
   readonly rootsInUse: readonly string[];
   /** Unix ms: the end of the certificate that ends first; 0 when it holds none. */

@@ -320,6 +320,7 @@ describe('whom to believe', () => {
     assert.deepEqual([told, asked.length], [[present], 1]);
     assert.deepEqual(certificates.report(), {
       bundle: bundleId([ca.rootPem, next.rootPem]),
+      retiring: [],
       rootsInUse: [fingerprintOf(ca.rootPem)],
       earliestEnd: first.svid.notAfter,
       failing: 0,

@@ -62,6 +62,11 @@ export class AgentTrust {
     return this.#own(this.#trustDomain)?.id ?? '';
   }
 
+  /** The roots of our own trust domain that are about to leave. */
+  get leaving(): readonly string[] {
+    return this.#own(this.#trustDomain)?.retiring ?? [];
+  }
+
   /** Why the newest bundle is not the one believed; empty when it is. */
   get error(): string {
     return this.#error;

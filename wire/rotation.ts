@@ -15,9 +15,17 @@ export const FOREIGN_MAP = 'ambit-trust-bundles';
 
 /** ConfigMap that a rotation is asked for, told of and driven by. */
 export const ROTATION_MAP = 'ambit-ca-rotation';
+export const REQUEST_KEY = 'request';
 export const STATUS_KEY = 'status';
 /** The rest of the key is the pod of a control-plane replica; the value {@link AgentTrust} of its agents. */
 export const AGENTS_PREFIX = 'agents.';
+
+export type RotationRequest = {
+  /** Chosen by who asks; a request is acted on once. */
+  readonly id: string;
+  /** Do not wait for agents that are neither ready nor connected. */
+  readonly force: boolean;
+};
 
 /**
  * steady: one signer, its root alone is trusted. distributing: the new root is trusted beside the old, which still signs.
@@ -63,7 +71,7 @@ export type RotationStatus = {
 export type AgentTrust = {
   readonly pod: string;
   readonly node: string;
-} & Pick<TrustReport, 'bundle' | 'rootsInUse'>;
+} & Pick<TrustReport, 'bundle' | 'retiring' | 'rootsInUse'>;
 
 const PHASES: readonly unknown[] = ['steady', 'distributing', 'renewing'] satisfies RotationPhase[];
 
@@ -78,6 +86,24 @@ export function readRotationStatus(text: string | undefined): RotationStatus | u
     Array.isArray(roots) &&
     Array.isArray(retiring);
   return good ? (value as RotationStatus) : undefined;
+}
+
+export function readRotationRequest(text: string | undefined): RotationRequest | undefined {
+  const { id, force } = objectOf(text) ?? {};
+  if (typeof id !== 'string' || id === '') return undefined;
+  return { id, force: force === true };
+}
+
+export function readAgentTrust(text: string | undefined): AgentTrust[] {
+  const list: unknown = parsed(text);
+  if (!Array.isArray(list)) return [];
+  return list.filter((one): one is AgentTrust => {
+    const { pod, node, bundle, retiring, rootsInUse } = (one ?? {}) as Partial<AgentTrust>;
+    return (
+      [pod, node, bundle].every((field) => typeof field === 'string') &&
+      [retiring, rootsInUse].every(Array.isArray)
+    );
+  });
 }
 
 function objectOf(text: string | undefined): Readonly<Record<string, unknown>> | undefined {

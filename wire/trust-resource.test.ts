@@ -20,6 +20,7 @@ const field = (number: number, body: string): Buffer =>
 const ANY_REPORT: fc.Arbitrary<TrustReport> = fc.record(
   {
     bundle: fc.string(),
+    retiring: fc.array(fc.string(), { maxLength: 3 }),
     rootsInUse: fc.array(fc.string(), { maxLength: 3 }),
     earliestEnd: fc.integer({ min: 0, max: 4e12 }),
     failing: fc.nat(),
@@ -92,7 +93,9 @@ describe('a report on trust', () => {
         assert.deepEqual(decodeClientFrame(encodeClientFrame(frame)), frame);
       }),
       {
-        examples: [[{ bundle: '', rootsInUse: [], earliestEnd: 0, failing: 0, error: '' }]],
+        examples: [
+          [{ bundle: '', retiring: [], rootsInUse: [], earliestEnd: 0, failing: 0, error: '' }],
+        ],
       },
     );
   });

@@ -17,6 +17,7 @@ type BundleMessage = {
 };
 type ReportMessage = {
   bundle: string;
+  retiring: string[];
   rootsInUse: string[];
   earliestEnd: number;
   failing: number;
@@ -50,11 +51,12 @@ export function decodeTrustBundle(body: Uint8Array): TrustBundle {
 }
 
 export function encodeTrustReport(report: TrustReport): Uint8Array {
-  return REPORT.encode({ ...report, rootsInUse: [...report.rootsInUse] });
+  const { retiring, rootsInUse } = report;
+  return REPORT.encode({ ...report, retiring: [...retiring], rootsInUse: [...rootsInUse] });
 }
 
 /** @throws DecodeError */
 export function decodeTrustReport(body: Uint8Array): TrustReport {
-  const { bundle, rootsInUse, earliestEnd, failing, error } = REPORT.decode(body);
-  return { bundle, rootsInUse, earliestEnd, failing, error };
+  const { bundle, retiring, rootsInUse, earliestEnd, failing, error } = REPORT.decode(body);
+  return { bundle, retiring, rootsInUse, earliestEnd, failing, error };
 }

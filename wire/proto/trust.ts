@@ -19,5 +19,6 @@ message Report {
   double earliest_end = 3;
   uint32 failing = 4;
   string error = 5;
+  repeated string retiring = 6;
 }
 `;
