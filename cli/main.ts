@@ -3,7 +3,9 @@
 // Exit codes: 0 healthy or done, 1 unhealthy or failed, 2 misuse.
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { systemClock } from '../runtime/clock.ts';
 import { nodeTooOld } from '../runtime/version.ts';
+import { type CaStatusOptions, caRotate, caStatus, type RotateOptions } from './commands/ca.ts';
 import { type CheckOptions, check } from './commands/check.ts';
 import { type ClusterOptions, findKubeconfig } from './commands/cluster-options.ts';
 import { addNamespace, removeNamespace } from './commands/namespace.ts';
@@ -102,6 +104,35 @@ withCluster(node.command('log <node>'))
   .option('-r, --reset', 'back to the levels it started with', false)
   .action(async (name: string, options: LogOptions) => {
     exitCode = await nodeLog(name, located(options));
+  });
+
+const ca = program
+  .command('ca')
+  .description('the certificate authority: what signs, who is trusted, a new root');
+withCluster(ca.command('status'))
+  .description('what signs, the roots that are trusted, how far a rotation is')
+  .addOption(output())
+  .action(async (options: CaStatusOptions) => {
+    exitCode = await caStatus(located(options));
+  });
+withCluster(ca.command('rotate'))
+  .description(
+    'replace the root: no restart, no failed connection; waits until the old one is gone',
+  )
+  .option(
+    '--force',
+    'do not wait for agents that are neither ready nor connected; also for a rotation under way',
+    false,
+  )
+  .option('--no-wait', 'only ask for it')
+  .addOption(
+    new Option('--timeout <seconds>', 'give up waiting after so long (0: never)')
+      .argParser(wholeNumber)
+      .default(0),
+  )
+  .addOption(output())
+  .action(async (options: RotateOptions) => {
+    exitCode = await caRotate(located(options), systemClock);
   });
 
 program

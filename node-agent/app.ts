@@ -14,6 +14,7 @@ import { Metrics } from '../runtime/metrics.ts';
 import { Readiness } from '../runtime/readiness.ts';
 import { VERSION } from '../runtime/version.ts';
 import { IDLE_RELEASE_MS, TunnelPool } from '../tunnel/pool.ts';
+import type { PeerTrust } from '../tunnel/trust.ts';
 import { type AdminView, adminRoutes } from './admin-routes.ts';
 import { Affinity } from './affinity.ts';
 import type { CaptureDriver } from './capture/capture.ts';
@@ -113,11 +114,15 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     help: 'Tunnels that take no new stream since their address is not the same workload any more',
     labels: [],
   });
-  const certificates = new Certificates(parts, {
-    trustDomain: settings.trustDomain,
-    ttlSeconds: Math.round(settings.certificateTtlMs / 1000),
-    random,
-  });
+  const onTrust = (trust: PeerTrust): void => void pool.recheck(trust);
+  const certificates = new Certificates(
+    { ...parts, onTrust },
+    {
+      trustDomain: settings.trustDomain,
+      ttlSeconds: Math.round(settings.certificateTtlMs / 1000),
+      random,
+    },
+  );
   const pool = new TunnelPool({
     clock,
     dial: (key, signal) => dialTunnel({ clock, pod: enrolments.local(key.owner) }, key, signal),

@@ -1,13 +1,16 @@
 // Certificates: when they are asked for, renewed, kept and forgotten. With a CA made by hand and a clock that stands still.
 
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { before, describe, test } from 'node:test';
 import { formatIdentity, type Identity, parseIdentity } from '../mesh/identity.ts';
 import type { TrustBundle } from '../mesh/trust.ts';
 import { silentLog } from '../runtime/log.ts';
 import { ManualClock } from '../runtime/manual-clock.ts';
 import { bundleId, fingerprintOf } from '../runtime/trust.ts';
+import type { Credentials } from '../tunnel/contexts.ts';
 import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
+import type { PeerTrust } from '../tunnel/trust.ts';
 import { Certificates } from './certificates.ts';
 import type { Issue } from './held-certificate.ts';
 
@@ -20,7 +23,7 @@ before(async () => {
 });
 
 /** Certificates with a CA that counts, and can be told to fail, to wait, or to sign with another root. */
-function setUp(settings: { life?: number } = {}) {
+function setUp(settings: { life?: number; onTrust?: (trust: PeerTrust) => void } = {}) {
   // certificates carry whole seconds
   const clock = new ManualClock(Math.floor(Date.now() / 1000) * 1000);
   const asked: string[] = [];
@@ -43,7 +46,7 @@ function setUp(settings: { life?: number } = {}) {
     return { chain: [leaf, state.signer.rootPem] };
   };
   const certificates = new Certificates(
-    { clock, log: silentLog, issue },
+    { clock, log: silentLog, issue, onTrust: settings.onTrust ?? (() => {}) },
     { trustDomain: 'cluster.local', ttlSeconds: 3600, random: () => 0.5 },
   );
   return { clock, asked, state, certificates };
@@ -52,6 +55,11 @@ function setUp(settings: { life?: number } = {}) {
 function bundleOf(roots: readonly string[], more: Partial<TrustBundle> = {}): TrustBundle {
   const nothing = { aliases: [], retiring: [], renewWithinMs: 0, crls: [] };
   return { trustDomain: 'cluster.local', roots, ...nothing, ...more };
+}
+
+/** The roots that handshakes with these credentials believe. */
+function believed({ trust }: Credentials): string[] {
+  return trust.rootsPem.toSorted();
 }
 
 function other(index: number): Identity {
@@ -315,7 +323,7 @@ describe('whom to believe', () => {
     assert.equal(certificates.report()?.bundle, '');
     await until(() => certificates.report()?.bundle !== '');
     const present = await claim.current();
-    assert.deepEqual(present.svid.roots, [ca.rootPem, next.rootPem]);
+    assert.deepEqual(believed(present), [ca.rootPem, next.rootPem].toSorted());
     assert.equal(present.svid.chainPem, first.svid.chainPem, 'the certificate stays');
     assert.deepEqual([told, asked.length], [[present], 1]);
     assert.deepEqual(certificates.report(), {
@@ -347,7 +355,7 @@ describe('whom to believe', () => {
     await until(() => certificates.report()?.rootsInUse[0] === fingerprintOf(next.rootPem));
     certificates.believe([bundleOf([next.rootPem])]);
     await until(() => certificates.report()?.bundle === bundleId([next.rootPem]));
-    assert.deepEqual((await claim.current()).svid.roots, [next.rootPem], 'the old one is gone');
+    assert.deepEqual(believed(await claim.current()), [next.rootPem], 'the old one is gone');
     certificates.close();
   });
 
@@ -373,7 +381,57 @@ describe('whom to believe', () => {
     await claim.current();
     certificates.believe([bundleOf([next.rootPem])]);
     await until(() => certificates.report()?.bundle !== '');
-    assert.deepEqual((await claim.current()).svid.roots, [next.rootPem, ca.rootPem]);
+    assert.deepEqual(believed(await claim.current()), [next.rootPem, ca.rootPem].toSorted());
+    certificates.close();
+  });
+
+  test('a certificate under a root that has left already is renewed too', async () => {
+    const { certificates, clock, state } = setUp();
+    const claim = certificates.claim(WEB);
+    certificates.believe([bundleOf([ca.rootPem, next.rootPem])]);
+    certificates.believe([bundleOf([next.rootPem])]);
+    await claim.current();
+    state.signer = next;
+    await clock.advance(1000);
+    await until(() => certificates.report()?.rootsInUse[0] === fingerprintOf(next.rootPem));
+    certificates.close();
+  });
+
+  test('other names of our trust domain, and other trust domains under their own roots only', async () => {
+    const { certificates } = setUp();
+    const claim = certificates.claim(WEB);
+    await claim.current();
+    const partner = { ...bundleOf([next.rootPem]), trustDomain: 'partner.test' };
+    certificates.believe([bundleOf([ca.rootPem], { aliases: ['old.test'] }), partner]);
+    await until(() => certificates.report()?.bundle !== '');
+    const { trust } = await claim.current();
+    const now = Date.now();
+    const leadsTo = async (from: TestCa, domain: string): Promise<boolean> => {
+      const { chainPem } = await from.svid(`spiffe://${domain}/ns/a/sa/b`);
+      return trust.pathTo(domain, new X509Certificate(chainPem), now) !== undefined;
+    };
+    assert.ok(trust.sameDomain('cluster.local', 'old.test'));
+    assert.ok(await leadsTo(ca, 'old.test'));
+    assert.ok(await leadsTo(next, 'partner.test'));
+    assert.ok(!(await leadsTo(next, 'cluster.local')));
+    assert.ok(!(await leadsTo(ca, 'partner.test')));
+    assert.ok(!(await leadsTo(ca, 'elsewhere.test')));
+    certificates.close();
+  });
+
+  test('a revocation list counts at once, for new handshakes and live tunnels; one of garbage changes nothing', async () => {
+    const told: number[] = [];
+    const { certificates } = setUp({ onTrust: (trust) => told.push(trust.revocations.size) });
+    const claim = certificates.claim(WEB);
+    await claim.current();
+    const list = await ca.crl([await ca.svid(other(1))]);
+    certificates.believe([bundleOf([ca.rootPem], { crls: [list] })]);
+    await until(() => told.length === 1);
+    assert.equal((await claim.current()).trust.revocations.size, 1);
+    const garbage = '-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n';
+    certificates.believe([bundleOf([ca.rootPem], { crls: [garbage] })]);
+    assert.match(certificates.report()?.error ?? '', /Cannot read the trust bundle/);
+    assert.equal((await claim.current()).trust.revocations.size, 1);
     certificates.close();
   });
 
@@ -387,7 +445,7 @@ describe('whom to believe', () => {
     certificates.believe([bundleOf([broken])]);
     assert.equal(certificates.report()?.bundle, bundleId([ca.rootPem]));
     assert.match(certificates.report()?.error ?? '', /Cannot read the trust bundle/);
-    assert.deepEqual((await claim.current()).svid.roots, [ca.rootPem]);
+    assert.deepEqual(believed(await claim.current()), [ca.rootPem]);
     certificates.close();
   });
 });

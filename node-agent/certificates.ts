@@ -8,6 +8,7 @@ import type { Clock } from '../runtime/clock.ts';
 import { watchClock } from '../runtime/clock-jumps.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Credentials, Svid } from '../tunnel/contexts.ts';
+import type { PeerTrust } from '../tunnel/trust.ts';
 import { HeldCertificate, type HeldParts, type Issue } from './held-certificate.ts';
 import { type Priority, SigningQueue } from './signing-queue.ts';
 import { AgentTrust } from './trust.ts';
@@ -27,7 +28,13 @@ export type Claim = {
   release(): void;
 };
 
-type Parts = { readonly clock: Clock; readonly log: Log; readonly issue: Issue };
+type Parts = {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly issue: Issue;
+  /** Whom to believe has changed, and every certificate knows: tunnels that live may be to a revoked peer. */
+  readonly onTrust?: (trust: PeerTrust) => void;
+};
 type Settings = {
   readonly trustDomain: string;
   readonly ttlSeconds: number;
@@ -42,6 +49,7 @@ export class Certificates {
   readonly #ttlSeconds: number;
   readonly #slots = new Map<string, Slot>();
   readonly #listeners = new Set<() => void>();
+  readonly #onTrust: (trust: PeerTrust) => void;
   #clockWatch: { close(): void } | undefined;
   /** What was told of a change of trust is done slot by slot, a turn of the event loop each. */
   #retrusting: HeldCertificate[] = [];
@@ -49,6 +57,7 @@ export class Certificates {
   constructor(parts: Parts, settings: Settings) {
     this.trust = new AgentTrust(parts, settings);
     this.#ttlSeconds = settings.ttlSeconds;
+    this.#onTrust = parts.onTrust ?? (() => {});
     this.#parts = {
       ...parts,
       trust: this.trust,
@@ -170,8 +179,13 @@ export class Certificates {
         error,
       });
     }
-    if (this.#retrusting.length > 0) setImmediate(() => this.#retrustNext());
-    else this.#tell();
+    if (this.#retrusting.length > 0) {
+      setImmediate(() => this.#retrustNext());
+      return;
+    }
+    const present = [...this.#slots.values()].find(({ held }) => held.credentials !== undefined);
+    if (present?.held.credentials !== undefined) this.#onTrust(present.held.credentials.trust);
+    this.#tell();
   }
 
   #tell(): void {

@@ -199,15 +199,10 @@ export class HeldCertificate {
 
   #credentialsOf(issued: Issued): Credentials {
     const { identity, chain, keyPem, notBefore, notAfter } = issued;
-    const roots = this.#parts.trust.rootsFor(issued);
-    return credentialsOf({
-      identity,
-      chainPem: chain.join(''),
-      keyPem,
-      roots,
-      notBefore,
-      notAfter,
-    });
+    const { trust } = this.#parts;
+    const roots = trust.rootsFor(issued);
+    const svid = { identity, chainPem: chain.join(''), keyPem, roots, notBefore, notAfter };
+    return credentialsOf(svid, trust.trustFor(identity.trustDomain));
   }
 
   #schedule(at: number): void {

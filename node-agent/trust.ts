@@ -4,7 +4,10 @@
 
 import type { TrustBundle } from '../mesh/trust.ts';
 import type { Log } from '../runtime/log.ts';
-import { bundleId, mergeRoots, splitPem } from '../runtime/trust.ts';
+import { bundleId, fingerprintOf, mergeRoots, splitPem } from '../runtime/trust.ts';
+import { readCrls } from '../tunnel/crl.ts';
+import { indexRevocations, NO_REVOCATIONS, type Revocations } from '../tunnel/revocation.ts';
+import type { Trust } from '../tunnel/trust.ts';
 import type { Issued } from './issued.ts';
 
 /** A bundle whose roots were read, one certificate each. */
@@ -14,15 +17,18 @@ type Believed = {
   /** What it was read from, to notice a change. */
   readonly source: string;
   readonly bundles: readonly Read[];
+  readonly revocations: Revocations;
 };
 
-const NOTHING: Believed = { source: '[]', bundles: [] };
+const NOTHING: Believed = { source: '[]', bundles: [], revocations: NO_REVOCATIONS };
 
 export class AgentTrust {
   readonly #log: Log;
   readonly #trustDomain: string;
   #believed = NOTHING;
   #error = '';
+  /** Roots that were believed once and are not any more: a late answer of the CA may still be under one. */
+  readonly #left = new Set<string>();
 
   constructor(parts: { readonly log: Log }, settings: { readonly trustDomain: string }) {
     this.#log = parts.log;
@@ -39,7 +45,12 @@ export class AgentTrust {
         const roots = mergeRoots(bundle.roots.flatMap(splitPem));
         return { ...bundle, roots, id: bundleId(roots) };
       });
-      this.#believed = { source, bundles };
+      const lists = all.flatMap(({ crls }) => readCrls(Buffer.from(crls.join(''))));
+      const before = this.#believed.bundles.flatMap(({ roots }) => roots.map(fingerprintOf));
+      this.#believed = { source, bundles, revocations: indexRevocations(lists) };
+      for (const root of before) this.#left.add(root);
+      for (const { roots } of bundles)
+        for (const root of roots) this.#left.delete(fingerprintOf(root));
       this.#error = '';
     } catch (error) {
       this.#error = `Cannot read the trust bundle: ${error instanceof Error ? error.message : String(error)}`;
@@ -51,7 +62,8 @@ export class AgentTrust {
     this.#log.info('Whom to believe has changed', {
       bundle: this.bundle,
       roots: this.roots.length,
-      retiring: this.#own(this.#trustDomain)?.retiring.length ?? 0,
+      retiring: this.leaving.length,
+      revoked: this.#believed.revocations.size,
       trustDomains: all.map(({ trustDomain }) => trustDomain),
     });
     return true;
@@ -80,17 +92,33 @@ export class AgentTrust {
   /** Whether the root it is under leaves, so that it is to be renewed now, and over how long to spread that. */
   retiring({ identity, root }: Issued): { readonly withinMs: number } | undefined {
     const own = this.#own(identity.trustDomain);
-    if (own === undefined || !own.retiring.includes(root.fingerprint)) return undefined;
-    return { withinMs: own.renewWithinMs };
+    const leaves =
+      own?.retiring.includes(root.fingerprint) === true || this.#left.has(root.fingerprint);
+    return leaves ? { withinMs: own?.renewWithinMs ?? 0 } : undefined;
   }
 
   /**
-   * The roots for handshakes with this certificate. Of what the CA answered with, only the root that the chain leads to
+   * The roots to believe because of this certificate. Of what the CA answered with, only the root that the chain leads to
    * counts once discovery has told: a root that has left must not live on in old answers.
    */
   rootsFor(issued: Issued): readonly string[] {
     const own = this.#own(issued.identity.trustDomain);
-    return own === undefined ? issued.roots : mergeRoots(own.roots, [issued.root.pem]);
+    return own === undefined ? issued.roots : [issued.root.pem];
+  }
+
+  /** What to believe besides, in handshakes of an identity of that trust domain. */
+  trustFor(trustDomain: string): Trust {
+    const { bundles, revocations } = this.#believed;
+    const own = this.#own(trustDomain);
+    const names = own === undefined ? [] : [own.trustDomain, ...own.aliases];
+    const roots = new Map(bundles.map((bundle) => [bundle.trustDomain, bundle.roots]));
+    // under an alias it is still our own domain
+    if (own !== undefined) roots.set(trustDomain, own.roots);
+    return {
+      aliases: names.filter((name) => name !== trustDomain),
+      bundles: roots,
+      revocations,
+    };
   }
 
   #own(trustDomain: string): Read | undefined {
