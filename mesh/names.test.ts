@@ -13,6 +13,7 @@ const CLIENT = workloadOf({
   namespace: 'ns1',
   addresses: [parseIp('10.0.0.9')],
 });
+const DUAL_CLIENT = { ...CLIENT, addresses: [...CLIENT.addresses, parseIp('fd00::9')] };
 
 type ServiceParts = Omit<Parameters<typeof serviceOf>[0], 'vips'> & {
   readonly vips?: readonly string[];
@@ -56,6 +57,7 @@ const KNOWN: readonly ResourceUpdate[] = [
   kube('v6', 'ns1', ['fd00::6']),
   kube('reviews', 'ns3', ['9.9.9.5']),
   service({ hostname: 'www.google.com', namespace: 'ns1', vips: ['1.1.1.1'] }),
+  service({ hostname: 'both.example', namespace: 'ns1', vips: ['240.240.0.1', '2001:2::1'] }),
   service({ hostname: 'mapped.example', namespace: 'ns1', vips: ['::ffff:1.1.1.9'] }),
   service({ hostname: '*.wildcard', namespace: 'ns1', vips: ['10.1.2.3'] }),
   service({ hostname: '*.b.wildcard', namespace: 'ns1', vips: ['10.1.2.4'] }),
@@ -215,6 +217,12 @@ describe('what a name means in the mesh', () => {
     assert.equal(ask('productpage', 'ipv4', other), '9.9.9.8');
     assert.equal(ask('shared.example', 'ipv4', other), '2.2.2.2');
     assert.equal(ask('hidden.example', 'ipv4', other), '4.4.4.4');
+  });
+
+  test('a host outside the cluster is told in families the client has itself', () => {
+    assert.equal(ask('both.example'), '240.240.0.1');
+    assert.equal(ask('both.example', 'ipv6'), 'no-data');
+    assert.equal(ask('both.example', 'ipv6', DUAL_CLIENT), '2001:2::1');
   });
 
   test("the client's own search domains replace the usual ones", () => {

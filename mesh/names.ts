@@ -122,10 +122,13 @@ function addressesOf(
 ): IpAddress[] | undefined {
   // a range is not an answer: its addresses are somebody else's to name
   const exact = service.vips.filter(({ prefixLength }) => prefixLength === undefined);
+  const isOfKubernetes = isOfCluster(service.hostname, place);
   if (exact.length > 0) {
-    return exact.filter(({ network }) => network === client.network).map(({ ip }) => ip);
+    const near = exact.filter(({ network }) => network === client.network).map(({ ip }) => ip);
+    // hosts outside have addresses of both families by default: a client that has no route for one would try it in vain
+    return isOfKubernetes ? near : near.filter((ip) => hasFamilyOf(client, ip));
   }
-  if (service.vips.length > 0 || !isOfCluster(service.hostname, place)) return undefined;
+  if (service.vips.length > 0 || !isOfKubernetes) return undefined;
   // headless; without endpoints it has no name, and the cluster's own DNS says so with the proof it has
   const addresses = published(service, client, snapshot).flatMap((workload) =>
     workload.addresses.filter((ip) => isOfFamilies(ip, service.ipFamilies)),
@@ -157,6 +160,10 @@ function published(service: Service, client: Workload, snapshot: Snapshot): Work
   return snapshot
     .membersOf(serviceKey(service))
     .filter(({ health, network }) => (all || health === 'healthy') && network === client.network);
+}
+
+function hasFamilyOf({ addresses }: Workload, ip: IpAddress): boolean {
+  return addresses.some((own) => isIpv6(own) === isIpv6(ip));
 }
 
 function isOfCluster(hostname: string, { clusterDomain }: NamePlace): boolean {

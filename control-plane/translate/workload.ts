@@ -12,6 +12,7 @@ export type WorkloadContext = {
   readonly trustDomain: string;
   /** What a namespace that says nothing of its own may reach. */
   readonly outboundPolicy: Workload['outboundPolicy'];
+  readonly clusterDomain: string;
   readonly namespace: KubeObject | undefined;
   readonly node: Node | undefined;
   readonly services: ReadonlyMap<string, readonly PortMapping[]>;
@@ -38,7 +39,7 @@ export function workloadOf(pod: Pod, context: WorkloadContext): Workload | undef
     network: context.network,
     node: pod.spec.nodeName ?? '',
     addresses,
-    hostname: '',
+    hostname: ownName(pod, context.clusterDomain),
     locality: localityOf(context.node),
     health: healthOf(pod),
     protocol: isEnrolled(pod, context.namespace) ? 'hbone' : 'tcp',
@@ -55,6 +56,13 @@ export function workloadOf(pod: Pod, context: WorkloadContext): Workload | undef
     capacity: 1,
     outboundPolicy: outboundPolicyOf(context.namespace, context.outboundPolicy),
   };
+}
+
+/** Kubernetes gives a pod a name of its own where it has a hostname and a subdomain, as those of a StatefulSet do. */
+function ownName({ metadata, spec }: Pod, clusterDomain: string): string {
+  const { hostname = '', subdomain = '' } = spec;
+  if (hostname === '' || subdomain === '') return '';
+  return `${hostname}.${subdomain}.${metadata.namespace}.svc.${clusterDomain}`;
 }
 
 /** A tunnel may be dialled only once the pod's agent said that it is there, and only while it shall be. */

@@ -110,6 +110,8 @@ function run(changes: Changes = {}, memo = createTranslationMemo()): Translation
       ],
       authorizationPolicies: [],
       peerAuthentications: [],
+      serviceEntries: [],
+      workloadEntries: [],
       ...changes.world,
     },
     SETTINGS,

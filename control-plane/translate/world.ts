@@ -18,6 +18,7 @@ import type { Problem } from '../../wire/status.ts';
 import { captureOptionsOf } from './capture-options.ts';
 import { endpointsOf, hintedServices, type KnownService } from './endpoints.ts';
 import { enrolmentOf } from './enrolment.ts';
+import { Entries, type EntryObjects } from './entries.ts';
 import { Memo } from './memo.ts';
 import {
   addressesOf,
@@ -39,7 +40,8 @@ export type World = {
   readonly pods: Iterable<Pod>;
   readonly services: Iterable<KubeService>;
   readonly endpointSlices: Iterable<EndpointSlice>;
-} & PolicyObjects;
+} & PolicyObjects &
+  EntryObjects;
 
 export type WorldSettings = {
   readonly cluster: string;
@@ -111,9 +113,10 @@ export function translate(
   const podAt = podsByAddress(world.pods);
   const endpoints = endpointsOf(world.endpointSlices, services, { ...settings, nodes, podAt });
   const policies = new Policies(world, settings);
-  problems.push(...policies.problems);
+  const entries = new Entries(world, services, settings);
+  problems.push(...policies.problems, ...entries.problems);
 
-  const workloads: Workload[] = [...endpoints.others];
+  const workloads: Workload[] = [...endpoints.others, ...entries.workloads];
   const enrolments: PlacedEnrolment[] = [];
   for (const pod of world.pods) {
     const { name, namespace = '' } = pod.metadata;
@@ -122,7 +125,10 @@ export function translate(
       ...settings,
       namespace: place,
       node: world.nodes.get(pod.spec.nodeName ?? ''),
-      services: endpoints.pods.get(`${namespace}/${name}`) ?? NO_SERVICES,
+      services: merged(
+        endpoints.pods.get(`${namespace}/${name}`) ?? NO_SERVICES,
+        isAlive(pod) ? entries.membershipsOf(pod) : NO_SERVICES,
+      ),
       authorizationPolicies: policies.attachedTo(pod, isEnrolled(pod, place)),
     };
     const { workload, enrolment } = memo.pods.of(pod, keyOf(context), () => ({
@@ -138,12 +144,12 @@ export function translate(
   }
   return {
     workloads,
-    services: [...services.values()].map(({ service }) => service),
+    services: [...[...services.values()].map(({ service }) => service), ...entries.services],
     policies: policies.policies,
     namespaces,
     enrolments,
     problems,
-    outcomes: policies.outcomes(),
+    outcomes: [...policies.outcomes(), ...entries.outcomes()],
   };
 }
 
@@ -164,6 +170,15 @@ function podsByAddress(pods: Iterable<Pod>): (ip: IpAddress) => string | undefin
 }
 
 const NO_SERVICES: WorkloadContext['services'] = new Map();
+
+/** In an order that does not depend on who asked first: the same content has the same version everywhere. */
+function merged(
+  a: WorkloadContext['services'],
+  b: WorkloadContext['services'],
+): WorkloadContext['services'] {
+  if (b.size === 0) return a;
+  return new Map([...a, ...b].toSorted(([x], [y]) => (x < y ? -1 : 1)));
+}
 
 /** All of a context that can differ from one translation to the next, as text. */
 function keyOf(context: WorkloadContext): string {

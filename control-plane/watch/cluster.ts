@@ -19,11 +19,15 @@ import {
   NODES,
   PEER_AUTHENTICATIONS,
   PODS,
+  SERVICE_ENTRIES,
   SERVICES,
+  WORKLOAD_ENTRIES,
 } from '../../runtime/kubernetes/resources.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { AuthorizationPolicyObject } from '../translate/authorization.ts';
 import type { PeerAuthenticationObject } from '../translate/peer-authentication.ts';
+import type { ServiceEntryObject } from '../translate/service-entry.ts';
+import type { WorkloadEntryObject } from '../translate/workload-entry.ts';
 import type { World } from '../translate/world.ts';
 
 export type Cluster = {
@@ -58,6 +62,8 @@ export function watchCluster(
     PEER_AUTHENTICATIONS,
     optional,
   );
+  const serviceEntries = inform<ServiceEntryObject>(parts, SERVICE_ENTRIES, optional);
+  const workloadEntries = inform<WorkloadEntryObject>(parts, WORKLOAD_ENTRIES, optional);
   const all: Informer<KubeObject>[] = [
     namespaces,
     pods,
@@ -65,6 +71,8 @@ export function watchCluster(
     endpointSlices,
     authorizationPolicies,
     peerAuthentications,
+    serviceEntries,
+    workloadEntries,
   ];
   for (const informer of all) informer.subscribe(onChange);
   // kubelets write their node's status every few seconds; only its labels concern us
@@ -79,6 +87,7 @@ export function watchCluster(
     find(kind, namespace, name) {
       if (kind === 'Namespace') return namespaces.get(name);
       if (kind === 'Pod') return pods.get(name, namespace);
+      if (kind === 'ServiceEntry') return serviceEntries.get(name, namespace);
       return kind === 'AuthorizationPolicy'
         ? authorizationPolicies.get(name, namespace)
         : undefined;
@@ -91,6 +100,8 @@ export function watchCluster(
       endpointSlices: [...endpointSlices.items()],
       authorizationPolicies: [...authorizationPolicies.items()],
       peerAuthentications: [...peerAuthentications.items()],
+      serviceEntries: [...serviceEntries.items()],
+      workloadEntries: [...workloadEntries.items()],
     }),
     async close() {
       await Promise.all(everything.map((informer) => informer.close()));

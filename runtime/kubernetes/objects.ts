@@ -76,6 +76,8 @@ export type PodSpec = {
   readonly nodeName?: string;
   readonly serviceAccountName?: string;
   readonly hostNetwork?: boolean;
+  readonly hostname?: string;
+  readonly subdomain?: string;
   readonly containers: readonly Container[];
   readonly nodeSelector?: Readonly<Record<string, string>>;
 };

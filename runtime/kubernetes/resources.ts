@@ -86,6 +86,10 @@ export const AUTHORIZATION_POLICIES = named(
   'AuthorizationPolicy',
 );
 
+const NETWORKING = 'networking.ambit-mesh.io';
+export const SERVICE_ENTRIES = named(NETWORKING, 'serviceentries', 'ServiceEntry');
+export const WORKLOAD_ENTRIES = named(NETWORKING, 'workloadentries', 'WorkloadEntry');
+
 const ALL: readonly Resource[] = [
   PODS,
   SERVICES,
@@ -114,6 +118,8 @@ const ALL: readonly Resource[] = [
   CUSTOM_RESOURCE_DEFINITIONS,
   PEER_AUTHENTICATIONS,
   AUTHORIZATION_POLICIES,
+  SERVICE_ENTRIES,
+  WORKLOAD_ENTRIES,
 ];
 
 /** The resource of a manifest's `apiVersion` and `kind`, undefined when it is not in the table. */
