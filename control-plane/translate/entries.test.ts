@@ -14,6 +14,7 @@ const SETTINGS = {
   trustDomain: 'cluster.local',
   clusterDomain: 'cluster.local',
   rootNamespace: 'ambit-system',
+  outboundPolicy: 'allow-any' as const,
 };
 const HTTP = { number: 80, name: 'http', protocol: 'HTTP' };
 const TLS = { number: 443, name: 'tls', protocol: 'TLS', targetPort: 8443 };

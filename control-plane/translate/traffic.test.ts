@@ -76,6 +76,8 @@ function run(cluster: Cluster, memo = createTranslationMemo()): Translation {
       endpointSlices: [slice],
       authorizationPolicies: [],
       peerAuthentications: [],
+      serviceEntries: [],
+      workloadEntries: [],
     },
     { ...SETTINGS, outboundPolicy: cluster.outboundPolicy ?? SETTINGS.outboundPolicy },
     memo,
