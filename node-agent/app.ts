@@ -12,6 +12,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { Readiness } from '../runtime/readiness.ts';
+import { followReadiness } from '../runtime/ready-file.ts';
 import { VERSION } from '../runtime/version.ts';
 import { IDLE_RELEASE_MS, TunnelPool } from '../tunnel/pool.ts';
 import type { PeerTrust } from '../tunnel/trust.ts';
@@ -74,10 +75,13 @@ export type AgentSettings = Pick<
   | 'metrics'
   | 'ready'
 > &
-  Partial<Pick<AgentConfig, 'tunnelIdleMs'>> & {
+  Partial<Pick<AgentConfig, 'tunnelIdleMs' | 'readyFile'>> & {
     /** Without it the DNS of no pod is captured. */
     readonly dns?: DnsSettings | undefined;
   };
+
+/** Sockets that were reset end within one turn; nothing that hangs may hold up the end. */
+const CUT_GRACE_MS = 1000;
 
 export type Agent = {
   readonly ports: Admin['ports'];
@@ -205,6 +209,8 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     for (const { code } of cut) record.cut(code);
     evicted.inc({}, pool.evict());
   };
+  const { readyFile } = settings;
+  const own = readyFile === undefined ? undefined : followReadiness({ log, readiness }, readyFile);
   const unsubscribe = discovery.subscribe(take);
   const view: AdminView = {
     clock,
@@ -222,6 +228,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   const admin = await startAdmin(doors, settings, adminRoutes(view)).catch((error: unknown) => {
     unsubscribe();
     trustReports.close();
+    own?.close();
     throw error;
   });
 
@@ -278,12 +285,15 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
       );
       dns?.close();
       await Promise.all([enrolments.close(), pool.close()]);
+      // each cut one has its line, before the process ends
+      await Promise.race([trails.allEnded(), clock.sleep(CUT_GRACE_MS)]);
       await drained;
       await begun;
       trustReports.close();
       certificates.close();
       hosts.close();
       await doorsClosed;
+      own?.close();
       log.info('Drained', { cut });
     },
   };

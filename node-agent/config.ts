@@ -35,6 +35,8 @@ export type AgentConfig = {
   readonly admin: Door;
   readonly metrics: Door;
   readonly ready: Door;
+  /** Where this very agent's readiness is written, for its probe: the ready door may be another agent's. */
+  readonly readyFile: string | undefined;
 };
 
 const DAY_MS = 86_400_000;
@@ -83,6 +85,7 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
     admin: { host: '127.0.0.1', port: port('AMBIT_ADMIN_PORT', 15000), shared: true },
     metrics: { host: '0.0.0.0', port: port('AMBIT_METRICS_PORT', 15020), shared: true },
     ready: { host: '0.0.0.0', port: port('AMBIT_READY_PORT', 15021), shared: true },
+    readyFile: env.optional('AMBIT_READY_FILE'),
   };
   env.finish();
   return config;

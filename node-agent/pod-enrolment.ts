@@ -44,6 +44,8 @@ export type EnrolmentParts = Omit<PodWatchParts, 'turns'> & {
   };
 };
 
+/** Handshakes that began before the doors were yielded end within it: many round trips of a cluster's network. */
+const HAND_OVER_MS = 250;
 const RETRY = { initialMs: 1000, maxMs: 60_000 };
 
 /** `waiting`: bound to this node, and not started yet as far as we can see. */
@@ -137,7 +139,13 @@ export class PodEnrolment {
   async drain(): Promise<void> {
     this.#stop.abort(new Error('The agent is stopping'));
     await this.#running;
-    await this.#held.capture?.closeDoors();
+    const { capture } = this.#held;
+    if (capture?.yieldDoors !== undefined) {
+      capture.yieldDoors();
+      // a connection whose handshake is under way belongs to our socket already, and would be reset with it
+      await this.#parts.clock.sleep(HAND_OVER_MS);
+    }
+    await capture?.closeDoors();
     await Promise.all([this.#held.acceptor?.drain(), this.#parts.journeys.left(this.local, false)]);
   }
 

@@ -80,6 +80,7 @@ export class Trails {
   readonly #clock: Clock;
   readonly #cells = new Map<string, Cell>();
   readonly #open = new Set<Trail>();
+  #lastEnded = Promise.withResolvers<void>();
 
   constructor(parts: { readonly log: Log; readonly clock: Clock; readonly metrics: Metrics }) {
     this.#log = parts.log;
@@ -104,6 +105,11 @@ export class Trails {
     const trail = new Trail(this, facts, this.#clock.monotonic());
     this.#open.add(trail);
     return trail;
+  }
+
+  /** Resolves once no record is open: every connection has its line. */
+  async allEnded(): Promise<void> {
+    while (this.#open.size > 0) await this.#lastEnded.promise;
   }
 
   /** @internal For Trail only. */
@@ -137,6 +143,9 @@ export class Trails {
       const line = { ...fields, error: error.message, flag: FAILURES[error.code].flag };
       this.#log.error('connection complete', line);
     }
+    if (this.#open.size > 0) return;
+    this.#lastEnded.resolve();
+    this.#lastEnded = Promise.withResolvers();
   }
 
   /** @internal For Trail only. */

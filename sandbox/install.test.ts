@@ -143,11 +143,11 @@ describe('manifests/', () => {
     }
   });
 
-  test('the node agent is replaced one at a time, and has no rights in Kubernetes', () => {
+  test('the next node agent starts beside the present one, and has no rights in Kubernetes', () => {
     const [agent] = ofKind<DaemonSet>('DaemonSet');
     assert.deepEqual(agent?.spec?.updateStrategy?.rollingUpdate, {
-      maxSurge: 0,
-      maxUnavailable: 1,
+      maxSurge: 1,
+      maxUnavailable: 0,
     });
     const { spec } = agent?.spec?.template ?? {};
     // ports of host-network pods count as taken on the node: no other pod could be placed beside it

@@ -73,6 +73,8 @@ export interface PodCapture {
   verify(): Promise<RepairReason | undefined>;
   /** New connections go their own way from now on; captured ones stay with us. The tunnel door stays open. */
   release(): Promise<void>;
+  /** New connections go to a newer agent's doors from now on, where there is one; ours still take what is on its way. */
+  yieldDoors?(): void;
   /** Closes the doors; accepted connections live on. */
   closeDoors(): Promise<void>;
   /** Takes back everything that was changed in the pod. */

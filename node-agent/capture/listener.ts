@@ -7,7 +7,11 @@ import { ignoreError } from '../../tunnel/socket.ts';
 /** Connections the kernel keeps for us between two turns of the event loop; a burst of a busy pod fits in. */
 const BACKLOG = 1024;
 
-export type Listener = { close(): Promise<void> };
+export type Listener = {
+  /** The descriptor it was given. */
+  readonly fd: number | undefined;
+  close(): Promise<void>;
+};
 
 export async function listen(
   where: { readonly fd: number } | { readonly host: string; readonly port: number },
@@ -23,14 +27,16 @@ export async function listen(
   );
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ ...where, backlog: BACKLOG, exclusive: true }, () => {
+    // a new agent takes over while the old one drains; a descriptor comes with its own options
+    const reusePort = 'port' in where;
+    server.listen({ ...where, backlog: BACKLOG, exclusive: true, reusePort }, () => {
       server.off('error', reject);
       resolve();
     });
   });
   // an accept that fails (no descriptors left) costs that connection only
   server.on('error', () => {});
-  return { close: () => stop(server) };
+  return { fd: 'fd' in where ? where.fd : undefined, close: () => stop(server) };
 }
 
 /** Resolves when the socket is closed; accepted connections go on. */

@@ -38,7 +38,7 @@ import {
 } from './pod-sockets.ts';
 import { ProbeBypass } from './probe-bypass.ts';
 import { TABLE } from './rules.ts';
-import { type Netns, openNetns, SyscallError } from './syscalls.ts';
+import { leadToSecondListener, type Netns, openNetns, SyscallError } from './syscalls.ts';
 
 const EADDRINUSE = 98;
 
@@ -238,6 +238,10 @@ class NetnsPod implements PodCapture {
     });
   }
 
+  yieldDoors(): void {
+    for (const { fd } of this.#listeners.values()) if (fd !== undefined) leadToSecondListener(fd);
+  }
+
   async closeDoors(): Promise<void> {
     const listeners = [...this.#listeners.values()];
     this.#listeners.clear();
@@ -290,9 +294,10 @@ class NetnsPod implements PodCapture {
         listen({ fd: bound('tcp') }, (socket) => takeRedirected(socket, door.tcp)),
       );
       await this.#keep(`udp ${family} ${DNS_PORT}`, DNS_PORT, async () => {
-        const socket = udpSocket(family, bound('udp'));
+        const fd = bound('udp');
+        const socket = udpSocket(family, fd);
         door.udp(socket);
-        return { close: async () => void socket.close() };
+        return { fd, close: async () => void socket.close() };
       });
     }
   }

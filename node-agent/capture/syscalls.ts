@@ -56,7 +56,9 @@ const PACKET_STATISTICS = 6;
 const SO_RCVBUF = 8;
 const SO_RCVBUFFORCE = 33;
 const SO_ATTACH_FILTER = 26;
+const SO_ATTACH_REUSEPORT_CBPF = 51;
 const ETH_P_ALL_NETWORK_ORDER = 0x0300;
+const BPF_RETURN_CONSTANT = 0x06;
 const MSG_DONTWAIT = 0x40;
 const EAGAIN = 11;
 const ENOBUFS = 105;
@@ -230,6 +232,20 @@ export function openPacketSocket(settings: {
     closeSync(fd);
     throw error;
   }
+}
+
+/**
+ * Of the sockets that share this listening socket's port (SO_REUSEPORT), the second one takes all new connections from now
+ * on, where there is a second one: the kernel keeps them in the order they began to listen, so the first is the oldest.
+ * When the newest leaves first (an upgrade that is taken back), handshakes under way at its close are lost.
+ */
+export function leadToSecondListener(fd: number): void {
+  // one instruction: return 1, the number of the socket; a number nobody has means that the kernel chooses
+  const instructions = Buffer.alloc(8);
+  instructions.writeUInt16LE(BPF_RETURN_CONSTANT, 0);
+  instructions.writeUInt32LE(1, 4);
+  const program = { length: 1, instructions };
+  check('setsockopt', c.attachFilter(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, program, 16));
 }
 
 /** Bytes of the next frame, written to `buffer`; undefined when none waits. Never blocks. */
