@@ -9,6 +9,7 @@ import type { Snapshot } from '../mesh/snapshot.ts';
 import type { TrustReport } from '../mesh/trust.ts';
 import { type Admin, startAdmin } from '../runtime/admin.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { type DiscoveryRecord, exposeDiscovery } from '../runtime/discovery-metrics.ts';
 import type { Log } from '../runtime/log.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { Readiness } from '../runtime/readiness.ts';
@@ -42,7 +43,14 @@ import { Trails } from './trail.ts';
 import { dialTunnel, isCurrent, tunnelKey } from './tunnels.ts';
 
 export type Discovery = SnapshotSource & {
+  /** There is a snapshot to work from. */
   readonly synced: Promise<void>;
+  /** The control plane itself has told everything; absent where every snapshot is its own. */
+  readonly live?: Promise<void>;
+  /** What is known of the connection, where there is one. */
+  readonly record?: DiscoveryRecord;
+  /** How often the snapshot could not be kept. */
+  readonly saveFailures?: () => number;
   report(report: EnrolmentReport): void;
   reportTrust(report: TrustReport): void;
 };
@@ -209,6 +217,9 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     for (const { code } of cut) record.cut(code);
     evicted.inc({}, pool.evict());
   };
+  if (discovery.record !== undefined) {
+    exposeDiscovery({ metrics, readiness }, discovery.record, discovery.saveFailures ?? (() => 0));
+  }
   const { readyFile } = settings;
   const own = readyFile === undefined ? undefined : followReadiness({ log, readiness }, readyFile);
   const unsubscribe = discovery.subscribe(take);
@@ -240,11 +251,14 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
       ...starts.podUids(),
     ]);
   const stopping = new AbortController();
+  const live = orStopped(discovery.live ?? discovery.synced, stopping.signal);
   const begin = async (): Promise<void> => {
     firstSync();
     take(discovery.snapshot());
     await enrolments.settled();
     firstEnrolments();
+    // a snapshot from disk does not know who was enrolled since: letting go of what it does not name would open those
+    await live;
     const graceMs = settings.drainDeadlineMs + settings.leaveGraceMs;
     await sweepLeftovers(parts, { wanted: podUids, graceMs }, stopping.signal);
   };
@@ -324,4 +338,12 @@ function exposeGauges(metrics: Metrics, { enrolments, pool, connections }: Admin
     () => [...connections.cuts()].map(([reason, value]) => ({ labels: { reason }, value })),
   );
   one('ambit_connections_open', 'Connections carried now', () => connections.count());
+}
+
+/** Resolves with the promise, and also when the agent stops: then nothing it stood for matters any more. */
+function orStopped(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    promise.then(resolve, () => resolve());
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }

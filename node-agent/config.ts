@@ -32,6 +32,9 @@ export type AgentConfig = {
   readonly watchIntervalMs: number;
   /** How long a tunnel without streams is kept. */
   readonly tunnelIdleMs: number;
+  /** Where the newest snapshot is kept for a restart without the control plane; undefined: nowhere. */
+  readonly stateDirectory: string | undefined;
+  readonly snapshotMaxAgeMs: number;
   readonly admin: Door;
   readonly metrics: Door;
   readonly ready: Door;
@@ -81,6 +84,8 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
     // pods live for hours: this only bounds how long one with a new namespace stays outside
     watchIntervalMs: env.durationMs('AMBIT_WATCH_INTERVAL', WATCH_INTERVAL_MS),
     tunnelIdleMs: env.durationMs('AMBIT_TUNNEL_IDLE', IDLE_RELEASE_MS),
+    stateDirectory: env.optional('AMBIT_STATE_DIR'),
+    snapshotMaxAgeMs: env.durationMs('AMBIT_SNAPSHOT_MAX_AGE', DAY_MS),
     // for people on the machine only
     admin: { host: '127.0.0.1', port: port('AMBIT_ADMIN_PORT', 15000), shared: true },
     metrics: { host: '0.0.0.0', port: port('AMBIT_METRICS_PORT', 15020), shared: true },

@@ -1,10 +1,12 @@
 // The agent with the real control plane, ca and capture around it. Called by main.ts only; what is inside is app.ts.
 
+import { join } from 'node:path';
 import { parseIdentity } from '../mesh/identity.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { createDiscoveryClient } from '../runtime/discovery-client.ts';
 import { createIssuanceClient } from '../runtime/issuance-client.ts';
 import type { Log } from '../runtime/log.ts';
+import { SnapshotStore } from '../runtime/snapshot-store.ts';
 import { VERSION } from '../runtime/version.ts';
 import { startAgent } from './app.ts';
 import type { CaptureDriver } from './capture/capture.ts';
@@ -34,13 +36,17 @@ export async function connectAgent(
     serverIdentity: identityOf('ambit-ca'),
     moreRoots: () => discovery.roots(),
   });
-  const discovery = createDiscoveryClient(parts, {
-    ...shared,
-    address: config.controlPlaneAddress,
-    serverIdentity: identityOf('ambit-control-plane'),
-    nodeId: `node-agent~${config.podName}~${config.nodeName}`,
-    userAgent: `node-agent/${VERSION}`,
-  });
+  const store = storeOf(parts, config);
+  const discovery = createDiscoveryClient(
+    { ...parts, store },
+    {
+      ...shared,
+      address: config.controlPlaneAddress,
+      serverIdentity: identityOf('ambit-control-plane'),
+      nodeId: `node-agent~${config.podName}~${config.nodeName}`,
+      userAgent: `node-agent/${VERSION}`,
+    },
+  );
   let capture: CaptureDriver | undefined;
   const close = async (): Promise<void> => {
     await discovery.close();
@@ -71,6 +77,18 @@ export async function connectAgent(
     await close();
     throw error;
   }
+}
+
+function storeOf(parts: Parts, config: AgentConfig): SnapshotStore | undefined {
+  const { stateDirectory, clusterId, nodeName, snapshotMaxAgeMs } = config;
+  if (stateDirectory === undefined) return undefined;
+  return new SnapshotStore(parts, {
+    // the node's name: nodes of the sandbox share one file system
+    path: join(stateDirectory, `snapshot-${nodeName}`),
+    cluster: clusterId,
+    node: nodeName,
+    maxAgeMs: snapshotMaxAgeMs,
+  });
 }
 
 /** The netns driver loads a native library, which loopback mode must not need. */

@@ -15,12 +15,19 @@ import {
 } from '../wire/discovery.ts';
 import { backoff } from './backoff.ts';
 import type { Clock, Timer } from './clock.ts';
+import { DiscoveryRecord, type Termination } from './discovery-metrics.ts';
 import { DiscoveryState, EMPTY_REQUEST } from './discovery-state.ts';
 import type { Log } from './log.ts';
 import { expectIdentity } from './peer-identity.ts';
 import { Reports } from './reports.ts';
+import type { SnapshotStore } from './snapshot-store.ts';
 
-export type DiscoveryParts = { readonly clock: Clock; readonly log: Log };
+export type DiscoveryParts = {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Where what is known outlives the process; closed with the client. */
+  readonly store?: SnapshotStore | undefined;
+};
 export type DiscoverySettings = {
   /** `host:port` of the control plane. */
   readonly address: string;
@@ -47,13 +54,20 @@ export interface DiscoveryClient {
   roots(): readonly string[];
   /** Tells what this agent believes; the newest is told again on each new connection. */
   reportTrust(report: TrustReport): void;
-  /** Resolves once every type was heard of; rejects if closed before. */
+  /** Resolves once there is a snapshot to work from: told by the control plane, or kept on disk. Rejects if closed before. */
   readonly synced: Promise<void>;
+  /** Resolves once the control plane itself has told every type; rejects if closed before. */
+  readonly live: Promise<void>;
+  readonly record: DiscoveryRecord;
+  /** How often what is known could not be kept on disk. */
+  saveFailures(): number;
   readonly connected: boolean;
   close(): Promise<void>;
 }
 
 const PATH = '/v1/discovery';
+// A control plane that is there answers sooner; one that is not should not hold up a node that knows enough.
+const LIVE_WAIT_MS = 2000;
 // The reference client's pace, a little gentler at the start.
 const RETRY = { initialMs: 50, maxMs: 15_000 } as const;
 // The reference's connect timeout.
@@ -72,16 +86,22 @@ export function createDiscoveryClient(
   return new Client(parts, settings);
 }
 
+/** Why a connection ended, in words and in the reference's. */
+type End = { readonly why: string; readonly kind: Termination };
+
 class Client implements DiscoveryClient {
   readonly synced: Promise<void>;
+  readonly live: Promise<void>;
+  readonly record: DiscoveryRecord;
   readonly #parts: DiscoveryParts;
   readonly #settings: DiscoverySettings;
-  readonly #state = new DiscoveryState();
+  readonly #state: DiscoveryState;
   readonly #reports = new Reports();
   #trustReport: TrustReport | undefined;
   readonly #listeners = new Set<(snapshot: Snapshot) => void>();
   readonly #stop = new AbortController();
   readonly #firstSync = Promise.withResolvers<void>();
+  readonly #allTold = Promise.withResolvers<void>();
   readonly #running: Promise<void>;
   /** The open connection. */
   #socket: WebSocket | undefined;
@@ -89,13 +109,21 @@ class Client implements DiscoveryClient {
   constructor(parts: DiscoveryParts, settings: DiscoverySettings) {
     this.#parts = parts;
     this.#settings = settings;
+    this.#state = new DiscoveryState({ keepBodies: parts.store !== undefined });
+    this.record = new DiscoveryRecord(parts.clock);
     this.synced = this.#firstSync.promise;
     this.synced.catch(() => {});
-    this.#running = this.#run();
+    this.live = this.#allTold.promise;
+    this.live.catch(() => {});
+    this.#running = this.#restore().then(() => this.#run());
   }
 
   snapshot(): Snapshot {
     return this.#state.snapshot;
+  }
+
+  saveFailures(): number {
+    return this.#parts.store?.failures ?? 0;
   }
 
   get connected(): boolean {
@@ -131,7 +159,31 @@ class Client implements DiscoveryClient {
     const reason = new Error('Closed the discovery client');
     this.#stop.abort(reason);
     this.#firstSync.reject(reason);
+    this.#allTold.reject(reason);
     await this.#running;
+    await this.#parts.store?.close();
+  }
+
+  /** What the disk has is used from the start, so that only differences travel; it counts once nobody tells better. */
+  async #restore(): Promise<void> {
+    const { clock, log, store } = this.#parts;
+    const saved = await store?.load();
+    if (saved === undefined || this.#stop.signal.aborted) return;
+    const resources = this.#state.restore(saved.resources);
+    this.record.fromDisk(saved.savedAt);
+    log.info('Read the saved snapshot', {
+      resources,
+      savedAt: new Date(saved.savedAt).toISOString(),
+    });
+    this.#publish();
+    const waited = clock.timer(LIVE_WAIT_MS, () => this.#makeDo());
+    void this.synced.catch(() => {}).then(() => waited.cancel());
+  }
+
+  /** The control plane does not answer: what the disk had has to do. */
+  #makeDo(): void {
+    if (this.record.origin !== 'disk') return;
+    this.#firstSync.resolve();
   }
 
   async #run(): Promise<void> {
@@ -141,13 +193,16 @@ class Client implements DiscoveryClient {
     let failures = 0;
     while (!this.#stop.signal.aborted) {
       const started = clock.monotonic();
-      let why: string;
+      let end: End;
       try {
-        why = await this.#connectOnce();
+        end = await this.#connectOnce();
       } catch (error) {
-        why = error instanceof Error ? error.message : String(error);
+        const why = error instanceof Error ? error.message : String(error);
+        end = { why, kind: 'ConnectionError' };
       }
       if (this.#stop.signal.aborted) break;
+      this.record.ended(end.kind);
+      this.#makeDo();
       if (clock.monotonic() - started >= GOOD_CONNECTION_MS) {
         retry.reset();
         failures = 0;
@@ -155,14 +210,14 @@ class Client implements DiscoveryClient {
       const pause = retry.next();
       log[failures++ === 0 ? 'warn' : 'debug'](
         'Not connected to the control plane: going on with what is known, and trying again',
-        { address, why, retryMs: Math.round(pause) },
+        { address, why: end.why, retryMs: Math.round(pause) },
       );
       await clock.sleep(pause, this.#stop.signal).catch(() => {});
     }
   }
 
   /** Resolves, when the connection has ended, with the reason. */
-  async #connectOnce(): Promise<string> {
+  async #connectOnce(): Promise<End> {
     const { address, rootCertFile, tokenFile, serverIdentity, userAgent } = this.#settings;
     const [root, token] = await Promise.all([
       readFile(rootCertFile, 'utf8'),
@@ -189,20 +244,23 @@ class Client implements DiscoveryClient {
     }
   }
 
-  #follow(socket: WebSocket): Promise<string> {
+  #follow(socket: WebSocket): Promise<End> {
     const { clock, log } = this.#parts;
     return new Promise((resolve) => {
       let why = '';
+      let kind: Termination = 'ConnectionError';
       let silence: Timer | undefined;
       const heard = (): void => {
         silence?.cancel();
         silence = clock.timer(SILENCE_MS, () => {
           why = `Nothing was heard for ${SILENCE_MS / 1000} s`;
+          kind = 'Error';
           socket.terminate();
         });
       };
       socket.on('error', (error) => {
         why ||= error.message;
+        if (kind === 'Complete') kind = 'Error';
       });
       socket.on('unexpected-response', (request, response) => {
         const status = `${response.statusCode} ${response.statusMessage}`;
@@ -221,6 +279,8 @@ class Client implements DiscoveryClient {
       socket.on('open', () => {
         log.info('Connected to the control plane', { address: this.#settings.address });
         this.#socket = socket;
+        kind = 'Complete';
+        this.#state.reconnected();
         this.#reports.reconnected();
         heard();
         const { nodeId, clusterId } = this.#settings;
@@ -235,12 +295,15 @@ class Client implements DiscoveryClient {
         const problem = this.#receive(data as Buffer);
         if (problem === undefined) return;
         why = problem;
+        kind = 'Reconnect';
         socket.close(1007);
       });
       socket.on('close', (code, reason) => {
         silence?.cancel();
         if (this.#socket === socket) this.#socket = undefined;
-        resolve(why || `Closed with ${code} ${reason.toString()}`.trim());
+        // 1000 and 1001 say that the other end is done; 1006 that it never said goodbye
+        if (kind === 'Complete' && code !== 1000 && code !== 1001) kind = 'Error';
+        resolve({ why: why || `Closed with ${code} ${reason.toString()}`.trim(), kind });
       });
     });
   }
@@ -261,6 +324,7 @@ class Client implements DiscoveryClient {
       this.#send({ ...EMPTY_REQUEST, error: { code: 3, message } });
       return message;
     }
+    this.record.received(frame.response.typeUrl, bytes.length);
     const { answer, rejected, updates } = this.#state.apply(frame.response);
     for (const { name, why } of rejected) {
       log.error('Refused a discovery resource: keeping what was known under its name', {
@@ -274,9 +338,16 @@ class Client implements DiscoveryClient {
       version: frame.response.systemVersion,
       updates,
     });
-    if (updates > 0) this.#publish();
+    if (updates > 0) {
+      this.#publish();
+      this.#parts.store?.changed(() => this.#state.resources());
+    }
     this.#send(answer);
-    if (this.#state.complete) this.#firstSync.resolve();
+    if (this.#state.complete) {
+      this.record.live();
+      this.#firstSync.resolve();
+      this.#allTold.resolve();
+    }
     return undefined;
   }
 

@@ -45,6 +45,14 @@ export class DiscoveryState {
     DISCOVERY_TYPES.map((type) => [type, new Map()]),
   );
   readonly #answered = new Set<string>();
+  /** The resources as they came, for the disk; absent where nobody keeps them. */
+  readonly #bodies: Map<string, Map<string, Resource>> | undefined;
+
+  constructor(settings: { readonly keepBodies?: boolean } = {}) {
+    if (settings.keepBodies === true) {
+      this.#bodies = new Map(DISCOVERY_TYPES.map((type) => [type, new Map()]));
+    }
+  }
 
   get snapshot(): Snapshot {
     return this.#snapshot;
@@ -65,6 +73,29 @@ export class DiscoveryState {
     }));
   }
 
+  /** A new connection: nothing of it has been heard yet. */
+  reconnected(): void {
+    this.#answered.clear();
+  }
+
+  /** Everything that is known, as it came. */
+  resources(): Map<string, Resource[]> {
+    return new Map([...(this.#bodies ?? [])].map(([type, all]) => [type, [...all.values()]]));
+  }
+
+  /** Takes over what another process knew; what cannot be read is left out, and will be told anew. Returns how many. */
+  restore(saved: ReadonlyMap<string, readonly Resource[]>): number {
+    let known = 0;
+    for (const typeUrl of DISCOVERY_TYPES) {
+      const resources = saved.get(typeUrl) ?? [];
+      const response = { systemVersion: '', typeUrl, resources, removed: [], nonce: '' };
+      known += this.apply(response).updates;
+      // nobody has answered for it yet
+      this.#answered.delete(typeUrl);
+    }
+    return known;
+  }
+
   apply(response: DeltaResponse): Applied {
     const { typeUrl, nonce } = response;
     const versions = this.#versions.get(typeUrl);
@@ -78,6 +109,9 @@ export class DiscoveryState {
       try {
         updates.push(readResource(typeUrl, resource));
         versions.set(resource.name, resource.version);
+        // a copy: the message it came in is much larger
+        const kept = this.#bodies && { ...resource, body: Uint8Array.from(resource.body) };
+        if (kept !== undefined) this.#bodies?.get(typeUrl)?.set(resource.name, kept);
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error);
         rejected.push({ name: resource.name, why });
@@ -85,6 +119,7 @@ export class DiscoveryState {
     }
     for (const name of response.removed) {
       if (versions.delete(name)) updates.push(removalOf(typeUrl, name));
+      this.#bodies?.get(typeUrl)?.delete(name);
     }
     if (updates.length > 0) this.#snapshot = this.#snapshot.apply(updates);
     this.#answered.add(typeUrl);

@@ -33,7 +33,7 @@ const DEFAULT_MODE = 0o644;
 // the API's default; the API server writes it out, a bare manifest in a test may not
 const DEFAULT_TOKEN_SECONDS = 3600;
 /** Host paths under these are the node's own, not the machine's: two nodes on one machine must not share them. */
-const NODE_RUN = ['/run/ambit', '/var/run/ambit'] as const;
+const NODE_RUN = ['/run/ambit', '/var/run/ambit', '/var/lib/ambit'] as const;
 
 /** Makes or refreshes all volumes. @throws VolumeError naming the volume and what it lacks */
 export async function prepareVolumes(
