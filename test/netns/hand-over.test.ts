@@ -23,6 +23,7 @@ import { enterNamespaces } from './namespaces.ts';
 const SETTINGS: AgentSettings = {
   trustDomain: 'cluster.local',
   dnsCapture: true,
+  nri: undefined,
   certificateTtlMs: 3_600_000,
   drainDeadlineMs: 20_000,
   leaveGraceMs: 200,
