@@ -10,7 +10,7 @@ import type { ClusterApi } from './cluster-api.ts';
 import { type Duty, runControllers } from './controllers/duty.ts';
 import { useGivenApi } from './given-api.ts';
 import { startKubelet } from './kubelet/kubelet.ts';
-import { nodeRunDirectory } from './kubelet/node-parts.ts';
+import { podNetnsDirectory } from './kubelet/node-parts.ts';
 import { startNameFeed } from './kubelet/service-proxy.ts';
 import type { GivenApi, OwnApi } from './launch/inner.ts';
 import { openLoopbackNetwork } from './network/loopback/cluster.ts';
@@ -107,7 +107,7 @@ function openNetwork(parts: ClusterParts, settings: ClusterSettings): Promise<Cl
     { clock: parts.clock, log },
     {
       directory: join(settings.stateDir, 'network'),
-      podNetnsDirectory: (node) => join(nodeRunDirectory(nodeDirectory(settings, node)), 'pods'),
+      podNetnsDirectory: (node) => podNetnsDirectory(nodeDirectory(settings, node)),
     },
   );
 }

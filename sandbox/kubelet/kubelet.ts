@@ -17,8 +17,14 @@ import type { Isolation } from './container/container-start.ts';
 import { endStrays } from './container/processes.ts';
 import { KUBERNETES_RESTARTS, type RestartSettings } from './container/restart-delay.ts';
 import { recordEvents } from './events.ts';
-import { type NodeParts, type NodeSettings, nodeRunDirectory } from './node-parts.ts';
+import {
+  type NodeParts,
+  type NodeSettings,
+  nodeRunDirectory,
+  podNetnsDirectory,
+} from './node-parts.ts';
 import { registerNode } from './node-registration.ts';
+import { NriRuntime } from './nri/runtime.ts';
 import { PodSet } from './pod/pod-set.ts';
 import type { Pod } from './pod/pod-spec.ts';
 import { writeStatuses } from './pod/status-writer.ts';
@@ -35,7 +41,7 @@ export type KubeletParts = {
 
 export type KubeletSettings = {
   readonly nodeName: string;
-  /** This node's own directory: logs, volumes, the node's /run/ambit. */
+  /** This node's own directory: logs, volumes, what stands for its /run. */
   readonly nodeDir: string;
   readonly mode: NetworkMode;
   /** On top of hostname, os and arch, e.g. topology.kubernetes.io/zone. */
@@ -77,7 +83,7 @@ export async function startKubelet(
   const { nodeName, nodeDir } = settings;
   const log = parts.log.child({ node: nodeName });
   const isolation = isolationOf(settings.mode);
-  await mkdir(join(nodeRunDirectory(nodeDir), 'pods'), { recursive: true });
+  await mkdir(podNetnsDirectory(nodeDir), { recursive: true });
   const strays = endStrays(nodeDir);
   if (strays > 0) log.warn('Ended processes that an earlier sandbox left behind', { strays });
 
@@ -95,6 +101,9 @@ export async function startKubelet(
     const services = keep(inform<Service>({ client, clock, log }, SERVICES));
     const events = keep(recordEvents({ client, clock, log }, { nodeName }));
     const statuses = keep(writeStatuses({ client, clock, log }));
+    const nri = keep(
+      await NriRuntime.listen({ clock, log }, join(nodeRunDirectory(nodeDir), 'nri', 'nri.sock')),
+    );
     const capacity = { cpu: availableParallelism(), memoryBytes: totalmem() };
     const node: NodeParts = {
       client,
@@ -104,6 +113,7 @@ export async function startKubelet(
       events,
       services: () => services.items(),
       isolation,
+      nri,
     };
     const pods = keep(new PodSet({ ...node, statuses }, podSettings(settings, capacity)));
     const port = settings.port ?? KUBELET_PORT;

@@ -10,6 +10,7 @@ import type { Isolation } from './container/container-start.ts';
 import type { RestartSettings } from './container/restart-delay.ts';
 import type { EventRecorder } from './events.ts';
 import type { ImageSource } from './images.ts';
+import type { NriRuntime } from './nri/runtime.ts';
 import type { PodRef } from './pod/pod-spec.ts';
 
 export type NodeParts = {
@@ -21,6 +22,7 @@ export type NodeParts = {
   /** All Services, for the variables of containers. */
   readonly services: () => Iterable<Service>;
   readonly isolation: Isolation;
+  readonly nri: NriRuntime;
 };
 
 export type NodeSettings = {
@@ -47,12 +49,17 @@ export function logDirectory(nodeDir: string, pod: PodRef): string {
   return join(nodeDir, 'logs', `${pod.namespace}_${pod.name}_${pod.uid}`);
 }
 
-/** Stands in for the machine's /run/ambit. */
+/** Stands in for the machine's /run. */
 export function nodeRunDirectory(nodeDir: string): string {
-  return join(nodeDir, 'run', 'ambit');
+  return join(nodeDir, 'run');
+}
+
+/** One folder a pod. */
+export function podNetnsDirectory(nodeDir: string): string {
+  return join(nodeRunDirectory(nodeDir), 'ambit', 'pods');
 }
 
 /** Where the node agent looks for the pod's network namespace. */
 export function netnsDirectory(nodeDir: string, uid: string): string {
-  return join(nodeRunDirectory(nodeDir), 'pods', uid);
+  return join(podNetnsDirectory(nodeDir), uid);
 }

@@ -20,6 +20,7 @@ import {
   nodeRunDirectory,
   podDirectory,
 } from '../node-parts.ts';
+import { AnnouncedSandbox } from '../nri/pod-sandbox.ts';
 import { configSource, type TokenSource, tokenSource } from '../volumes/config-source.ts';
 import { prepareVolumes, type VolumePaths } from '../volumes/volumes.ts';
 import { podKubeconfig, startInPod } from './pod-containers.ts';
@@ -51,6 +52,7 @@ export class PodOnNode {
   #pod: Pod;
   #life: PodLife = { state: 'preparing' };
   #network: PodNetwork | undefined;
+  readonly #announced: AnnouncedSandbox;
   #journey: Promise<void> | undefined;
   #endBy = Number.POSITIVE_INFINITY;
   #forceTimer: Timer | undefined;
@@ -65,6 +67,7 @@ export class PodOnNode {
     this.#parts = parts;
     this.#settings = settings;
     this.#startedAt = parts.clock.now();
+    this.#announced = new AnnouncedSandbox(parts.nri);
     this.#tokens = tokenSource(parts, this.ref, pod.spec.serviceAccountName ?? 'default');
     this.#init = (pod.spec.initContainers ?? []).map((spec) =>
       this.#container(spec, isSidecar(spec) ? 'sidecar' : 'init'),
@@ -201,6 +204,12 @@ export class PodOnNode {
     if (network.netnsPath !== undefined && network !== node.host) {
       await symlink(network.netnsPath, join(directory, 'netns'));
     }
+    try {
+      await this.#announced.begin(this.#pod, network);
+    } catch (error) {
+      await this.#disconnect();
+      throw error;
+    }
     return network;
   }
 
@@ -273,18 +282,24 @@ export class PodOnNode {
     for (const container of this.#init.toReversed()) await container.stop(force);
     const directory = podDirectory(this.#settings.nodeDir, this.ref.uid);
     endStrays(directory);
+    await this.#announced.end();
+    await this.#disconnect();
+    await rm(directory, { recursive: true, force: true });
+    this.#forceTimer?.cancel();
+    this.#move({ state: 'finished', addresses });
+  }
+
+  async #disconnect(): Promise<void> {
+    const network = this.#network;
+    this.#network = undefined;
     await rm(netnsDirectory(this.#settings.nodeDir, this.ref.uid), {
       recursive: true,
       force: true,
     });
-    if (this.#network !== this.#parts.network.host) {
-      await this.#network?.close().catch((error: unknown) => {
-        this.#parts.log.warn('Cannot give back the network of a pod', { error });
-      });
-    }
-    await rm(directory, { recursive: true, force: true });
-    this.#forceTimer?.cancel();
-    this.#move({ state: 'finished', addresses });
+    if (network === this.#parts.network.host) return;
+    await network?.close().catch((error: unknown) => {
+      this.#parts.log.warn('Cannot give back the network of a pod', { error });
+    });
   }
 
   #container(spec: ContainerSpec, kind: 'main' | 'init' | 'sidecar'): Container {
@@ -298,7 +313,8 @@ export class PodOnNode {
         log,
         onChange,
         tell: (news) => this.#tell(news),
-        start: (container, output) => {
+        start: async (container, output) => {
+          await this.#announced.beforeContainer();
           const sandbox = sandboxOf(this.#life);
           if (sandbox === undefined) throw new TypeError('The pod has no network any more');
           const facts = this.#facts(sandbox.network);

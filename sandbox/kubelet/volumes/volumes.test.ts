@@ -67,10 +67,16 @@ test('an optional source that is missing leaves an empty directory', async (t) =
   assert.ok(prepared.paths.has('v'));
 });
 
-test('host paths under /run/ambit are the node’s own', async (t) => {
-  const { paths, directory } = await prepare(t, { name: 'v', hostPath: { path: '/run/ambit/x' } });
-  assert.equal(paths.get('v'), join(directory, 'run/x'));
-});
+for (const [path, own] of [
+  ['/run/ambit/x', 'run/ambit/x'],
+  ['/var/run/nri', 'run/nri'],
+  ['/var/run/netns', 'run/netns'],
+] as const) {
+  test(`host path ${path} is the node’s own`, async (t) => {
+    const { paths, directory } = await prepare(t, { name: 'v', hostPath: { path } });
+    assert.equal(paths.get('v'), join(directory, own));
+  });
+}
 
 for (const [what, volume, message] of [
   ['a missing Secret', { secret: { secretName: 'none' } }, /volume "v" : secret "none" not found/],

@@ -23,7 +23,7 @@ export type VolumeParts = {
 export type VolumeSettings = {
   /** The pod's own directory for volumes. */
   readonly directory: string;
-  /** The node's own `/run/ambit`, which stands in for the machine's. */
+  /** The node's own `/run`, which stands in for the machine's. */
   readonly nodeRunDirectory: string;
 };
 /** Directory of each volume on this machine, by the volume's name. */
@@ -33,7 +33,13 @@ const DEFAULT_MODE = 0o644;
 // the API's default; the API server writes it out, a bare manifest in a test may not
 const DEFAULT_TOKEN_SECONDS = 3600;
 /** Host paths under these are the node's own, not the machine's: two nodes on one machine must not share them. */
-const NODE_RUN = ['/run/ambit', '/var/run/ambit', '/var/lib/ambit'] as const;
+const NODE_RUN = [
+  ...['ambit', 'nri', 'netns'].flatMap((name) => [
+    { root: `/run/${name}`, name },
+    { root: `/var/run/${name}`, name },
+  ]),
+  { root: '/var/lib/ambit', name: 'lib' },
+];
 
 /** Makes or refreshes all volumes. @throws VolumeError naming the volume and what it lacks */
 export async function prepareVolumes(
@@ -71,9 +77,9 @@ async function hostPath(
   { path, type = '' }: { readonly path: string; readonly type?: string },
   settings: VolumeSettings,
 ): Promise<string> {
-  for (const root of NODE_RUN) {
+  for (const { root, name } of NODE_RUN) {
     if (path === root || path.startsWith(`${root}/`)) {
-      const own = join(settings.nodeRunDirectory, path.slice(root.length));
+      const own = join(settings.nodeRunDirectory, name, path.slice(root.length));
       // made whatever the type: the node's directory starts empty, a machine's would be there
       await mkdir(own, { recursive: true });
       return own;
@@ -83,7 +89,7 @@ async function hostPath(
   if (found !== undefined) return path;
   throw new Error(
     `hostPath "${path}"${type === '' ? '' : ` (type ${type})`} is not on this machine; ` +
-      `the sandbox makes host paths only under ${NODE_RUN[0]}`,
+      'the sandbox makes host paths only under /run/ambit, /run/nri, /run/netns and /var/lib/ambit',
   );
 }
 
