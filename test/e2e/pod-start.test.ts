@@ -1,0 +1,80 @@
+// Pods that start in the mesh: captured before their first instruction, because the container runtime tells the agent of
+// them (NRI).
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { getThroughPod } from '../../cli/cluster/pod-http.ts';
+import type { Pod } from '../../runtime/kubernetes/objects.ts';
+import { PODS } from '../../runtime/kubernetes/resources.ts';
+import { MODE, podIps, redirectionOfAll } from '../support/enrolled.ts';
+import { type Sandbox, sandboxSuite } from '../support/sandbox.ts';
+import { openEchoes, startPod, tallyWhen } from '../support/traffic.ts';
+
+const EARLY = 'early';
+const TUNNEL_PORT = 15008;
+const CLIENTS = ['a', 'b', 'c'];
+// two looks at the link, which has to be watched from before the pods are made until they have spoken
+const LOOK_MS = 60_000;
+
+sandboxSuite('a pod that starts in the mesh', (sandbox) => {
+  test('no packet of it, from its very first, is on the link outside of a tunnel', async () => {
+    await openEchoes(sandbox(), EARLY, { [MODE]: 'ambient' });
+    const echoes = await redirectionOfAll(sandbox(), EARLY, 'enabled');
+    const servers = await podIps(sandbox(), EARLY);
+    const [near, far] = echoes;
+    const host = far?.status?.podIP ?? '';
+    const enough = new AbortController();
+    const looking = sandbox().captureLink(LOOK_MS, enough.signal);
+    for (const name of CLIENTS) {
+      // no name server is asked and nothing is waited for: it dials as soon as it runs
+      await startPod(sandbox(), {
+        namespace: EARLY,
+        name,
+        image: 'load',
+        node: near?.spec.nodeName ?? '',
+        variables: { URL: `http://${host}:8080/`, RATE: '50', LINE_HOST: host, CONNECTIONS: '2' },
+      });
+      await tallyWhen(sandbox(), { namespace: EARLY, name }, ({ requests }) => requests.ok > 50);
+    }
+    const clients = [...(await podIps(sandbox(), EARLY))].filter((ip) => !servers.has(ip));
+    enough.abort();
+    const { packets, dropped } = await looking;
+    assert.equal(dropped, 0);
+    const mine = packets.filter(
+      ({ source, destination }) => clients.includes(source.ip) || clients.includes(destination.ip),
+    );
+    const outside = mine.filter(
+      ({ source, destination }) =>
+        source.port !== TUNNEL_PORT &&
+        destination.port !== TUNNEL_PORT &&
+        (servers.has(source.ip) || servers.has(destination.ip)),
+    );
+    assert.ok(mine.length > 0, 'the clients were not seen on the link at all');
+    assert.deepEqual(outside.slice(0, 3), []);
+    assert.ok((await startsCounted(sandbox(), 'enrolled')) >= CLIENTS.length);
+  });
+});
+
+/** Pods of which the container runtime told the agents before they started, with that outcome. */
+async function startsCounted({ client }: Sandbox, outcome: string): Promise<number> {
+  const { items } = await client.list<Pod>(PODS, {
+    namespace: 'ambit-system',
+    labelSelector: 'app.kubernetes.io/name=ambit-node-agent',
+  });
+  let sum = 0;
+  for (const { metadata } of items) {
+    const { name = '', namespace = '' } = metadata;
+    const text = await getThroughPod(client, {
+      pod: name,
+      namespace,
+      port: 15020,
+      path: '/metrics',
+    });
+    assert.match(text, /^ambit_nri_connected 1$/m);
+    sum += Number(
+      new RegExp(`^ambit_pod_starts_total\\{outcome="${outcome}"\\} (\\d+)`, 'm').exec(text)?.[1] ??
+        0,
+    );
+  }
+  return sum;
+}
