@@ -5,9 +5,11 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { systemClock } from '../runtime/clock.ts';
 import { nodeTooOld } from '../runtime/version.ts';
+import { type AuthzOptions, authzCheck } from './commands/authz.ts';
 import { type CaStatusOptions, caRotate, caStatus, type RotateOptions } from './commands/ca.ts';
 import { type CheckOptions, check } from './commands/check.ts';
 import { type ClusterOptions, findKubeconfig } from './commands/cluster-options.ts';
+import { type ExplainOptions, explain } from './commands/explain.ts';
 import { addNamespace, removeNamespace } from './commands/namespace.ts';
 import {
   type LogOptions,
@@ -73,6 +75,25 @@ withCluster(namespace.command('remove <name>'))
   .description('take the label away: its pods leave the mesh, open connections go on')
   .action(async (name: string, options: ClusterOptions) => {
     exitCode = await removeNamespace(name, located(options));
+  });
+
+withCluster(program.command('explain <from> <to>'))
+  .description(
+    'what becomes of a connection from a pod to NAME[:PORT] or IP:PORT: where it goes, which policy decides',
+  )
+  .option('-n, --namespace <namespace>', 'namespace of FROM, when it does not say', 'default')
+  .addOption(anyOutput())
+  .action(async (from: string, to: string, options: ExplainOptions) => {
+    exitCode = await explain(from, to, located(options));
+  });
+
+const authz = program.command('authz').description('authorization policies, as agents have them');
+withCluster(authz.command('check <pod>'))
+  .description('the policies that hold for connections to a pod')
+  .option('-n, --namespace <namespace>', 'namespace of the pod, when it does not say', 'default')
+  .addOption(anyOutput())
+  .action(async (pod: string, options: AuthzOptions) => {
+    exitCode = await authzCheck(pod, located(options));
   });
 
 const node = program
@@ -180,11 +201,13 @@ function withNode(verb: string, description: string): Command {
   return withCluster(node.command(`${verb} <node>`))
     .description(description)
     .option('-n, --namespace <namespace>', 'only what belongs to this namespace')
-    .addOption(
-      new Option('-o, --output <format>', 'output format')
-        .choices(['text', 'json', 'yaml'])
-        .default('text'),
-    );
+    .addOption(anyOutput());
+}
+
+function anyOutput(): Option {
+  return new Option('-o, --output <format>', 'output format')
+    .choices(['text', 'json', 'yaml'])
+    .default('text');
 }
 
 function withCluster(command: Command): Command {

@@ -1,8 +1,9 @@
-// What the admin door shows of this agent: /config_dump in the reference's JSON shape, /connections, /certificates. Called
-// by app.ts. Everything here only reads.
+// What the admin door shows of this agent: /config_dump in the reference's JSON shape, /connections, /certificates, and
+// /snapshot for those who explain its decisions. Called by app.ts. Everything here only reads.
 
 import type { Clock } from '../runtime/clock.ts';
 import { json, type Routes } from '../runtime/http-door.ts';
+import { encodeShown } from '../runtime/shown-snapshot.ts';
 import type { TunnelPool } from '../tunnel/pool.ts';
 import type { OpenConnectionDump } from '../wire/config-dump.ts';
 import type { Certificates } from './certificates.ts';
@@ -27,6 +28,10 @@ export function adminRoutes(view: AdminView): Routes {
     '/config_dump': () => json(configDump(view)),
     '/connections': ({ url }) => json(openConnections(view, url.searchParams.get('pod'))),
     '/certificates': () => json(describeCertificates(view.certificates)),
+    '/snapshot': () => ({
+      contentType: 'application/octet-stream',
+      body: encodeShown(view.discovery.snapshot(), view.clock.now()),
+    }),
   };
 }
 

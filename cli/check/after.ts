@@ -11,6 +11,8 @@ export type MeshFacts = { readonly cluster: ClusterFacts; readonly report: Statu
 
 const TUNNEL_PORT = 15008;
 const DEFINITIONS = [
+  'serviceentries.networking.ambit-mesh.io',
+  'workloadentries.networking.ambit-mesh.io',
   'authorizationpolicies.security.ambit-mesh.io',
   'peerauthentications.security.ambit-mesh.io',
   'requestauthentications.security.ambit-mesh.io',

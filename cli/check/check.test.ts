@@ -37,9 +37,13 @@ const fit: ClusterFacts = {
   },
   namespaces: { value: [{ metadata: { name: 'ambit-system' } }, { metadata: { name: 'shop' } }] },
   definitions: {
-    value: ['authorizationpolicies', 'peerauthentications', 'requestauthentications'].map(
-      (plural) => ({ metadata: { name: `${plural}.security.ambit-mesh.io` } }),
-    ),
+    value: [
+      'authorizationpolicies.security',
+      'peerauthentications.security',
+      'requestauthentications.security',
+      'serviceentries.networking',
+      'workloadentries.networking',
+    ].map((name) => ({ metadata: { name: `${name}.ambit-mesh.io` } })),
   },
   pods: {
     value: [
