@@ -1,0 +1,116 @@
+// Two nodes with real agents for the netns tests, and what the control plane would tell them. Used by files of
+// test/netns/ inside enterNamespaces().
+
+import assert from 'node:assert/strict';
+import type { EnrolmentReport } from '../../mesh/enrolment.ts';
+import { type Agent, startAgent } from '../../node-agent/app.ts';
+import type { CaptureDriver } from '../../node-agent/capture/capture.ts';
+import { directorySource } from '../../node-agent/capture/find-netns.ts';
+import { netnsCapture } from '../../node-agent/capture/netns.ts';
+import {
+  EPHEMERAL_DOORS,
+  enrolmentOf,
+  HandmadeDiscovery,
+  issueFrom,
+  memoryLog,
+  type TestCa,
+  workloadOf,
+} from '../../node-agent/test-support/world.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import type { Lan, NodeName, Pod } from './lan.ts';
+
+const SETTINGS = {
+  certificateTtlMs: 3_600_000,
+  drainDeadlineMs: 2000,
+  trustDomain: 'cluster.local',
+  leaveGraceMs: 200,
+  watchIntervalMs: 200,
+  dnsCapture: true,
+  nri: undefined,
+  ...EPHEMERAL_DOORS,
+};
+export type Node = { agent: Agent; discovery: HandmadeDiscovery; lines: Record<string, unknown>[] };
+
+/** Both nodes with their agents; tells both what the control plane would. */
+export class Cluster {
+  readonly lan: Lan;
+  readonly ca: TestCa;
+  readonly nodes = new Map<NodeName, Node>();
+  readonly captures: CaptureDriver[] = [];
+  readonly #workloads = new Map<string, Parameters<typeof workloadOf>>();
+
+  constructor(lan: Lan, ca: TestCa) {
+    this.lan = lan;
+    this.ca = ca;
+  }
+
+  async startAgent(name: NodeName, discovery = new HandmadeDiscovery()): Promise<Node> {
+    const { log, lines } = memoryLog();
+    const capture = netnsCapture({
+      clock: systemClock,
+      log,
+      sources: [directorySource(this.lan.podDirectory(name))],
+      probesFrom: `/run/netns/${name}`,
+    });
+    this.captures.push(capture);
+    const agent = await startAgent(
+      { clock: systemClock, log, discovery, issue: issueFrom(this.ca), capture },
+      SETTINGS,
+    );
+    const node = { agent, discovery, lines };
+    this.nodes.set(name, node);
+    return node;
+  }
+
+  node(pod: Pod): Node {
+    return this.nodes.get(pod.node)!;
+  }
+
+  /** The workload as everybody shall see it from now on. */
+  announce(pod: Pod, overrides: Parameters<typeof workloadOf>[1] = {}): void {
+    this.#workloads.set(pod.uid, [pod, overrides]);
+    for (const { discovery } of this.nodes.values()) {
+      discovery.push({ kind: 'workload', workload: workloadOf(pod, overrides) });
+    }
+  }
+
+  /** A fresh agent's discovery gets all that is known; no pod is wanted yet. */
+  tellAll(discovery: HandmadeDiscovery): void {
+    for (const [pod, overrides] of this.#workloads.values()) {
+      discovery.push({ kind: 'workload', workload: workloadOf(pod, overrides) });
+    }
+  }
+
+  /** Wanted, and announced as reachable by tunnel once its agent says so: what the control plane does. */
+  async enrol(pod: Pod): Promise<void> {
+    const { discovery } = this.node(pod);
+    const since = discovery.reports.length;
+    discovery.push({ kind: 'enrolment', enrolment: enrolmentOf(pod) });
+    await discovery.reported(pod.uid, 'enabled', since);
+    const [, overrides] = this.#workloads.get(pod.uid)!;
+    this.announce(pod, { ...overrides, protocol: 'hbone' });
+  }
+
+  async leave(pod: Pod): Promise<void> {
+    const { discovery } = this.node(pod);
+    const since = discovery.reports.length;
+    const [, overrides] = this.#workloads.get(pod.uid)!;
+    this.announce(pod, { ...overrides, protocol: 'tcp' });
+    discovery.push({ kind: 'enrolment-removed', podUid: pod.uid });
+    await discovery.reported(pod.uid, 'removed', since);
+  }
+
+  async failed(pod: Pod): Promise<EnrolmentReport & { state: 'failed' }> {
+    const { discovery } = this.node(pod);
+    const since = discovery.reports.length;
+    discovery.push({ kind: 'enrolment', enrolment: enrolmentOf(pod) });
+    const report = await discovery.reported(pod.uid, 'failed', since);
+    assert.equal(report.state, 'failed');
+    return report as EnrolmentReport & { state: 'failed' };
+  }
+}
+
+/** Lets whatever is under way go on: for loops that wait for a state nobody tells of. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
