@@ -3,6 +3,7 @@
 // path (authorize.ts, policy-match.ts), so that what is explained is what happens. Pure.
 
 import { authorize, type Decision } from './authorize.ts';
+import { formatCidr } from './cidr.ts';
 import {
   type AuthorizationPolicy,
   type Cidr,
@@ -129,7 +130,7 @@ function missOf(match: PolicyMatch, subject: Subject): FieldMiss | undefined {
 function wordOf(value: StringMatch | Cidr | ServiceAccountMatch | number): string {
   if (typeof value === 'number') return String(value);
   if ('serviceAccount' in value) return `${value.namespace}/${value.serviceAccount}`;
-  if ('ip' in value) return `${value.ip}/${value.prefixLength}`;
+  if ('ip' in value) return formatCidr(value);
   switch (value.kind) {
     case 'presence':
       return '*';

@@ -2,9 +2,7 @@
 // has the fields). Made by admin-routes.ts. Keys are never shown; certificates are.
 
 import { X509Certificate } from 'node:crypto';
-import { formatCidr } from '../mesh/cidr.ts';
 import { formatIdentity } from '../mesh/identity.ts';
-import type { AuthorizationPolicy, PolicyMatch, StringMatch } from '../mesh/policy.ts';
 import type { LoadBalancing, Service } from '../mesh/service.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
 import type { GatewayAddress, Workload } from '../mesh/workload.ts';
@@ -16,13 +14,11 @@ import type {
   GatewayDump,
   IdentityDump,
   LoadBalancerDump,
-  PolicyDump,
-  PolicyMatchDump,
   ServiceDump,
-  StringMatchDump,
   WorkloadDump,
   WorkloadStateDump,
 } from '../wire/config-dump.ts';
+import { dumpPolicy } from '../wire/policy-dump.ts';
 import type { AdminView } from './admin-routes.ts';
 import type { Certificates } from './certificates.ts';
 import { describeConnection } from './connection-dump.ts';
@@ -32,7 +28,7 @@ export function configDump(view: AdminView): ConfigDump {
   return {
     workloads: [...snapshot.workloads()].map(describeWorkload),
     services: [...snapshot.services()].map((service) => describeService(service, snapshot)),
-    policies: [...snapshot.policies()].map(describePolicy),
+    policies: [...snapshot.policies()].map(dumpPolicy),
     stagedServices: {},
     staticConfig: {},
     version: { version: VERSION, snapshot: snapshot.version },
@@ -120,44 +116,6 @@ function loadBalancer(balancing: LoadBalancing | undefined): LoadBalancerDump | 
     routingPreferences: balancing.preference.map(capitalised),
     healthPolicy: balancing.health === 'allow-all' ? 'AllowAll' : 'OnlyHealthy',
   };
-}
-
-function describePolicy(policy: AuthorizationPolicy): PolicyDump {
-  const scopes = { mesh: 'Global', namespace: 'Namespace', workload: 'WorkloadSelector' } as const;
-  return {
-    name: policy.name,
-    namespace: policy.namespace,
-    scope: scopes[policy.scope],
-    action: capitalised(policy.action),
-    dryRun: policy.dryRun,
-    rules: policy.rules.map(({ clauses }) =>
-      clauses.map(({ matches }) => matches.map(describeMatch)),
-    ),
-  };
-}
-
-function describeMatch(match: PolicyMatch): PolicyMatchDump {
-  const attributes: Record<string, readonly unknown[]> = {
-    namespaces: match.namespaces.map(describeString),
-    notNamespaces: match.notNamespaces.map(describeString),
-    principals: match.principals.map(describeString),
-    notPrincipals: match.notPrincipals.map(describeString),
-    sourceIps: match.sourceIps.map(formatCidr),
-    notSourceIps: match.notSourceIps.map(formatCidr),
-    destinationIps: match.destinationIps.map(formatCidr),
-    notDestinationIps: match.notDestinationIps.map(formatCidr),
-    destinationPorts: match.destinationPorts,
-    notDestinationPorts: match.notDestinationPorts,
-    serviceAccounts: match.serviceAccounts,
-    notServiceAccounts: match.notServiceAccounts ?? [],
-  };
-  return Object.fromEntries(Object.entries(attributes).filter(([, values]) => values.length > 0));
-}
-
-function describeString(match: StringMatch): StringMatchDump {
-  return match.kind === 'presence'
-    ? { Presence: null }
-    : { [capitalised(match.kind)]: match.value };
 }
 
 function capitalised(word: string): string {
