@@ -85,6 +85,19 @@ describe('a policy on the wire', () => {
     );
   });
 
+  test('an AUDIT is a DENY in dry run to whoever does not know the field for it', () => {
+    const audit = policyOf({ name: 'p1', scope: 'workload', action: 'audit' });
+    const bytes = Buffer.from(encodePolicy(audit));
+    const ours = hex('c0 3e 01'); // field 1000, YES
+    assert.deepEqual(bytes.subarray(-3), ours);
+    assert.deepEqual(decodePolicy(bytes.subarray(0, -3)), {
+      ...audit,
+      action: 'deny',
+      dryRun: true,
+    });
+    refuses(join(bytes.subarray(0, -3), hex('c0 3e 07')));
+  });
+
   test('what is read by half would allow too much: it is refused whole, by name', () => {
     refuses(policyBytes(field(1, ''))); // a match of strings that says nothing
     refuses(policyBytes(field(5, join(field(1, hex('0a0000')), hex('10 08')))));

@@ -57,6 +57,7 @@ function run(world: Partial<World>): Translation {
       endpointSlices: [],
       authorizationPolicies: [],
       peerAuthentications: [],
+      requestAuthentications: [],
       serviceEntries: [],
       workloadEntries: [],
       ...world,

@@ -2,7 +2,8 @@
 // each object's status shall say. Pure. Called by world.ts, once a translation.
 
 import { type AuthorizationPolicy, policyKey } from '../../mesh/policy.ts';
-import type { Pod } from '../../runtime/kubernetes/objects.ts';
+import type { KubeObject, Pod } from '../../runtime/kubernetes/objects.ts';
+import { REQUEST_AUTHENTICATIONS } from '../../runtime/kubernetes/resources.ts';
 import type { Problem } from '../../wire/status.ts';
 import {
   type AuthorizationPolicyObject,
@@ -19,6 +20,7 @@ import { selects } from './selector.ts';
 export type PolicyObjects = {
   readonly authorizationPolicies: Iterable<AuthorizationPolicyObject>;
   readonly peerAuthentications: Iterable<PeerAuthenticationObject>;
+  readonly requestAuthentications: Iterable<KubeObject>;
 };
 
 export class Policies {
@@ -27,6 +29,7 @@ export class Policies {
   readonly #rootNamespace: string;
   readonly #translations: readonly PolicyTranslation[];
   readonly #selective: readonly PolicyTranslation[];
+  readonly #requestAuthentications: readonly KubeObject[];
   readonly #peer: ReturnType<typeof peerAuthenticationsOf>;
   /** Workloads of the mesh, by the object (PeerAuthentication) or policy key they are under. */
   readonly #held = new Map<object | string, number>();
@@ -35,6 +38,7 @@ export class Policies {
     this.#rootNamespace = context.rootNamespace;
     this.#translations = [...objects.authorizationPolicies].map((object) => read(object, context));
     this.#selective = this.#translations.filter(({ policy }) => policy?.scope === 'workload');
+    this.#requestAuthentications = [...objects.requestAuthentications];
     this.#peer = peerAuthenticationsOf(objects.peerAuthentications, context);
     const own = this.#translations.flatMap(({ policy }) => policy ?? []);
     this.policies = [...own, ...this.#peer.policies];
@@ -67,12 +71,30 @@ export class Policies {
         return authorizationOutcome(translation, policy === undefined ? 0 : held(reachOf(policy)));
       }),
       ...this.#peer.outcomes(held),
+      ...this.#requestAuthentications.map(requestAuthenticationOutcome),
     ];
   }
 
   #count(key: object | string): void {
     this.#held.set(key, (this.#held.get(key) ?? 0) + 1);
   }
+}
+
+/** Tokens are in HTTP: nothing of such an object is for node agents, and it must not seem to be in force. */
+function requestAuthenticationOutcome(object: KubeObject): Outcome {
+  return {
+    resource: REQUEST_AUTHENTICATIONS,
+    object,
+    findings: [
+      { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'The policy is valid' },
+      {
+        type: 'Enforced',
+        status: 'False',
+        reason: 'WaypointRequired',
+        message: 'Node agents see no tokens: only a waypoint can check them',
+      },
+    ],
+  };
 }
 
 const EVERYWHERE = 'mesh';

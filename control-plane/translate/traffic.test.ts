@@ -78,6 +78,7 @@ function run(cluster: Cluster, memo = createTranslationMemo()): Translation {
       peerAuthentications: [],
       serviceEntries: [],
       workloadEntries: [],
+      requestAuthentications: [],
     },
     { ...SETTINGS, outboundPolicy: cluster.outboundPolicy ?? SETTINGS.outboundPolicy },
     memo,

@@ -112,6 +112,7 @@ function run(changes: Changes = {}, memo = createTranslationMemo()): Translation
       peerAuthentications: [],
       serviceEntries: [],
       workloadEntries: [],
+      requestAuthentications: [],
       ...changes.world,
     },
     SETTINGS,

@@ -19,6 +19,7 @@ import {
   NODES,
   PEER_AUTHENTICATIONS,
   PODS,
+  REQUEST_AUTHENTICATIONS,
   SERVICE_ENTRIES,
   SERVICES,
   WORKLOAD_ENTRIES,
@@ -64,6 +65,7 @@ export function watchCluster(
   );
   const serviceEntries = inform<ServiceEntryObject>(parts, SERVICE_ENTRIES, optional);
   const workloadEntries = inform<WorkloadEntryObject>(parts, WORKLOAD_ENTRIES, optional);
+  const requestAuthentications = inform<KubeObject>(parts, REQUEST_AUTHENTICATIONS, optional);
   const all: Informer<KubeObject>[] = [
     namespaces,
     pods,
@@ -73,6 +75,7 @@ export function watchCluster(
     peerAuthentications,
     serviceEntries,
     workloadEntries,
+    requestAuthentications,
   ];
   for (const informer of all) informer.subscribe(onChange);
   // kubelets write their node's status every few seconds; only its labels concern us
@@ -102,6 +105,7 @@ export function watchCluster(
       peerAuthentications: [...peerAuthentications.items()],
       serviceEntries: [...serviceEntries.items()],
       workloadEntries: [...workloadEntries.items()],
+      requestAuthentications: [...requestAuthentications.items()],
     }),
     async close() {
       await Promise.all(everything.map((informer) => informer.close()));

@@ -89,6 +89,11 @@ export const AUTHORIZATION_POLICIES = named(
 const NETWORKING = 'networking.ambit-mesh.io';
 export const SERVICE_ENTRIES = named(NETWORKING, 'serviceentries', 'ServiceEntry');
 export const WORKLOAD_ENTRIES = named(NETWORKING, 'workloadentries', 'WorkloadEntry');
+export const REQUEST_AUTHENTICATIONS = named(
+  SECURITY,
+  'requestauthentications',
+  'RequestAuthentication',
+);
 
 const ALL: readonly Resource[] = [
   PODS,
@@ -120,6 +125,7 @@ const ALL: readonly Resource[] = [
   AUTHORIZATION_POLICIES,
   SERVICE_ENTRIES,
   WORKLOAD_ENTRIES,
+  REQUEST_AUTHENTICATIONS,
 ];
 
 /** The resource of a manifest's `apiVersion` and `kind`, undefined when it is not in the table. */
