@@ -4,7 +4,15 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CAPTURE_EVERYTHING } from '../mesh/capture-options.ts';
 import type { Enrolment } from '../mesh/enrolment.ts';
-import { encodeEnrolment, type Resource, TYPE_ADDRESS, TYPE_ENROLMENT } from '../wire/discovery.ts';
+import { policyOf } from '../mesh/test-arbitraries.ts';
+import {
+  encodeEnrolment,
+  type Resource,
+  TYPE_ADDRESS,
+  TYPE_AUTHORIZATION,
+  TYPE_ENROLMENT,
+} from '../wire/discovery.ts';
+import { encodePolicy } from '../wire/policy-resource.ts';
 import { DiscoveryState } from './discovery-state.ts';
 
 function enrolment(podUid: string): Enrolment {
@@ -97,6 +105,56 @@ describe('DiscoveryState', () => {
     state.apply(response([resource('a')]));
     state.apply(response([resource('a', { version: 'v2', body: new Uint8Array([255]) })]));
     assert.equal(state.snapshot.enrolment('a')?.podUid, 'a');
+  });
+
+  describe('a policy that cannot be read', () => {
+    const policy = policyOf({ name: 'p', scope: 'workload' });
+    const named = { name: 'shop/p', typeUrl: TYPE_AUTHORIZATION };
+    const good = resource('shop/p', { ...named, version: 'v1', body: encodePolicy(policy) });
+    // field 4, action 7: of a control plane that knows more than we do
+    const newer = resource('shop/p', {
+      ...named,
+      version: 'v2',
+      body: Buffer.concat([encodePolicy({ ...policy, action: 'allow' }), Buffer.of(0x20, 7)]),
+    });
+    const garbage = resource('shop/p', { ...named, body: Uint8Array.of(255) });
+    const told = (state: DiscoveryState, ...resources: Resource[]): void =>
+      void state.apply(response(resources, [], TYPE_AUTHORIZATION));
+    const known = (state: DiscoveryState) => state.snapshot.policyByKey('shop/p');
+
+    test('is stood in for by one that allows nothing, in its scope or else its namespace', () => {
+      for (const [broken, scope] of [
+        [newer, 'workload'],
+        [garbage, 'namespace'],
+      ] as const) {
+        const state = new DiscoveryState();
+        told(state, broken);
+        const { action, rules, scope: found } = known(state) ?? assert.fail('nothing is known');
+        assert.deepEqual([action, rules, found], ['allow', [], scope]);
+      }
+    });
+
+    test('leaves the one that could be read', () => {
+      const state = new DiscoveryState();
+      told(state, good);
+      told(state, newer);
+      assert.deepEqual(known(state), policy);
+    });
+
+    test('is asked for again on reconnect, gives way to one that can be read, and can be removed', () => {
+      const state = new DiscoveryState();
+      told(state, newer);
+      const resumed = state
+        .openingRequests({ id: 'n', cluster: 'c' })
+        .find(({ typeUrl }) => typeUrl === TYPE_AUTHORIZATION);
+      assert.deepEqual([...(resumed?.initialVersions ?? [])], [['shop/p', '']]);
+      told(state, good);
+      assert.deepEqual(known(state), policy);
+      const second = new DiscoveryState();
+      told(second, garbage);
+      second.apply(response([], ['shop/p'], TYPE_AUTHORIZATION));
+      assert.equal(known(second), undefined);
+    });
   });
 
   test('a response of a type that was not asked for is refused', () => {

@@ -16,7 +16,7 @@ import {
   TYPE_ENROLMENT,
   TYPE_NAMESPACE,
 } from '../wire/discovery.ts';
-import { decodePolicy } from '../wire/policy-resource.ts';
+import { closedPolicy, decodePolicy } from '../wire/policy-resource.ts';
 import { decodeTrustBundle, TYPE_TRUST } from '../wire/trust-resource.ts';
 
 export const DISCOVERY_TYPES: readonly string[] = [
@@ -38,6 +38,9 @@ export type Applied = {
 const INVALID_ARGUMENT = 3;
 // A NACK is read by people: the first few say enough.
 const MAX_ERRORS_TOLD = 10;
+
+/** The version of a resource something else stands in for: no real one, so that it is sent again on reconnect. */
+const REFUSED = '';
 
 export class DiscoveryState {
   #snapshot = emptySnapshot;
@@ -115,6 +118,10 @@ export class DiscoveryState {
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error);
         rejected.push({ name: resource.name, why });
+        if (typeUrl !== TYPE_AUTHORIZATION || versions.has(resource.name)) continue;
+        // without it everything would be allowed that it was there to forbid
+        updates.push({ kind: 'policy', policy: closedPolicy(resource.name, resource.body) });
+        versions.set(resource.name, REFUSED);
       }
     }
     for (const name of response.removed) {

@@ -88,6 +88,30 @@ export function decodePolicy(body: Uint8Array): AuthorizationPolicy {
   };
 }
 
+/**
+ * What stands in for a policy that {@link decodePolicy} refused: it may have been meant to forbid, so nothing is allowed
+ * where it holds. Of a body that is not even a message only the resource's name is known: then that is its namespace.
+ */
+export function closedPolicy(resourceName: string, body: Uint8Array): AuthorizationPolicy {
+  const slash = resourceName.indexOf('/');
+  return {
+    name: resourceName.slice(slash + 1),
+    namespace: resourceName.slice(0, Math.max(slash, 0)),
+    scope: scopeOf(body) ?? 'namespace',
+    action: 'allow',
+    rules: [],
+    dryRun: false,
+  };
+}
+
+function scopeOf(body: Uint8Array): AuthorizationPolicy['scope'] | undefined {
+  try {
+    return SCOPES[AUTHORIZATION.decode(body).scope];
+  } catch {
+    return undefined;
+  }
+}
+
 export function encodePolicy(policy: AuthorizationPolicy): Uint8Array {
   const audits = policy.action === 'audit';
   return AUTHORIZATION.encode({
