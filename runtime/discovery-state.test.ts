@@ -155,6 +155,15 @@ describe('DiscoveryState', () => {
       second.apply(response([], ['shop/p'], TYPE_AUTHORIZATION));
       assert.equal(known(second), undefined);
     });
+
+    test('is stood in for by whoever starts from what was kept, too', () => {
+      const state = new DiscoveryState({ keepBodies: true });
+      told(state, newer);
+      const restarted = new DiscoveryState({ keepBodies: true });
+      restarted.restore(state.resources());
+      assert.deepEqual(known(restarted), known(state));
+      assert.equal(known(restarted)?.action, 'allow');
+    });
   });
 
   test('a response of a type that was not asked for is refused', () => {

@@ -112,9 +112,7 @@ export class DiscoveryState {
       try {
         updates.push(readResource(typeUrl, resource));
         versions.set(resource.name, resource.version);
-        // a copy: the message it came in is much larger
-        const kept = this.#bodies && { ...resource, body: Uint8Array.from(resource.body) };
-        if (kept !== undefined) this.#bodies?.get(typeUrl)?.set(resource.name, kept);
+        this.#keep(resource);
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error);
         rejected.push({ name: resource.name, why });
@@ -122,6 +120,8 @@ export class DiscoveryState {
         // without it everything would be allowed that it was there to forbid
         updates.push({ kind: 'policy', policy: closedPolicy(resource.name, resource.body) });
         versions.set(resource.name, REFUSED);
+        // a start from disk must stand in for it too
+        this.#keep({ ...resource, version: REFUSED });
       }
     }
     for (const name of response.removed) {
@@ -138,6 +138,12 @@ export class DiscoveryState {
             rejected.map(({ name, why }) => `${name}: ${why}`),
           );
     return { answer, rejected, updates: updates.length };
+  }
+
+  #keep(resource: Resource): void {
+    // a copy: the message it came in is much larger
+    const kept = this.#bodies && { ...resource, body: Uint8Array.from(resource.body) };
+    if (kept !== undefined) this.#bodies?.get(resource.typeUrl)?.set(resource.name, kept);
   }
 }
 
