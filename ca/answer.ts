@@ -9,6 +9,7 @@ import type { Metrics } from '../runtime/metrics.ts';
 import { type AuthorizeSettings, type ClusterView, decideIssue } from './authorize.ts';
 import { type Gate, GateFullError } from './gate.ts';
 import { type Issued, IssueError, type IssueRequest } from './issue.ts';
+import type { Limits } from './limits.ts';
 
 export type CertificateCall = {
   readonly token: string;
@@ -16,8 +17,10 @@ export type CertificateCall = {
   readonly ttlSeconds: number;
   /** The `ImpersonatedIdentity` of the request, as text. */
   readonly impersonated: string | undefined;
-  /** True once nobody waits for the answer any more. */
-  readonly isCancelled: () => boolean;
+  /** Where it comes from: an IP address. */
+  readonly address: string;
+  /** Aborts once nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
 };
 
 export type RefusalCode =
@@ -35,6 +38,7 @@ export type AnswerParts = {
   readonly log: Log;
   readonly clock: Clock;
   readonly gate: Gate;
+  readonly limits: Limits;
   readonly cluster: ClusterView;
   readonly counters: IssuanceCounters;
   readonly review: (token: string) => Promise<TokenAnswer>;
@@ -70,15 +74,28 @@ export function countIssuance(metrics: Metrics): IssuanceCounters {
   };
 }
 
+/** The clients' own patience is 10 s: an API server that hangs must not keep our places for longer. */
+const REVIEW_MS = 8000;
+
 export async function answerCall(
   call: CertificateCall,
   parts: AnswerParts,
   settings: AuthorizeSettings,
 ): Promise<CertificateAnswer> {
   const started = parts.clock.monotonic();
+  const leave = parts.limits.enter(call.address);
+  if (leave === undefined) {
+    const message =
+      'Cannot take another request of this address: too many are under way. Try again';
+    return refuse(parts, 'RESOURCE_EXHAUSTED', 'AddressQueueFull', message);
+  }
   try {
-    return await parts.gate.pass(() => answerAdmitted(call, parts, settings, started));
+    const answer = (): Promise<CertificateAnswer> => answerAdmitted(call, parts, settings, started);
+    return await parts.gate.pass(answer, call.signal);
   } catch (error) {
+    if (call.signal.aborted) {
+      return refuse(parts, 'CANCELLED', 'Cancelled', 'The caller has gone');
+    }
     if (error instanceof GateFullError) {
       return refuse(parts, 'RESOURCE_EXHAUSTED', 'TooManyRequests', error.message);
     }
@@ -91,6 +108,28 @@ export async function answerCall(
     const message =
       'Cannot answer the certificate request now: the CA cannot ask Kubernetes. Try again';
     return refuse(parts, 'UNAVAILABLE', 'Fault', message);
+  } finally {
+    leave();
+  }
+}
+
+/** @throws Error when the API server does not answer in time */
+async function reviewInTime(
+  { clock, review }: AnswerParts,
+  token: string,
+  signal: AbortSignal,
+): Promise<TokenAnswer> {
+  const patience = new AbortController();
+  const late = clock
+    .sleep(REVIEW_MS, AbortSignal.any([signal, patience.signal]))
+    .then((): never => {
+      throw new Error(`Kubernetes has not told within ${REVIEW_MS / 1000} s whose token it is`);
+    });
+  late.catch(() => {});
+  try {
+    return await Promise.race([review(token), late]);
+  } finally {
+    patience.abort(new Error('The token is reviewed'));
   }
 }
 
@@ -100,15 +139,17 @@ async function answerAdmitted(
   settings: AuthorizeSettings,
   started: number,
 ): Promise<CertificateAnswer> {
-  // waited so long that the caller has gone: nobody would get the certificate
-  if (call.isCancelled()) return refuse(parts, 'CANCELLED', 'Cancelled', 'The caller has gone');
-
-  const review = await parts.review(call.token);
+  const review = await reviewInTime(parts, call.token, call.signal);
   if (review.kind === 'refused') {
     const message = `Cannot tell who asks for a certificate: ${review.reason}`;
     return refuse(parts, 'UNAUTHENTICATED', 'TokenRefused', message);
   }
   const { caller } = review;
+  if (!parts.limits.take(keyOf(caller))) {
+    const message =
+      'Cannot issue another certificate to this caller: it asks for too many. Try again later';
+    return refuse(parts, 'RESOURCE_EXHAUSTED', 'CallerRateLimited', message, caller);
+  }
 
   const requested = readRequested(call.impersonated);
   if (requested === 'malformed') {
@@ -150,6 +191,11 @@ function refuse(
     ...(caller === undefined ? {} : whoIs(caller)),
   });
   return { kind: 'refused', code, message };
+}
+
+/** A pod counts for itself; a token that is bound to none, for its account. */
+function keyOf({ namespace, serviceAccount, pod }: Caller): string {
+  return pod?.uid ?? `${namespace}/${serviceAccount}`;
 }
 
 function whoIs(caller: Caller): Record<string, string | undefined> {

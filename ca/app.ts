@@ -18,6 +18,7 @@ import type { CaConfig } from './config.ts';
 import { Gate } from './gate.ts';
 import { type IssueRequest, issueCertificate } from './issue.ts';
 import { lookAfterRoot } from './leadership.ts';
+import { Limits } from './limits.ts';
 import { exposeGauges } from './metrics.ts';
 import { viewPods } from './pods.ts';
 import { followRoot } from './root.ts';
@@ -82,6 +83,7 @@ export async function startCa(parts: CaParts, config: CaConfig, signal: AbortSig
     return issueCertificate({ signer: current.signer, clock }, config, request);
   };
   const gate = new Gate({ maxRunning: MAX_RUNNING, maxWaiting: MAX_WAITING });
+  const limits = new Limits({ clock });
   const counters = countIssuance(metrics);
   exposeGauges(metrics, gate, root, () => leading.leads);
   const review = (token: string) => reviewToken(client, token, config.audiences);
@@ -90,7 +92,7 @@ export async function startCa(parts: CaParts, config: CaConfig, signal: AbortSig
       {
         log,
         answer: (call) =>
-          answerCall(call, { log, clock, gate, cluster, counters, review, issue }, config),
+          answerCall(call, { log, clock, gate, limits, cluster, counters, review, issue }, config),
       },
       config.listen,
     ),

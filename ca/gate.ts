@@ -24,8 +24,9 @@ export class Gate {
     return this.#waiting.length;
   }
 
-  /** @throws GateFullError when too many wait already */
-  async pass<T>(task: () => Promise<T>): Promise<T> {
+  /** @throws GateFullError when too many wait already; `signal.reason` when aborted before its turn came */
+  async pass<T>(task: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    signal.throwIfAborted();
     if (this.#running >= this.#maxRunning) {
       if (this.#waiting.length >= this.#maxWaiting) {
         throw new GateFullError(
@@ -33,7 +34,7 @@ export class Gate {
         );
       }
       // whoever leaves hands its place over: running does not change
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      await this.#turn(signal);
     } else this.#running++;
     try {
       return await task();
@@ -42,5 +43,21 @@ export class Gate {
       if (next === undefined) this.#running--;
       else next();
     }
+  }
+
+  #turn(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const start = (): void => {
+        signal.removeEventListener('abort', onAbort);
+        resolve();
+      };
+      // who has gone holds no place that somebody else could have
+      const onAbort = (): void => {
+        this.#waiting.splice(this.#waiting.indexOf(start), 1);
+        reject(signal.reason as Error);
+      };
+      this.#waiting.push(start);
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
   }
 }

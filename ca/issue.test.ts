@@ -9,10 +9,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import * as x509 from '@peculiar/x509';
+import fc from 'fast-check';
 import { parseIdentity } from '../mesh/identity.ts';
 import { makeCsr } from '../runtime/csr.ts';
 import { ManualClock } from '../runtime/manual-clock.ts';
-import { type IssueError, issueCertificate } from './issue.ts';
+import { IssueError, issueCertificate } from './issue.ts';
 import { makeRoot, readSigner, type Signer } from './signer.ts';
 
 const WEB = parseIdentity('spiffe://cluster.local/ns/shop/sa/web');
@@ -24,6 +25,37 @@ async function signerOf(ttlMs = 3650 * DAY_MS): Promise<Signer> {
   const pem = await makeRoot({ trustDomain: 'cluster.local', now: NOW, ttlMs });
   // read while it was still good
   return readSigner(pem, Math.min(NOW, NOW + ttlMs - 1000));
+}
+
+/** A key of a kind that the mesh does not take. */
+function keysOf(kind: 'rsa' | 'ec' | 'ed25519', size?: number | string): Buffer {
+  const { publicKey } =
+    kind === 'rsa'
+      ? generateKeyPairSync('rsa', { modulusLength: Number(size) })
+      : kind === 'ec'
+        ? generateKeyPairSync('ec', { namedCurve: String(size) })
+        : generateKeyPairSync('ed25519');
+  return publicKey.export({ format: 'der', type: 'spki' });
+}
+
+/** A CSR in shape, with a signature that nobody gets to check: what key it is about is looked at first. */
+function csrAround(spki: Buffer): string {
+  const wrap = (tag: number, ...parts: Buffer[]): Buffer => {
+    const body = Buffer.concat(parts);
+    const { length } = body;
+    const size =
+      length < 0x80
+        ? Buffer.of(length)
+        : length < 0x100
+          ? Buffer.of(0x81, length)
+          : Buffer.of(0x82, length >> 8, length & 0xff);
+    return Buffer.concat([Buffer.of(tag), size, body]);
+  };
+  const version = Buffer.of(0x02, 0x01, 0x00);
+  const info = wrap(0x30, version, wrap(0x30), spki, wrap(0xa0));
+  const ecdsaWithSha256 = Buffer.from('06082a8648ce3d040302', 'hex');
+  const whole = wrap(0x30, info, wrap(0x30, ecdsaWithSha256), wrap(0x03, Buffer.of(0, 0x30, 0)));
+  return `-----BEGIN CERTIFICATE REQUEST-----\n${whole.toString('base64')}\n-----END CERTIFICATE REQUEST-----`;
 }
 
 type KeyAlgorithm = webcrypto.EcKeyGenParams & webcrypto.EcdsaParams;
@@ -112,6 +144,25 @@ describe('issueCertificate()', () => {
     ['text that is no CSR', async () => 'hello', 0, /CSR cannot be read as PKCS#10/],
     ['a CSR that is too long', async () => 'x'.repeat(20_000), 0, /longer than 16384/],
     ['RSA of 1024 bits', () => csrOf(rsa(1024)), 0, /RSA key has 1024 bits: use ECDSA P-256/],
+    ['RSA of 512 bits', async () => csrAround(keysOf('rsa', 512)), 0, /RSA key has 512 bits/],
+    ['RSA of 4608 bits', async () => csrAround(keysOf('rsa', 4608)), 0, /RSA key has 4608 bits/],
+    ['P-224', async () => csrAround(keysOf('ec', 'secp224r1')), 0, /on curve secp224r1/],
+    ['P-192', async () => csrAround(keysOf('ec', 'prime192v1')), 0, /on curve prime192v1/],
+    ['Ed25519', async () => csrAround(keysOf('ed25519')), 0, /key is of type ed25519/],
+    ['a megabyte', async () => 'A'.repeat(1 << 20), 0, /longer than 16384/],
+    ['nothing', async () => '', 0, /CSR cannot be read as PKCS#10/],
+    [
+      'a lifetime of ten years',
+      async () => (await makeCsr(WEB)).csrPem,
+      10 * 365 * 86_400,
+      /the most is 7776000 s/,
+    ],
+    [
+      'a lifetime beyond what a number can count',
+      async () => (await makeCsr(WEB)).csrPem,
+      2 ** 60,
+      /makes no sense/,
+    ],
     [
       'P-521',
       () => csrOf({ name: 'ECDSA', namedCurve: 'P-521', hash: 'SHA-512' }),
@@ -150,6 +201,46 @@ describe('issueCertificate()', () => {
       });
     });
   }
+
+  test('whatever the bytes of a CSR are, it is signed or refused as the caller’s fault', async () => {
+    const good = Buffer.from(
+      (await makeCsr(WEB)).csrPem.replaceAll(/-----[^-]+-----|\s/g, ''),
+      'base64',
+    );
+    const pem = (der: Uint8Array): string =>
+      `-----BEGIN CERTIFICATE REQUEST-----\n${Buffer.from(der).toString('base64')}\n-----END CERTIFICATE REQUEST-----`;
+    const attempt = async (text: string): Promise<void> => {
+      try {
+        await issue(text);
+      } catch (error) {
+        assert.ok(error instanceof IssueError && error.fault === 'request', String(error));
+      }
+    };
+    await fc.assert(fc.asyncProperty(fc.string(), attempt));
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), (bytes) => attempt(pem(bytes))),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.nat(good.length - 1), fc.nat(255), (at, value) => {
+        const bytes = Buffer.from(good);
+        bytes[at] = value;
+        return attempt(pem(bytes));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('serial numbers are positive, of full length, and do not repeat', async () => {
+    const { csrPem } = await makeCsr(WEB);
+    const serials = new Set<string>();
+    for (let i = 0; i < 50; i++) {
+      const { chain } = await issue(csrPem);
+      const { serialNumber } = new X509Certificate(chain[0]!);
+      assert.match(serialNumber, /^[0-9A-F]{31,32}$/);
+      serials.add(serialNumber);
+    }
+    assert.equal(serials.size, 50);
+  });
 
   test('an ended signer signs nothing and says so', async () => {
     const signer = await signerOf(-1000);

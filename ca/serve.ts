@@ -51,13 +51,17 @@ export async function serveIssuance(
   const handler: handleUnaryCall<CertificateRequest, CertificateResponse> = (call, respond) => {
     const { csr, validitySeconds, impersonatedIdentity } = call.request;
     const [authorization] = call.metadata.get('authorization');
+    const gone = new AbortController();
+    call.once('cancelled', () => gone.abort(new Error('The caller has gone')));
+    if (call.cancelled) gone.abort(new Error('The caller has gone'));
     parts
       .answer({
         token: bearerToken(typeof authorization === 'string' ? authorization : undefined),
         csrPem: csr,
         ttlSeconds: validitySeconds,
         impersonated: impersonatedIdentity,
-        isCancelled: () => call.cancelled,
+        address: call.getPeer().replace(/:\d+$/, ''),
+        signal: gone.signal,
       })
       .then(
         (answer) => {

@@ -40,6 +40,14 @@ type Settings = {
   readonly ttlSeconds: number;
   readonly random?: () => number;
 };
+/** One identity, for people who look. */
+type Shown = {
+  readonly identity: Identity;
+  readonly svid: Svid | undefined;
+  /** PEM: whom its handshakes believe. */
+  readonly roots: readonly string[];
+  readonly error: unknown;
+};
 type Slot = { readonly held: HeldCertificate; claims: number };
 
 export class Certificates {
@@ -98,9 +106,11 @@ export class Certificates {
   }
 
   /** What is held, for the admin door. */
-  *held(): IterableIterator<{ identity: Identity; svid: Svid | undefined; error: unknown }> {
+  *held(): IterableIterator<Shown> {
     for (const { held } of this.#slots.values()) {
-      yield { identity: held.identity, svid: held.credentials?.svid, error: held.failure };
+      const { identity, credentials, failure } = held;
+      const roots = credentials?.trust.rootsPem ?? [];
+      yield { identity, svid: credentials?.svid, roots, error: failure };
     }
   }
 

@@ -123,11 +123,11 @@ function capitalised(word: string): string {
 }
 
 export function describeCertificates(certificates: Certificates): IdentityDump[] {
-  const dumps = [...certificates.held()].map(({ identity, svid, error }) => ({
+  const dumps = [...certificates.held()].map(({ identity, svid, roots, error }) => ({
     identity: formatIdentity(identity),
     state: svid === undefined ? waiting(error) : 'Available',
     certChain: svid === undefined ? [] : split(svid.chainPem).map(describeCertificate),
-    rootCerts: svid === undefined ? [] : svid.roots.flatMap(split).map(describeCertificate),
+    rootCerts: roots.flatMap(split).map(describeCertificate),
   }));
   return dumps.toSorted((a, b) => a.identity.localeCompare(b.identity));
 }
