@@ -10,9 +10,11 @@ import type { ConfigMap, Secret } from '../runtime/kubernetes/objects.ts';
 import { CONFIG_MAPS, LEASES, SECRETS } from '../runtime/kubernetes/resources.ts';
 import { silentLog } from '../runtime/log.ts';
 import { ManualClock } from '../runtime/manual-clock.ts';
+import { splitPem } from '../runtime/trust.ts';
 import { ROOT_MAP, ROTATION_MAP, readRotationStatus } from '../wire/rotation.ts';
 import { lookAfterRoot } from './leadership.ts';
 import { followRoot } from './root.ts';
+import type { Participant } from './rotate.ts';
 import { makeRoot } from './signer.ts';
 import { intermediateOf, plug, until } from './test-replicas.ts';
 
@@ -31,10 +33,21 @@ afterEach(async () => {
   for (const one of running.splice(0)) await one.close();
 });
 
-function replica(client: MemoryKube, clock: ManualClock, holder: string) {
+function replica(
+  client: MemoryKube,
+  clock: ManualClock,
+  holder: string,
+  agents: readonly Participant[] = [],
+) {
   const parts = { client, clock, log: silentLog };
   const root = followRoot(parts, settings);
-  const leader = { ...parts, root, participants: () => [], runs: () => true, identities: () => 0 };
+  const leader = {
+    ...parts,
+    root,
+    participants: () => agents,
+    runs: () => true,
+    identities: () => 0,
+  };
   const leadership = lookAfterRoot(leader, { ...settings, holder });
   const close = async (): Promise<void> => {
     await leadership.close();
@@ -129,6 +142,77 @@ describe('replicas of the CA', () => {
     await until(clock, () => one.root.current() !== undefined);
     await one.close();
     assert.deepEqual([client.watching, clock.pending()], [0, 0]);
+  });
+});
+
+describe('a rotation among three replicas', () => {
+  const ask = (client: MemoryKube, id: string) =>
+    client.patch(CONFIG_MAPS, ROTATION_MAP, NAMESPACE, {
+      data: { request: JSON.stringify({ id, force: false }) },
+    });
+
+  test('is taken to its end, and every replica signs under the new root', async () => {
+    const client = new MemoryKube();
+    const clock = new ManualClock();
+    const three = ['a', 'b', 'c'].map((holder) => replica(client, clock, holder));
+    await until(clock, async () => (await statusOf(client)) !== undefined);
+    const old = three[0]?.rootsPem();
+    await ask(client, 'r1');
+    await until(clock, async () => (await statusOf(client))?.phase === 'renewing');
+    assert.equal(splitPem((await published(client)) ?? '').length, 2);
+    await until(clock, async () => (await statusOf(client))?.phase === 'steady');
+    await until(clock, () => new Set(three.map(({ rootsPem }) => rootsPem())).size === 1);
+    assert.notEqual(three[0]?.rootsPem(), old);
+    assert.equal(await published(client), three[0]?.rootsPem());
+    assert.equal((await statusOf(client))?.request, 'r1');
+  });
+
+  test('goes on though the leader dies right after each of its writes', async () => {
+    const client = new MemoryKube();
+    const clock = new ManualClock();
+    let holder = 0;
+    const start = () => replica(client, clock, `replica-${holder++}`);
+    const live = new Set([start(), start(), start()]);
+    await until(clock, async () => (await statusOf(client)) !== undefined);
+    const old = await published(client);
+    const update = client.update.bind(client);
+    let deaths = 0;
+    client.update = async (resource, object) => {
+      const done = await update(resource, object);
+      if (resource.plural !== 'secrets') return done;
+      deaths++;
+      for (const one of live) {
+        if (!one.leadership.leads) continue;
+        live.delete(one);
+        void one.close();
+      }
+      live.add(start());
+      throw new KubeError(0, 'Unreachable', 'gone');
+    };
+    await ask(client, 'r1');
+    await until(clock, async () => {
+      const status = await statusOf(client);
+      return status?.phase === 'steady' && status.request === 'r1';
+    });
+    assert.equal(deaths, 3, 'one for each step');
+    const now = await published(client);
+    assert.notEqual(now, old);
+    assert.equal(splitPem(now ?? '').length, 1);
+    for (const { root } of live) assert.equal(root.current()?.signer.rootsPem, now);
+  });
+
+  test('does not end while an agent has not said that it has the new root', async () => {
+    const client = new MemoryKube();
+    const clock = new ManualClock();
+    const one = replica(client, clock, 'a', [{ pod: 'agent', node: 'n1', ready: true }]);
+    await until(clock, async () => (await statusOf(client)) !== undefined);
+    const signs = one.root.current()?.signer.root;
+    await ask(client, 'r1');
+    await until(clock, async () => (await statusOf(client))?.waitingFor.length === 1);
+    await clock.advance(3_600_000);
+    const status = await statusOf(client);
+    assert.deepEqual([status?.phase, status?.agents], ['distributing', { all: 1, waiting: 1 }]);
+    assert.equal(one.root.current()?.signer.root, signs);
   });
 });
 

@@ -67,6 +67,22 @@ describe('keepOwnCertificate()', () => {
     assert.equal(clock.pending(), 0);
   });
 
+  test('is renewed at once when asked to, and when the clock is set', async () => {
+    const { clock, used, kept, untilUsed } = setup();
+    await kept.ready;
+    await clock.advance(0);
+    kept.renew();
+    await untilUsed(2);
+    clock.jump(25 * HOUR_MS);
+    await clock.advance(10_000);
+    await untilUsed(3);
+    assert.ok((used.at(-1)?.notAfter ?? 0) > clock.now());
+    await clock.advance(11 * HOUR_MS);
+    assert.equal(used.length, 3, 'and then at half its life again');
+    await kept.close();
+    assert.equal(clock.pending(), 0);
+  });
+
   test('keeps what it has while the CA is away, and tries again and again', async () => {
     const { clock, used, state, kept, untilUsed } = setup();
     await kept.ready;

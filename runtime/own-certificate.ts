@@ -5,6 +5,7 @@ import { X509Certificate } from 'node:crypto';
 import { formatIdentity, type Identity } from '../mesh/identity.ts';
 import { type BackoffSettings, backoff } from './backoff.ts';
 import type { Clock } from './clock.ts';
+import { watchClock } from './clock-jumps.ts';
 import { makeCsr } from './csr.ts';
 import type { Log } from './log.ts';
 import { renewAt } from './renewal.ts';
@@ -78,6 +79,8 @@ export function keepOwnCertificate(
       await clock.sleep(pause, until).catch(() => {});
     }
   };
+  // appointments are by wall clock: after a jump the present certificate may be over, or years from it
+  const watch = watchClock(clock, () => hurry.abort(new Error('The clock was set')));
   const running = run();
   return {
     ready: ready.promise,
@@ -85,6 +88,7 @@ export function keepOwnCertificate(
     async close() {
       const reason = new Error('Stopped keeping the own certificate');
       stop.abort(reason);
+      watch.close();
       ready.reject(reason);
       await running;
     },

@@ -35,7 +35,7 @@ export function renderProgress(status: RotationStatus, id: string): string {
   return status.request === id ? phaseText(status) : 'waiting for the CA to take the request';
 }
 
-function phaseText({ phase, agents, waitingFor }: RotationStatus): string {
+export function phaseText({ phase, agents, waitingFor }: RotationStatus): string {
   if (phase === 'steady') return 'none under way';
   const done = `${agents.all - agents.waiting} of ${agents.all}`;
   const rest = waitingFor[0] === undefined ? '' : `, waiting for ${waitingFor[0]}`;

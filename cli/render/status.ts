@@ -2,6 +2,7 @@
 
 import type { Problem } from '../../wire/status.ts';
 import type { Replicas, StatusReport } from '../status/report.ts';
+import { phaseText } from './ca.ts';
 import type { Style } from './style.ts';
 import { renderTable } from './table.ts';
 
@@ -20,7 +21,7 @@ export function renderStatus(report: StatusReport, style: Style): string {
 function headline(report: StatusReport, style: Style): string {
   const lines = [
     ['Control plane', replicas(report.controlPlane, style), versionText(report)],
-    ['CA', replicas(report.ca, style), rootText(report.rootNotAfter)],
+    ['CA', replicas(report.ca, style), rootText(report)],
   ];
   return lines
     .map(([name = '', state = '', note = '']) => `${name.padEnd(15)}${state}${note}`)
@@ -39,8 +40,11 @@ function versionText(report: StatusReport): string {
   return `, version ${report.controlPlaneVersion} (this cli: ${report.cliVersion})`;
 }
 
-function rootText(notAfter: string | undefined): string {
-  return notAfter === undefined ? '' : `, root certificate until ${notAfter.slice(0, 10)}`;
+function rootText({ rootNotAfter, rotation }: StatusReport): string {
+  const until =
+    rootNotAfter === undefined ? '' : `, root certificate until ${rootNotAfter.slice(0, 10)}`;
+  const moving = rotation !== undefined && rotation.phase !== 'steady';
+  return moving ? `${until}, rotation ${phaseText(rotation)}` : until;
 }
 
 function agents(report: StatusReport, style: Style): string {

@@ -2,16 +2,13 @@
 
 import type { Problem } from '../../wire/status.ts';
 import type { Findings, Replicas, StatusReport } from './report.ts';
-
-const DAY_MS = 86_400_000;
-// A root is replaced by hand-over, which wants weeks: every certificate below it must be renewed in between.
-const ROOT_WARNING_DAYS = 30;
+import { trustProblems } from './trust.ts';
 
 export function assess(findings: Findings, nowMs: number): StatusReport {
   const problems = [
     ...replicaProblems('control-plane', 'ambit-control-plane', findings.controlPlane),
     ...replicaProblems('certificate authority', 'ambit-ca', findings.ca),
-    ...rootProblems(findings.rootNotAfter, nowMs),
+    ...trustProblems(findings, nowMs),
     ...agentProblems(findings),
     ...findings.problems,
   ];
@@ -49,24 +46,6 @@ function replicaProblems(
       reason: 'NotReady',
       message: `None of ${replicas.wanted} replicas of the ${what} is ready`,
       remedy: `See why: kubectl -n ambit-system describe deployment ${deployment}; kubectl -n ambit-system logs deployment/${deployment}`,
-    },
-  ];
-}
-
-function rootProblems(notAfter: string | undefined, nowMs: number): Problem[] {
-  if (notAfter === undefined) return [];
-  const days = Math.floor((Date.parse(notAfter) - nowMs) / DAY_MS);
-  if (days >= ROOT_WARNING_DAYS) return [];
-  return [
-    {
-      object: 'Secret ambit-system/ambit-ca-root',
-      reason: days < 0 ? 'RootExpired' : 'RootExpiresSoon',
-      message:
-        days < 0
-          ? `The root certificate ended at ${notAfter}`
-          : `The root certificate ends in ${days} days`,
-      remedy:
-        'Replace the root certificate before it ends: every workload certificate ends with it',
     },
   ];
 }

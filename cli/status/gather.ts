@@ -52,6 +52,7 @@ export async function gatherFindings(client: KubeClient): Promise<Findings> {
     controlPlane,
     ca,
     rootNotAfter: view?.rootNotAfter,
+    rotation: view?.rotation,
     nodes: nodes.items.map((node) => node.metadata.name ?? '').sort(),
     agents: agentPods
       .map((pod) => agentRow(pod, views))
@@ -92,6 +93,7 @@ function agentRow(pod: Pod, views: readonly ControlPlaneStatus[]): AgentRow {
     ready: isReady(pod),
     connected: seen !== undefined,
     inSync: seen?.inSync ?? false,
+    ...(seen?.trust === undefined ? {} : { trust: seen.trust }),
   };
 }
 

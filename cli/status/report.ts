@@ -1,6 +1,8 @@
 // The report behind `ambit status`: one value, assembled by gather.ts, judged by assess.ts, shown by render/status.ts.
 // `-o json` prints it as it stands; fields are only ever added.
 
+import type { TrustReport } from '../../mesh/trust.ts';
+import type { RotationStatus } from '../../wire/rotation.ts';
 import type { NamespaceStatus, Problem, WorkloadStatus } from '../../wire/status.ts';
 
 export type Replicas = { readonly ready: number; readonly wanted: number };
@@ -12,6 +14,8 @@ export type AgentRow = {
   readonly ready: boolean;
   readonly connected: boolean;
   readonly inSync: boolean;
+  /** Its own word on its certificates and roots; undefined before it said any. */
+  readonly trust?: TrustReport;
 };
 
 /** Connections between workloads that arrived at enrolled ones since their agents started. */
@@ -25,6 +29,8 @@ export type Findings = {
   readonly ca: Replicas | undefined;
   /** RFC 3339. */
   readonly rootNotAfter: string | undefined;
+  /** The CA's word on what signs and who is trusted; undefined when it says nothing. */
+  readonly rotation: RotationStatus | undefined;
   readonly agents: readonly AgentRow[];
   readonly nodes: readonly string[];
   readonly namespaces: readonly NamespaceStatus[];

@@ -17,6 +17,7 @@ const healthy: Findings = {
   controlPlaneVersion: '0.1.0',
   controlPlane: { ready: 1, wanted: 1 },
   ca: { ready: 1, wanted: 1 },
+  rotation: undefined,
   rootNotAfter: '2035-01-01T00:00:00Z',
   nodes: ['node-1'],
   agents: [
