@@ -24,6 +24,8 @@ export type WorkloadStatus = {
   readonly protocol: 'hbone' | 'tcp';
   /** `wanted` means labelled but not yet captured. */
   readonly redirection: 'enabled' | 'failed' | 'wanted' | 'none';
+  /** Why a pod of an enrolled namespace is not to be in the mesh; undefined when it is. */
+  readonly leftAlone?: 'host-network' | 'opted-out';
 };
 
 export type NamespaceStatus = {
@@ -31,6 +33,8 @@ export type NamespaceStatus = {
   readonly mode: 'ambient' | 'none';
   readonly pods: number;
   readonly enrolled: number;
+  /** Of `pods`, those that are not to be in the mesh although their namespace is. */
+  readonly leftAlone?: number;
 };
 
 /** Something a person should mend: which object, why, and the next step. */

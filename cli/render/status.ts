@@ -12,6 +12,7 @@ export function renderStatus(report: StatusReport, style: Style): string {
     agents(report, style),
     namespaces(report, style),
     workloads(report),
+    leftAlone(report),
     trafficLine(report, style),
     problems(report.problems, style),
   ];
@@ -73,7 +74,7 @@ function namespaces(report: StatusReport, style: Style): string {
     ['NAMESPACE', 'MODE', 'PODS', 'ENROLLED'],
     enrolled.map((namespace) => {
       const count = `${namespace.enrolled}/${namespace.pods}`;
-      const whole = namespace.enrolled === namespace.pods;
+      const whole = namespace.enrolled + (namespace.leftAlone ?? 0) === namespace.pods;
       return [
         namespace.name,
         namespace.mode,
@@ -97,6 +98,18 @@ function workloads(report: StatusReport): string {
       workload.identity,
     ]),
   );
+}
+
+const WHY_LEFT_ALONE = {
+  'host-network': "hostNetwork: it has no network of its own, so its traffic is the node's",
+  'opted-out': 'label ambit-mesh.io/mode=none',
+} as const;
+
+function leftAlone(report: StatusReport): string {
+  const rows = report.workloads.flatMap(({ namespace, name, node, leftAlone: why }) =>
+    why === undefined ? [] : [[namespace, name, node, WHY_LEFT_ALONE[why] ?? why]],
+  );
+  return rows.length === 0 ? '' : renderTable(['NAMESPACE', 'LEFT ALONE', 'NODE', 'WHY'], rows);
 }
 
 function trafficLine(report: StatusReport, style: Style): string {

@@ -102,6 +102,30 @@ describe('renderStatus()', () => {
     assert.ok(!text.includes('\u001b'), 'no escape sequences without a terminal');
   });
 
+  test('says which pods of an enrolled namespace are left alone, and why, and finds nothing wrong with it', () => {
+    const [web] = healthy.workloads;
+    const alone = { ...web!, protocol: 'tcp', redirection: 'none' } as const;
+    const text = renderStatus(
+      assess(
+        {
+          ...healthy,
+          namespaces: [{ name: 'shop', mode: 'ambient', pods: 3, enrolled: 1, leftAlone: 2 }],
+          workloads: [
+            web!,
+            { ...alone, name: 'node-exporter', leftAlone: 'host-network' },
+            { ...alone, name: 'legacy', leftAlone: 'opted-out' },
+          ],
+        },
+        NOW,
+      ),
+      plainStyle,
+    );
+    assert.match(text, /LEFT ALONE +NODE +WHY/);
+    assert.match(text, /shop +node-exporter +node-1 +hostNetwork: /);
+    assert.match(text, /shop +legacy +node-1 +label ambit-mesh.io\/mode=none/);
+    assert.match(text, /Healthy/);
+  });
+
   test('shows each problem with object, reason and remedy', () => {
     const text = renderStatus(
       assess({ ...healthy, controlPlane: { ready: 0, wanted: 1 } }, NOW),

@@ -32,16 +32,17 @@ export function statusOf(facts: StatusFacts): ControlPlaneStatus {
   const namespaces = new Map(
     [...facts.namespaces].map((namespace) => [namespace.metadata.name ?? '', namespace]),
   );
-  const counts = new Map<string, { pods: number; enrolled: number }>();
+  const counts = new Map<string, { pods: number; enrolled: number; leftAlone: number }>();
   const workloads: WorkloadStatus[] = [];
   for (const pod of facts.pods) {
     if (!isAlive(pod)) continue;
     const { namespace = '' } = pod.metadata;
     const place = namespaces.get(namespace);
-    const count = counts.get(namespace) ?? { pods: 0, enrolled: 0 };
+    const count = counts.get(namespace) ?? { pods: 0, enrolled: 0, leftAlone: 0 };
     counts.set(namespace, count);
     count.pods++;
     if (isEnrolled(pod, place)) count.enrolled++;
+    if (leftAlone(pod, place) !== undefined) count.leftAlone++;
     if (modeOf(place) === 'ambient' || isWanted(pod, place)) {
       workloads.push(workloadStatus(pod, place, facts.trustDomain));
     }
@@ -60,6 +61,7 @@ export function statusOf(facts: StatusFacts): ControlPlaneStatus {
           mode: modeOf(namespace) === 'ambient' ? 'ambient' : 'none',
           pods: counts.get(name)?.pods ?? 0,
           enrolled: counts.get(name)?.enrolled ?? 0,
+          leftAlone: counts.get(name)?.leftAlone ?? 0,
         }),
       )
       .toSorted((a, b) => a.name.localeCompare(b.name)),
@@ -88,6 +90,7 @@ function workloadStatus(
   trustDomain: string,
 ): WorkloadStatus {
   const { name = '', namespace: place = '' } = pod.metadata;
+  const why = leftAlone(pod, namespace);
   return {
     namespace: place,
     name,
@@ -95,7 +98,13 @@ function workloadStatus(
     identity: formatIdentity({ trustDomain, namespace: place, serviceAccount: accountOf(pod) }),
     protocol: isEnrolled(pod, namespace) ? 'hbone' : 'tcp',
     redirection: redirectionOf(pod, namespace),
+    ...(why === undefined ? {} : { leftAlone: why }),
   };
+}
+
+function leftAlone(pod: Pod, namespace: Namespace | undefined): WorkloadStatus['leftAlone'] {
+  if (modeOf(namespace) !== 'ambient' || isWanted(pod, namespace)) return undefined;
+  return pod.spec.hostNetwork === true ? 'host-network' : 'opted-out';
 }
 
 function redirectionOf(pod: Pod, namespace: Namespace | undefined): WorkloadStatus['redirection'] {
