@@ -316,7 +316,9 @@ describe('the control plane', () => {
         ['n2', 'agent-n2', '1.2.3'],
       ],
     );
-    assert.deepEqual(namespaces, [{ name: 'shop', mode: 'ambient', pods: 2, enrolled: 0 }]);
+    assert.deepEqual(namespaces, [
+      { name: 'shop', mode: 'ambient', pods: 2, enrolled: 0, leftAlone: 1 },
+    ]);
   });
 
   test('a label value nobody knows becomes a problem and an Event; other pods are untouched', async () => {
