@@ -15,6 +15,18 @@ export type Enrolment = {
   readonly identity: Identity;
   readonly addresses: readonly IpAddress[];
   readonly capture: CaptureOptions;
+  /** Absent: the pod resolves as pods do by default. */
+  readonly dns?: PodDns;
+};
+
+/** How a pod resolves names where its `dnsPolicy` and `dnsConfig` say otherwise than the cluster's default. */
+export type PodDns = {
+  /** Name servers of its own. */
+  readonly servers: readonly IpAddress[];
+  /** `instead` of the cluster's (dnsPolicy None), or `after` them. */
+  readonly order: 'instead' | 'after';
+  /** All of its search domains, lower case. */
+  readonly search: readonly string[];
 };
 
 export type EnrolmentReport = {

@@ -233,6 +233,17 @@ describe('what a name means in the mesh', () => {
     assert.equal(resolve('www.google.com.ns1.svc.cluster.local'), 'forward');
   });
 
+  test('of several owners elsewhere, the preferred namespace comes before the first, after the canonical', () => {
+    const other = { ...CLIENT, namespace: 'ns9' };
+    const resolve = (name: string, preferredNamespace?: string): string =>
+      seen(
+        resolveName({ name, family: 'ipv4' }, other, SNAPSHOT, { ...PLACE, preferredNamespace }),
+      );
+    assert.equal(resolve('shared.example'), '2.2.2.1');
+    assert.equal(resolve('shared.example', 'ns2'), '2.2.2.2');
+    assert.equal(resolve('owned.example', 'ns2'), '3.3.3.3');
+  });
+
   test('another cluster domain counts everywhere', () => {
     const snapshot = emptySnapshot.apply([
       service({ hostname: 'web.ns1.svc.mesh.test', namespace: 'ns1', vips: ['9.9.9.9'] }),

@@ -21,6 +21,8 @@ export type NamePlace = {
   readonly clusterDomain: string;
   /** The client's search domains; undefined: the three every pod has by default. */
   readonly search?: readonly string[] | undefined;
+  /** Of several that own a host outside the cluster, none in the client's namespace, those of this one are meant. */
+  readonly preferredNamespace?: string | undefined;
 };
 
 export type NameResolution =
@@ -102,7 +104,11 @@ function findService(
   let hostname = name;
   let dot = -1;
   for (;;) {
-    const service = snapshot.serviceByHostname(hostname, client.namespace);
+    const service = snapshot.serviceByHostname(
+      hostname,
+      client.namespace,
+      place.preferredNamespace,
+    );
     const addresses = service && addressesOf(service, client, snapshot, place);
     if (service !== undefined && addresses !== undefined) return { hostname, service, addresses };
     // known, but the mesh has no address for it: a wildcard must not answer in its place

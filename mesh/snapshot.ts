@@ -107,8 +107,9 @@ export class Snapshot {
     return preferred(best, namespace);
   }
 
-  serviceByHostname(hostname: string, namespace: string): Service | undefined {
-    return preferred(this.servicesByHostname(hostname), namespace);
+  /** `then` is a namespace that comes before those nobody has a reason to prefer. */
+  serviceByHostname(hostname: string, namespace: string, then?: string): Service | undefined {
+    return preferred(this.servicesByHostname(hostname), namespace, then);
   }
 
   /** Every service of that name, in whichever namespace, visible or not. */
@@ -400,12 +401,17 @@ function rangeLength(service: Service, network: string, ip: IpAddress): number |
   return longest;
 }
 
-/** Of those visible there: own namespace, then the Service object that owns the name, then the first by name. */
-function preferred(services: readonly Service[], namespace: string): Service | undefined {
+/** Of those visible there: own namespace, the Service object that owns the name, the namespace `then`, the first by name. */
+function preferred(
+  services: readonly Service[],
+  namespace: string,
+  then?: string,
+): Service | undefined {
   const visible = services.filter((service) => isVisible(service, namespace));
   return (
     visible.find((service) => service.namespace === namespace) ??
     visible.find((service) => service.canonical) ??
+    visible.find((service) => service.namespace === then) ??
     visible[0]
   );
 }

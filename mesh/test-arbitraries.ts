@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import { parseIp } from './address.ts';
 import type { CaptureOptions } from './capture-options.ts';
-import type { Enrolment } from './enrolment.ts';
+import type { Enrolment, PodDns } from './enrolment.ts';
 import type { Identity } from './identity.ts';
 import type { MeshNamespace } from './namespace.ts';
 import type { AuthorizationPolicy, Cidr, PolicyMatch, StringMatch } from './policy.ts';
@@ -257,6 +257,15 @@ export const ANY_CAPTURE: fc.Arbitrary<CaptureOptions> = fc.record(
   PLAIN,
 );
 
+const ANY_POD_DNS: fc.Arbitrary<PodDns> = fc.record(
+  {
+    servers: some(ANY_IP),
+    order: oneOf('instead', 'after'),
+    search: some(oneOf('corp.test', 'svc.cluster.local')),
+  },
+  PLAIN,
+);
+
 export const ANY_ENROLMENT: fc.Arbitrary<Enrolment> = fc
   .record(
     {
@@ -266,10 +275,15 @@ export const ANY_ENROLMENT: fc.Arbitrary<Enrolment> = fc
       identity: ANY_IDENTITY,
       addresses: some(ANY_IP),
       capture: ANY_CAPTURE,
+      dns: maybe(ANY_POD_DNS),
     },
     PLAIN,
   )
-  .map((enrolment) => ({ ...enrolment, namespace: enrolment.identity.namespace }));
+  .map(({ dns, ...enrolment }) => ({
+    ...enrolment,
+    namespace: enrolment.identity.namespace,
+    ...(dns === undefined ? {} : { dns }),
+  }));
 
 export const ANY_MESH_NAMESPACE: fc.Arbitrary<MeshNamespace> = fc.record(
   { name: oneOf('shop', 'ops', 'elsewhere'), mode: oneOf('ambient', 'none', 'unset') },

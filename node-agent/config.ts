@@ -23,6 +23,8 @@ export type AgentConfig = {
   /** Who answers what the mesh does not know; empty: the servers of the agent's own resolv.conf. */
   readonly dnsUpstream: readonly IpPort[];
   readonly clusterDomain: string;
+  /** Which of several ServiceEntries for one host is meant by clients of other namespaces. */
+  readonly preferredServiceNamespace: string | undefined;
   /** The container runtime's NRI socket; undefined: pods are found by their namespaces only. */
   readonly nri: { readonly socket: string; readonly waitMs: number } | undefined;
   readonly probeBypass: boolean;
@@ -71,6 +73,7 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
     dnsCapture: env.flag('AMBIT_DNS_CAPTURE', true),
     dnsUpstream: env.parsed('AMBIT_DNS_UPSTREAM', parseNameServers, []),
     clusterDomain: env.text('AMBIT_CLUSTER_DOMAIN', 'cluster.local'),
+    preferredServiceNamespace: env.optional('AMBIT_PREFERRED_SERVICE_NAMESPACE'),
     nri: nriOf(env),
     probeBypass: env.flag('AMBIT_PROBE_BYPASS', true),
     podDirectory: env.text('AMBIT_POD_NETNS_DIR', '/run/ambit/pods'),

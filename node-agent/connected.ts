@@ -113,5 +113,6 @@ async function captureOf(
 
 async function dnsOf(parts: Parts, config: AgentConfig): Promise<DnsSettings | undefined> {
   const upstream = await podNameServers(parts, { configured: config.dnsUpstream });
-  return upstream && { clusterDomain: config.clusterDomain, upstream };
+  const { clusterDomain, preferredServiceNamespace: preferredNamespace } = config;
+  return upstream && { clusterDomain, preferredNamespace, upstream };
 }

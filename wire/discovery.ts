@@ -90,6 +90,7 @@ type EnrolmentMessage = {
   serviceAccount: string;
   addresses: Uint8Array[];
   capture: CaptureMessage | null;
+  dns: { servers: Uint8Array[]; instead: boolean; search: string[] } | null;
 };
 
 const root = loadProto(DELTA_PROTO);
@@ -193,7 +194,7 @@ export function decodeServerFrame(bytes: Uint8Array): ServerFrame {
 }
 
 export function encodeEnrolment(enrolment: Enrolment): Uint8Array {
-  const { podUid, workloadUid, name, namespace, identity, addresses, capture } = enrolment;
+  const { podUid, workloadUid, name, namespace, identity, addresses, capture, dns } = enrolment;
   return ENROLMENT.encode({
     podUid,
     workloadUid,
@@ -203,6 +204,14 @@ export function encodeEnrolment(enrolment: Enrolment): Uint8Array {
     serviceAccount: identity.serviceAccount,
     addresses: addresses.map(ipToBytes),
     capture: writeCapture(capture),
+    dns:
+      dns === undefined
+        ? null
+        : {
+            servers: dns.servers.map(ipToBytes),
+            instead: dns.order === 'instead',
+            search: [...dns.search],
+          },
   });
 }
 
@@ -225,10 +234,23 @@ export function decodeEnrolment(body: Uint8Array): Enrolment {
       identity: { trustDomain, namespace, serviceAccount },
       addresses,
       capture,
+      ...(message.dns === null ? {} : { dns: readPodDns(message.dns) }),
     };
   } catch (cause) {
     throw new DecodeError(`Cannot read ${what}: ${(cause as Error).message}`, { cause });
   }
+}
+
+function readPodDns({
+  servers,
+  instead,
+  search,
+}: NonNullable<EnrolmentMessage['dns']>): NonNullable<Enrolment['dns']> {
+  return {
+    servers: servers.map(ipFromBytes),
+    order: instead ? 'instead' : 'after',
+    search,
+  };
 }
 
 export function encodeNamespace({ name, mode }: MeshNamespace): Uint8Array {

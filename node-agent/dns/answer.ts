@@ -69,7 +69,7 @@ export async function answerQuery(
   parts.metrics.request(query.question.type, asked.transport, client);
   // without knowing who asks there is no telling what its names mean, or which it may see
   if (client === undefined) return failure(message, query);
-  const resolution = resolve(parts, query, client);
+  const resolution = resolve(parts, query, client, asked.pod.enrolment.dns?.search);
   const answer =
     resolution.kind === 'answer'
       ? local(parts, { message, query, resolution }, limitOf(query, asked.transport))
@@ -85,12 +85,17 @@ export async function answerQuery(
   return answer;
 }
 
-function resolve(parts: AnswerParts, { question }: DnsQuery, client: Workload): NameResolution {
+function resolve(
+  parts: AnswerParts,
+  { question }: DnsQuery,
+  client: Workload,
+  search: readonly string[] | undefined,
+): NameResolution {
   const { name, type } = question;
   if (question.class !== CLASS_IN || (type !== TYPE_A && type !== TYPE_AAAA))
     return { kind: 'forward' };
   const family = type === TYPE_A ? 'ipv4' : 'ipv6';
-  return resolveName({ name, family }, client, parts.snapshot(), parts.place);
+  return resolveName({ name, family }, client, parts.snapshot(), { ...parts.place, search });
 }
 
 type Local = {
@@ -128,7 +133,8 @@ async function forward(
   const began = clock.monotonic();
   metrics.upstreamRequest(type, transport, client);
   try {
-    const asker = { key: pod.enrolment.podUid, sockets: pod };
+    const { podUid, dns } = pod.enrolment;
+    const asker = { key: podUid, sockets: pod, dns };
     const answer = await parts.forwarder.forward(asker, {
       message,
       query,

@@ -15,6 +15,7 @@ import { afterEach, describe, test } from 'node:test';
 import { decode } from 'dns-packet';
 import fc from 'fast-check';
 import { type IpPort, parseIp } from '../../mesh/address.ts';
+import type { PodDns } from '../../mesh/enrolment.ts';
 import { emptySnapshot, type Snapshot } from '../../mesh/snapshot.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -82,7 +83,11 @@ describe('DNS of a pod', () => {
 
   async function rig(
     servers: readonly IpPort[],
-    { clock = systemClock, snapshot = KNOWN }: { clock?: Clock; snapshot?: Snapshot } = {},
+    {
+      clock = systemClock,
+      snapshot = KNOWN,
+      own,
+    }: { clock?: Clock; snapshot?: Snapshot; own?: PodDns } = {},
   ): Promise<Rig> {
     let open = 0;
     const metrics = new Metrics();
@@ -102,7 +107,7 @@ describe('DNS of a pod', () => {
       { clusterDomain: 'cluster.local', upstream: servers },
     );
     const pod: DnsPod = {
-      enrolment: enrolmentOf(POD),
+      enrolment: { ...enrolmentOf(POD), ...(own === undefined ? {} : { dns: own }) },
       dial: (target, signal) => dial({ clock }, target, signal),
       udp: (family) => {
         const socket = createSocket(family === 'ipv4' ? 'udp4' : 'udp6');
@@ -370,6 +375,19 @@ describe('DNS of a pod', () => {
     await clock.advance(UPSTREAM_UDP_TIMEOUT_MS);
     await silent.heard(2 * MAX_IN_FLIGHT_POD);
     await clock.advance(UPSTREAM_UDP_TIMEOUT_MS);
+  });
+
+  test("the pod's own search domains count, and the usual ones then do not", async () => {
+    const server = await upstream(({ packet }) => [responseTo(packet, { flags: 0x8183 })]);
+    const own = { servers: [], order: 'after', search: ['corp.test'] } as const;
+    const { client, udpDoor } = await rig([server.at], { own });
+    const ask = async (name: string): Promise<string> =>
+      brief(await askUdp(client, udpDoor, question(name)));
+    assert.equal(
+      await ask('cart.shop.corp.test'),
+      'CNAME cart.shop.svc.cluster.local, A 10.96.0.7',
+    );
+    assert.equal(await ask('cart.shop.shop.svc.cluster.local'), 'code 3');
   });
 
   test('malformed messages are answered as such or not at all, and the door goes on', async () => {

@@ -30,6 +30,7 @@ export type DnsParts = {
 
 export type DnsSettings = {
   readonly clusterDomain: string;
+  readonly preferredNamespace?: string | undefined;
   /** Name servers for what the mesh does not know, in the order they are asked. */
   readonly upstream: readonly IpPort[];
 };
@@ -44,7 +45,10 @@ export class Dns {
       ...parts,
       forwarder,
       metrics: new DnsMetrics(parts.metrics, () => forwarder.inFlight),
-      place: { clusterDomain: settings.clusterDomain },
+      place: {
+        clusterDomain: settings.clusterDomain,
+        preferredNamespace: settings.preferredNamespace,
+      },
     };
   }
 

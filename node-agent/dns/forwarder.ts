@@ -2,6 +2,7 @@
 // lookup-host.ts for names the agent itself needs. Invariant: questions under way are bounded, for each pod and in all.
 
 import { type IpPort, isLoopback } from '../../mesh/address.ts';
+import type { PodDns } from '../../mesh/enrolment.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { type DnsQuery, REFUSED, SERVER_FAILURE } from '../../wire/dns-query.ts';
 import { DNS_SERVER_PORT } from './resolv-conf.ts';
@@ -34,8 +35,12 @@ export class ForwardError extends Error {
   }
 }
 
-/** Who asks: its sockets, and a name under which its questions are counted. */
-export type Asker = { readonly key: string; readonly sockets: DnsSockets };
+/** Who asks: its sockets, a name under which its questions are counted, and name servers of its own. */
+type Asker = {
+  readonly key: string;
+  readonly sockets: DnsSockets;
+  readonly dns: PodDns | undefined;
+};
 
 export type Forwarding = {
   readonly message: Uint8Array;
@@ -87,9 +92,9 @@ export class Forwarder {
     }
   }
 
-  async #try({ sockets }: Asker, forwarding: Forwarding): Promise<UpstreamAnswer> {
+  async #try({ sockets, dns }: Asker, forwarding: Forwarding): Promise<UpstreamAnswer> {
     const { message, query, transport, signal } = forwarding;
-    const servers = this.#serversFor(forwarding.meant);
+    const servers = this.#serversFor(forwarding.meant, dns);
     let failed: UpstreamError | undefined;
     let refused: UpstreamAnswer | undefined;
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
@@ -127,10 +132,13 @@ export class Forwarder {
   }
 
   /** Where the client itself had wanted to ask comes first, unless that is its own loopback: there only we listen. */
-  #serversFor(meant: IpPort | undefined): readonly IpPort[] {
-    if (meant === undefined || meant.port !== DNS_SERVER_PORT || isLoopback(meant.ip))
-      return this.#servers;
+  #serversFor(meant: IpPort | undefined, dns: PodDns | undefined): readonly IpPort[] {
+    const own = (dns?.servers ?? [])
+      .filter((ip) => !isLoopback(ip))
+      .map((ip) => ({ ip, port: DNS_SERVER_PORT }));
+    const usual = dns?.order === 'instead' && own.length > 0 ? own : [...this.#servers, ...own];
+    if (meant === undefined || meant.port !== DNS_SERVER_PORT || isLoopback(meant.ip)) return usual;
     const { ip, port } = meant;
-    return [meant, ...this.#servers.filter((server) => server.ip !== ip || server.port !== port)];
+    return [meant, ...usual.filter((server) => server.ip !== ip || server.port !== port)];
   }
 }

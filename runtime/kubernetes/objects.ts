@@ -78,6 +78,11 @@ export type PodSpec = {
   readonly hostNetwork?: boolean;
   readonly hostname?: string;
   readonly subdomain?: string;
+  readonly dnsPolicy?: 'ClusterFirst' | 'ClusterFirstWithHostNet' | 'Default' | 'None';
+  readonly dnsConfig?: {
+    readonly nameservers?: readonly string[];
+    readonly searches?: readonly string[];
+  };
   readonly containers: readonly Container[];
   readonly nodeSelector?: Readonly<Record<string, string>>;
 };

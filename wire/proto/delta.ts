@@ -68,6 +68,13 @@ message PodEnrolment {
   string service_account = 6;
   repeated bytes addresses = 7;
   CaptureOptions capture = 8;
+  PodDns dns = 9;
+}
+
+message PodDns {
+  repeated bytes servers = 1;
+  bool instead = 2;
+  repeated string search = 3;
 }
 
 message CaptureOptions {
