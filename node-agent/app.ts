@@ -156,7 +156,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
         log,
         metrics,
         random,
-        snapshot: policy.snapshot,
+        discovery,
         randomId: () => randomInt(0x10000),
       },
       settings.dns,

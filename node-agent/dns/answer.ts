@@ -21,6 +21,7 @@ import { writeResponse } from '../../wire/dns-response.ts';
 import type { LocalPod } from '../local-pod.ts';
 import type { DnsMetrics } from './dns-metrics.ts';
 import { ForwardError, type Forwarder } from './forwarder.ts';
+import type { KnownClients } from './known-client.ts';
 import type { DnsSockets, Transport } from './upstream.ts';
 
 /** The reference's: endpoints come and go in seconds, and asking us again costs no network. */
@@ -33,6 +34,7 @@ export type AnswerParts = {
   readonly clock: Clock;
   readonly log: Log;
   readonly snapshot: () => Snapshot;
+  readonly clients: KnownClients;
   readonly forwarder: Forwarder;
   readonly metrics: DnsMetrics;
   readonly place: NamePlace;
@@ -65,20 +67,38 @@ export async function answerQuery(
     return writeResponse(message, { id, flags, edns: undefined }, { rcode }, MAX_TCP_BYTES);
   }
   const { query } = reading;
-  const client = parts.snapshot().workloadByUid(asked.pod.enrolment.workloadUid);
-  parts.metrics.request(query.question.type, asked.transport, client);
+  try {
+    return await answerReadable(parts, { message, query }, asked);
+  } catch (error) {
+    // a fault of ours with one name must not be the end of every pod's names
+    const { name, type } = query.question;
+    parts.log.error('Cannot answer a DNS query', { name, type, error });
+    return failure(message, query);
+  }
+}
+
+type Readable = { readonly message: Uint8Array; readonly query: DnsQuery };
+
+async function answerReadable(
+  parts: AnswerParts,
+  { message, query }: Readable,
+  asked: Asked,
+): Promise<Uint8Array | undefined> {
+  const { pod, transport } = asked;
+  const client = await parts.clients.find(pod.enrolment.workloadUid);
+  parts.metrics.request(query.question.type, transport, client);
   // without knowing who asks there is no telling what its names mean, or which it may see
   if (client === undefined) return failure(message, query);
-  const resolution = resolve(parts, query, client, asked.pod.enrolment.dns?.search);
+  const resolution = resolve(parts, query, client, pod.enrolment.dns?.search);
   const answer =
     resolution.kind === 'answer'
-      ? local(parts, { message, query, resolution }, limitOf(query, asked.transport))
+      ? local(parts, { message, query, resolution }, limitOf(query, transport))
       : await forward(parts, { message, query, client }, asked);
   parts.log.debug('DNS', {
     pod: `${client.namespace}/${client.name}`,
     name: query.question.name,
     type: query.question.type,
-    protocol: asked.transport,
+    protocol: transport,
     answered: resolution.kind === 'answer' ? 'mesh' : 'upstream',
     rcode: answer === undefined ? undefined : (answer[3] ?? 0) & 0xf,
   });
@@ -98,9 +118,7 @@ function resolve(
   return resolveName({ name, family }, client, parts.snapshot(), { ...parts.place, search });
 }
 
-type Local = {
-  readonly message: Uint8Array;
-  readonly query: DnsQuery;
+type Local = Readable & {
   readonly resolution: Extract<NameResolution, { kind: 'answer' }>;
 };
 
@@ -125,7 +143,7 @@ function local(
 
 async function forward(
   parts: AnswerParts,
-  { message, query, client }: { message: Uint8Array; query: DnsQuery; client: Workload },
+  { message, query, client }: Readable & { readonly client: Workload },
   { pod, transport, meant, signal }: Asked,
 ): Promise<Uint8Array | undefined> {
   const { metrics, clock } = parts;

@@ -4,14 +4,15 @@
 import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
 import type { IpPort } from '../../mesh/address.ts';
-import type { Snapshot } from '../../mesh/snapshot.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import type { Captured } from '../capture/capture.ts';
+import type { SnapshotSource } from '../known-source.ts';
 import { type AnswerParts, answerQuery, type DnsPod } from './answer.ts';
 import { DnsMetrics } from './dns-metrics.ts';
 import { Forwarder } from './forwarder.ts';
+import { KnownClients } from './known-client.ts';
 import { serveTcp } from './tcp-door.ts';
 import { serveUdp } from './udp-door.ts';
 
@@ -22,7 +23,7 @@ export type DnsParts = {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
-  readonly snapshot: () => Snapshot;
+  readonly discovery: SnapshotSource;
   readonly random: () => number;
   /** 0 to 65535, not to be guessed. */
   readonly randomId: () => number;
@@ -43,6 +44,8 @@ export class Dns {
     const forwarder = new Forwarder(parts, settings.upstream);
     this.#parts = {
       ...parts,
+      snapshot: () => parts.discovery.snapshot(),
+      clients: new KnownClients(parts),
       forwarder,
       metrics: new DnsMetrics(parts.metrics, () => forwarder.inFlight),
       place: {

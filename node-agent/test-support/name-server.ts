@@ -23,6 +23,8 @@ export type NameServer = {
   script: Script;
   /** Resolves when that many questions have come. */
   heard(count: number): Promise<void>;
+  /** Resolves when a client next ends one of its connections. */
+  left(): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -85,6 +87,10 @@ export async function startNameServer(script: Script): Promise<NameServer> {
         waiting.add(look);
         look();
       }),
+    async left() {
+      const [socket] = connections;
+      if (socket !== undefined) await once(socket, 'close');
+    },
     async close() {
       for (const connection of connections) connection.destroy();
       await Promise.all([

@@ -29,6 +29,7 @@ export class HandmadeDiscovery implements Discovery {
 
   subscribe(listener: (snapshot: Snapshot) => void): () => void {
     this.#listeners.add(listener);
+    for (const wake of this.#waiting) wake();
     return () => void this.#listeners.delete(listener);
   }
 
@@ -46,6 +47,11 @@ export class HandmadeDiscovery implements Discovery {
     for (const listener of this.#listeners) listener(this.#snapshot);
   }
 
+  /** Resolves when that many wait for news. */
+  async watched(count: number): Promise<void> {
+    while (this.#listeners.size < count) await this.#woken();
+  }
+
   /** Resolves with the first report about the pod, in that state, that came after `since` reports. */
   async reported(
     podUid: string,
@@ -57,14 +63,18 @@ export class HandmadeDiscovery implements Discovery {
         .slice(since)
         .find((report) => report.podUid === podUid && report.state === state);
       if (found !== undefined) return found;
-      await new Promise<void>((resolve) => {
-        const wake = (): void => {
-          this.#waiting.delete(wake);
-          resolve();
-        };
-        this.#waiting.add(wake);
-      });
+      await this.#woken();
     }
+  }
+
+  #woken(): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#waiting.delete(wake);
+        resolve();
+      };
+      this.#waiting.add(wake);
+    });
   }
 }
 
