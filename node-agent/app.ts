@@ -25,6 +25,7 @@ import { Certificates } from './certificates.ts';
 import type { AgentConfig } from './config.ts';
 import { Connections } from './connections.ts';
 import { Dns, type DnsSettings } from './dns/dns.ts';
+import { countLookups } from './dns/dns-metrics.ts';
 import { Enrolments } from './enrolment.ts';
 import type { Issue } from './held-certificate.ts';
 import { HostLookup, type ResolveHost } from './host-lookup.ts';
@@ -148,6 +149,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   const policy = { snapshot: () => discovery.snapshot(), record };
   const shared = { trails, connections, snapshot: policy.snapshot, policy };
 
+  const countLookup = countLookups(metrics);
   const dns =
     settings.dns &&
     new Dns(
@@ -170,7 +172,10 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
         affinity,
         random,
         source: () => knownSource(parts, pod.enrolment.workloadUid),
-        lookup: (hostname, like, signal) => hosts.address(hostname, like, signal),
+        lookup: (hostname, like, signal) => {
+          countLookup(hostname, policy.snapshot().workloadByUid(pod.enrolment.workloadUid));
+          return hosts.address(hostname, like, signal);
+        },
         openTunnel: (_, hop, head, signal) =>
           pool.open(tunnelKey(pod, hop, discovery.snapshot()), head, signal),
       }),

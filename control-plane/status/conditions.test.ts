@@ -68,6 +68,22 @@ describe('ConditionWriter', () => {
     await writer.close();
   });
 
+  test('fields that an API server gives back in another order are not written again', async () => {
+    const { client, writer, clock, read, outcome, writes } = await setup();
+    const fields = { addresses: [{ value: '240.240.0.1', host: 'a.example' }] };
+    writer.wish([{ ...(await outcome(ACCEPTED)), fields }]);
+    await clock.advance(100);
+    const { status } = await read();
+    await client.patch(AUTHORIZATION_POLICIES, 'p', 'shop', {
+      status: { ...status, addresses: [{ host: 'a.example', value: '240.240.0.1' }] },
+    });
+    const before = writes();
+    writer.wish([{ ...(await outcome(ACCEPTED)), fields }]);
+    await clock.advance(10_000);
+    assert.equal(writes(), before);
+    await writer.close();
+  });
+
   test('the transition time moves with the status only, not with reason, message or generation', async () => {
     const { client, writer, clock, read, outcome } = await setup();
     const time = async (): Promise<string | undefined> =>

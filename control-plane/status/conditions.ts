@@ -3,6 +3,7 @@
 // Invariant: an object whose status says already what it should is not written; one object is written at most once in
 // SAME_OBJECT_MS, and all of them together at most once in WRITE_GAP_MS.
 
+import { isDeepStrictEqual } from 'node:util';
 import { backoff } from '../../runtime/backoff.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { type KubeClient, KubeError } from '../../runtime/kubernetes/client.ts';
@@ -98,7 +99,8 @@ export class ConditionWriter {
     return !(
       outcome.findings.every((finding) => holds(finding, object)) &&
       Object.entries(outcome.fields ?? {}).every(
-        ([name, value]) => JSON.stringify(present[name]) === JSON.stringify(value),
+        // an API server gives keys back in its own order
+        ([name, value]) => isDeepStrictEqual(present[name], value),
       )
     );
   }

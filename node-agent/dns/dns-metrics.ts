@@ -30,28 +30,32 @@ const QUERY_LABELS = [
 ];
 /** The reference's, in seconds. */
 const DURATION_BUCKETS = [0.0005, 0.001, 0.01, 0.1, 1, 5];
-/** Canonical services of one node's pods, times types: far below it. Beyond it, new ones count as unknown. */
+/** Canonical services of one node's pods, times types: far below it. Beyond it, all new ones count as one. */
 const MAX_SERIES = 2000;
 
+type Cell = { readonly labels: Labels; value: number };
+/** No labels join to this. */
+const REST = '';
+
 class Counts {
-  readonly #cells = new Map<string, { readonly labels: Labels; value: number }>();
+  readonly #cells = new Map<string, Cell>();
 
   add(labels: Labels): void {
     const key = Object.values(labels).join('\0');
-    let cell = this.#cells.get(key);
-    if (cell === undefined) {
-      if (this.#cells.size >= MAX_SERIES && labels['source_canonical_service'] !== 'unknown') {
-        this.add({
-          ...labels,
-          source_canonical_service: 'unknown',
-          source_canonical_revision: 'unknown',
-        });
-        return;
-      }
-      cell = { labels, value: 0 };
-      this.#cells.set(key, cell);
-    }
+    const cell = this.#cells.get(key) ?? this.#make(key, labels);
     cell.value++;
+  }
+
+  #make(key: string, labels: Labels): Cell {
+    if (this.#cells.size >= MAX_SERIES) {
+      const unknown = Object.fromEntries(Object.keys(labels).map((name) => [name, 'unknown']));
+      const rest = this.#cells.get(REST) ?? { labels: unknown, value: 0 };
+      this.#cells.set(REST, rest);
+      return rest;
+    }
+    const cell = { labels, value: 0 };
+    this.#cells.set(key, cell);
+    return cell;
   }
 
   samples(): Iterable<Sample> {
@@ -134,6 +138,36 @@ export class DnsMetrics {
     this.#malformed.add({ reason });
   }
 }
+
+/** Counts connections that needed an address looked up for them, by who connected and to what name. */
+export function countLookups(
+  metrics: Metrics,
+): (hostname: string, client: Workload | undefined) => void {
+  const counts = new Counts();
+  metrics.collectedCounter(
+    {
+      name: 'istio_on_demand_dns_total',
+      help: 'Connections for which the name of an endpoint had to be looked up',
+      labels: [...LOOKUP_LABELS, 'hostname'],
+    },
+    () => counts.samples(),
+  );
+  return (hostname, client) =>
+    counts.add({
+      source_workload: client?.workloadName ?? 'unknown',
+      source_workload_namespace: client?.namespace ?? 'unknown',
+      source_canonical_service: client?.canonicalName ?? 'unknown',
+      source_canonical_revision: client?.canonicalRevision ?? 'unknown',
+      hostname,
+    });
+}
+
+const LOOKUP_LABELS = [
+  'source_workload',
+  'source_workload_namespace',
+  'source_canonical_service',
+  'source_canonical_revision',
+];
 
 function labelsOf(type: number, transport: Transport, client: Workload | undefined): Labels {
   return {
