@@ -223,7 +223,11 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     evicted.inc({}, pool.evict());
   };
   if (discovery.record !== undefined) {
-    exposeDiscovery({ metrics, readiness }, discovery.record, discovery.saveFailures ?? (() => 0));
+    exposeDiscovery(
+      { metrics, readiness },
+      discovery.record,
+      () => discovery.saveFailures?.() ?? 0,
+    );
   }
   const { readyFile } = settings;
   const own = readyFile === undefined ? undefined : followReadiness({ log, readiness }, readyFile);
