@@ -2,9 +2,8 @@
 // with the real discovery, issuance and capture, and by tests with their own.
 
 import { randomInt } from 'node:crypto';
-import { formatIpPort } from '../mesh/address.ts';
 import type { EnrolmentReport } from '../mesh/enrolment.ts';
-import { FAILURES, MeshError } from '../mesh/failures.ts';
+import { MeshError } from '../mesh/failures.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
 import type { TrustReport } from '../mesh/trust.ts';
 import { type Admin, startAdmin } from '../runtime/admin.ts';
@@ -15,6 +14,7 @@ import { Metrics } from '../runtime/metrics.ts';
 import { Readiness } from '../runtime/readiness.ts';
 import { followReadiness } from '../runtime/ready-file.ts';
 import { VERSION } from '../runtime/version.ts';
+import { HandshakeGate } from '../tunnel/handshake-gate.ts';
 import { IDLE_RELEASE_MS, TunnelPool } from '../tunnel/pool.ts';
 import type { PeerTrust } from '../tunnel/trust.ts';
 import { type AdminView, adminRoutes } from './admin-routes.ts';
@@ -41,6 +41,7 @@ import { PolicyRecord } from './policy-record.ts';
 import { PolicyWatch } from './policy-watch.ts';
 import { resolveHost } from './resolve-host.ts';
 import { Trails } from './trail.ts';
+import { TunnelReports } from './tunnel-reports.ts';
 import { dialTunnel, isCurrent, tunnelKey } from './tunnels.ts';
 
 export type Discovery = SnapshotSource & {
@@ -112,20 +113,11 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   const connections = new Connections();
   const access = log.child({ scope: 'access' });
   const trails = new Trails({ log: access, clock, metrics });
-  const refused = metrics.counter({
-    name: 'ambit_tunnel_peers_refused_total',
-    help: 'Connections to the tunnel door that never became a tunnel',
-    labels: ['response_flags'],
-  });
+  const tunnels = new TunnelReports({ clock, log: access, metrics });
   const repairs = metrics.counter({
     name: 'ambit_capture_repairs_total',
     help: 'Redirections of pods that another program had changed, and that were put back',
     labels: ['reason'],
-  });
-  const evicted = metrics.counter({
-    name: 'ambit_tunnels_evicted_total',
-    help: 'Tunnels that take no new stream since their address is not the same workload any more',
-    labels: [],
   });
   const onTrust = (trust: PeerTrust): void => void pool.recheck(trust);
   const certificates = new Certificates(
@@ -141,6 +133,13 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     dial: (key, signal) => dialTunnel({ clock, pod: enrolments.local(key.owner) }, key, signal),
     isCurrent: (key) => isCurrent(key, discovery.snapshot()),
     idleReleaseMs: settings.tunnelIdleMs ?? IDLE_RELEASE_MS,
+    onLost: ({ sourceIp, destination }, error) =>
+      tunnels.lost({
+        source: { ip: sourceIp, port: 0 },
+        destination,
+        direction: 'outbound',
+        error,
+      }),
   });
   const load = new EndpointLoad();
   const affinity = new Affinity({ clock });
@@ -181,22 +180,17 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
       }),
     inbound: (pod, request) => void receive(pod, request, shared),
     passthrough: (pod, captured) => void admitPlain(pod, captured, shared),
-    denied: (_, { remote, local, error }) => {
-      refused.inc({ response_flags: FAILURES[error.code].flag });
-      access.warn('connection failed', {
-        'src.addr': formatIpPort(remote),
-        'dst.addr': formatIpPort(local),
-        direction: 'inbound',
-        error,
-      });
-    },
-    ...(dns === undefined ? {} : { dns }),
+    denied: (_, { remote, local, error }) =>
+      tunnels.refused({ source: remote, destination: local, direction: 'inbound', error }),
+    lost: (_, { remote, local, error }) =>
+      tunnels.lost({ source: remote, destination: local, direction: 'inbound', error }),
     left: ({ enrolment: { podUid } }, gone) => {
       dns?.release(podUid);
       return gone ? pool.release(podUid) : pool.drain(podUid);
     },
   };
   const enrolments = new Enrolments({
+    handshakes: new HandshakeGate(),
     clock,
     log,
     capture: parts.capture,
@@ -220,7 +214,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     const pods = [...enrolments.pods()].map(({ enrolment }) => enrolment);
     const cut = connections.recheck(watch.concerned(snapshot, pods));
     for (const { code } of cut) record.cut(code);
-    evicted.inc({}, pool.evict());
+    tunnels.evicted(pool.evict());
   };
   if (discovery.record !== undefined) {
     exposeDiscovery(

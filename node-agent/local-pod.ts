@@ -4,7 +4,7 @@
 import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
 import type { Enrolment } from '../mesh/enrolment.ts';
-import type { Denied } from '../tunnel/accept.ts';
+import type { Denied, Lost } from '../tunnel/accept.ts';
 import type { Credentials } from '../tunnel/contexts.ts';
 import type { DialTarget } from '../tunnel/socket.ts';
 import type { TunnelRequest } from '../tunnel/tunnel.ts';
@@ -31,6 +31,8 @@ export type Journeys = {
     tcp(pod: LocalPod, captured: Captured): void;
   };
   denied(pod: LocalPod, denied: Denied): void;
+  /** A peer's tunnel ended although nobody wanted it to. */
+  lost?(pod: LocalPod, lost: Lost): void;
   /** The pod takes no part any more: its tunnels to others end with their streams, at once when it is gone. */
   left(pod: LocalPod, gone: boolean): Promise<void>;
 };

@@ -9,6 +9,7 @@ import { orAborted } from '../runtime/aborted.ts';
 import { type Backoff, backoff } from '../runtime/backoff.ts';
 import { TunnelAcceptor } from '../tunnel/accept.ts';
 import type { Credentials } from '../tunnel/contexts.ts';
+import type { HandshakeGate } from '../tunnel/handshake-gate.ts';
 import type { DialTarget } from '../tunnel/socket.ts';
 import {
   type CaptureDriver,
@@ -31,6 +32,8 @@ export type EnrolmentParts = Omit<PodWatchParts, 'turns'> & {
   readonly connections: Connections;
   readonly journeys: Journeys;
   readonly report: (report: EnrolmentReport) => void;
+  /** One for all doors of the node; each door has its own without it. */
+  readonly handshakes?: HandshakeGate;
   /** How long the doors stay open after a pod left: for peers that have not heard yet, and for queued connections. */
   readonly leaveGraceMs: number;
   /** Whether a pod's DNS is captured if the pod says nothing about it. */
@@ -371,6 +374,8 @@ export class PodEnrolment {
       credentials,
       onRequest: (request) => this.#parts.journeys.inbound(this.local, request),
       onDenied: (denied) => this.#parts.journeys.denied(this.local, denied),
+      onLost: (lost) => this.#parts.journeys.lost?.(this.local, lost),
+      ...(this.#parts.handshakes && { gate: this.#parts.handshakes }),
     });
   }
 

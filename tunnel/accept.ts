@@ -1,47 +1,43 @@
 // The answering end of tunnels: one acceptor per local pod (or waypoint) turns accepted sockets into TunnelRequests of
 // verified peers. Called by node-agent/inbound.ts and waypoint/serve.ts. A peer without a good certificate gets no answer.
 
-import {
-  constants,
-  type IncomingHttpHeaders,
-  performServerHandshake,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from 'node:http2';
+import { constants, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { type IpPort, parseIp } from '../mesh/address.ts';
-import { MeshError } from '../mesh/failures.ts';
+import { type FailureCode, MeshError } from '../mesh/failures.ts';
+import type { Identity } from '../mesh/identity.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { type Credentials, TUNNEL_PROTOCOLS } from './contexts.ts';
-import { Lifecycle } from './lifecycle.ts';
-import {
-  fieldsOf,
-  keepAlive,
-  SERVER_OPTIONS,
-  tunnelStream,
-  widenConnectionWindow,
-} from './session.ts';
+import { HandshakeGate } from './handshake-gate.ts';
+import { type Ends, ServerTunnel } from './server-tunnel.ts';
 import { ignoreError } from './socket.ts';
 import type { PeerTrust } from './trust.ts';
-import type { TunnelRequest, TunnelStream } from './tunnel.ts';
-import { revokedPeer, type VerifiedPeer, verifyAskingPeer } from './verify.ts';
+import type { TunnelRequest } from './tunnel.ts';
+import { type VerifiedPeer, verifyAskingPeer } from './verify.ts';
 
 /** A peer that has not finished its TLS handshake by then is none. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
-/** Handshakes under way at once: about 40 s of one core's work, so a flood is refused before it starves live tunnels. */
-const MAX_HANDSHAKES = 1000;
 /** Tunnels one pod serves: a peer pod needs one or two, so this is thousands of peer pods. */
 const MAX_TUNNELS = 4096;
+/** Streams one pod serves: each takes two descriptors and some 40 kB, a gigabyte in all. */
+const MAX_STREAMS = 25_000;
 
-/** A connection that never became a tunnel. */
-export type Denied = { readonly remote: IpPort; readonly local: IpPort; readonly error: MeshError };
+/** A connection that never became a tunnel, or a stream that was refused before anybody looked at it. */
+export type Denied = Ends & { readonly error: MeshError };
+
+/** A tunnel that ended although nobody wanted it to. */
+export type Lost = Ends & { readonly peer: Identity; readonly error: MeshError };
 
 export type AcceptParts = {
   readonly clock: Clock;
   readonly credentials: Credentials;
   readonly onRequest: (request: TunnelRequest) => void;
   readonly onDenied: (denied: Denied) => void;
+  readonly onLost?: (lost: Lost) => void;
+  /** Shared by all doors of the process; one of its own without it. */
+  readonly gate?: HandshakeGate;
+  readonly limits?: { readonly tunnels?: number; readonly streams?: number };
 };
 
 export class TunnelAcceptor {
@@ -49,19 +45,21 @@ export class TunnelAcceptor {
   readonly #server: Server;
   readonly #tunnels = new Set<ServerTunnel>();
   /** Taken sockets whose handshake is under way. */
-  readonly #handshakes = new Map<Socket, Ends>();
+  readonly #handshakes = new Map<Socket, Ends & { leave(): void }>();
+  readonly #gate: HandshakeGate;
   #trust: PeerTrust;
+  #streams = 0;
   #draining = false;
 
   constructor(parts: AcceptParts) {
     this.#parts = parts;
     this.#trust = parts.credentials.trust;
+    this.#gate = parts.gate ?? new HandshakeGate();
     this.#server = createServer({
       ...parts.credentials.options,
       ALPNProtocols: TUNNEL_PROTOCOLS,
       requestCert: true,
       rejectUnauthorized: true,
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       allowHalfOpen: false,
     });
     this.#server.on('secureConnection', (socket) => this.#secured(socket));
@@ -90,20 +88,40 @@ export class TunnelAcceptor {
       socket.destroy();
       return;
     }
-    if (this.#handshakes.size >= MAX_HANDSHAKES || this.#tunnels.size >= MAX_TUNNELS) {
-      const full = `${this.#tunnels.size} tunnels and ${this.#handshakes.size} handshakes are open`;
-      const error = new MeshError('TUNNEL_LIMIT', `Cannot accept a tunnel: ${full}`);
-      this.#parts.onDenied({ ...ends, error });
-      socket.resetAndDestroy();
+    const { tunnels = MAX_TUNNELS } = this.#parts.limits ?? {};
+    if (this.#tunnels.size >= tunnels) {
+      this.#refuse(socket, ends, 'POD_TUNNEL_LIMIT', `${this.#tunnels.size} tunnels are open`);
       return;
     }
-    this.#handshakes.set(socket, ends);
+    const leave = this.#gate.enter(() => {
+      if (!socket.destroyed) this.#server.emit('connection', socket);
+    });
+    if (leave === undefined) {
+      this.#refuse(
+        socket,
+        ends,
+        'HANDSHAKE_LIMIT',
+        `${this.#gate.inside} handshakes are under way`,
+      );
+      return;
+    }
+    const late = this.#parts.clock.timer(HANDSHAKE_TIMEOUT_MS, () => {
+      const why = `no handshake within ${HANDSHAKE_TIMEOUT_MS / 1000} s`;
+      this.#deny(socket, new MeshError('TLS_FAILURE', `Cannot accept a tunnel: ${why}`));
+      socket.resetAndDestroy();
+    });
+    this.#handshakes.set(socket, {
+      ...ends,
+      leave: () => {
+        late.cancel();
+        leave();
+      },
+    });
     socket.once('close', () => {
       const error = new MeshError('TLS_FAILURE', 'Cannot accept a tunnel: the handshake was cut');
       // a turn later: a certificate that is refused closes the socket first, and tells the reason then
       setImmediate(() => this.#deny(socket, error));
     });
-    this.#server.emit('connection', socket);
   }
 
   /**
@@ -153,124 +171,59 @@ export class TunnelAcceptor {
       socket.destroy();
       return;
     }
-    const tunnel = new ServerTunnel(this.#parts, socket, peer, ends);
-    if (raw !== undefined) this.#handshakes.delete(raw);
+    const parts = {
+      ...this.#parts,
+      admit: (stream: ServerHttp2Stream) => this.#admit(stream, ends),
+    };
+    const tunnel = new ServerTunnel(parts, socket, peer, { ...ends, wire: raw ?? socket });
+    this.#settle(raw);
     this.#tunnels.add(tunnel);
-    void tunnel.ended.then(() => this.#tunnels.delete(tunnel));
+    void tunnel.ended.then((error) => {
+      this.#tunnels.delete(tunnel);
+      if (error !== undefined) this.#parts.onLost?.({ ...ends, peer: peer.identity, error });
+    });
     if (this.#draining) void tunnel.drain();
+  }
+
+  /** Counts a stream while it lasts; one too many is refused as never looked at, so that it may be tried elsewhere. */
+  #admit(stream: ServerHttp2Stream, ends: Ends): boolean {
+    const { streams = MAX_STREAMS } = this.#parts.limits ?? {};
+    if (this.#streams >= streams) {
+      stream.on('error', ignoreError);
+      stream.close(constants.NGHTTP2_REFUSED_STREAM);
+      const full = `Cannot accept a stream: ${this.#streams} are open`;
+      this.#parts.onDenied({ ...ends, error: new MeshError('POD_STREAM_LIMIT', full) });
+      return false;
+    }
+    this.#streams++;
+    stream.once('close', () => {
+      this.#streams--;
+    });
+    return true;
+  }
+
+  #refuse(socket: Socket, ends: Ends, code: FailureCode, why: string): void {
+    this.#parts.onDenied({
+      ...ends,
+      error: new MeshError(code, `Cannot accept a tunnel: ${why}`),
+    });
+    socket.resetAndDestroy();
+  }
+
+  /** Its handshake is over; returns where it was, the first time. */
+  #settle(socket: Socket | undefined): Ends | undefined {
+    const handshake = socket && this.#handshakes.get(socket);
+    if (socket === undefined || handshake === undefined) return undefined;
+    this.#handshakes.delete(socket);
+    const { leave, ...ends } = handshake;
+    leave();
+    return ends;
   }
 
   /** Tells of a failed handshake, once. */
   #deny(socket: Socket | undefined, error: MeshError): void {
-    const ends = socket === undefined ? undefined : this.#handshakes.get(socket);
-    if (socket === undefined || ends === undefined) return;
-    this.#handshakes.delete(socket);
-    this.#parts.onDenied({ ...ends, error });
-  }
-}
-
-type Ends = { readonly remote: IpPort; readonly local: IpPort };
-type PeerEnds = Ends & Pick<TunnelRequest, 'peer'>;
-
-class ServerTunnel {
-  readonly ended: Promise<void>;
-  readonly #clock: Clock;
-  readonly #peer: VerifiedPeer;
-  readonly #session: ServerHttp2Session;
-  readonly #lifecycle: Lifecycle;
-  readonly #streams = new Set<TunnelStream>();
-
-  constructor(parts: AcceptParts, socket: TLSSocket, peer: VerifiedPeer, at: Ends) {
-    this.#clock = parts.clock;
-    this.#peer = peer;
-    const session = performServerHandshake(socket, SERVER_OPTIONS);
-    this.#session = session;
-    const ended = Promise.withResolvers<void>();
-    this.ended = ended.promise;
-    const liveness = keepAlive(parts, session, () => {
-      this.#end(new MeshError('TUNNEL_LOST', 'Lost the tunnel: no answer to PING for 20 s'));
-    });
-    this.#lifecycle = new Lifecycle((_, to) => {
-      if (to.state !== 'ended') return;
-      liveness.stop();
-      ended.resolve();
-    });
-    session.on('error', ignoreError);
-    session.on('close', () => this.#lifecycle.move({ state: 'ended', cause: undefined }));
-    session.on('stream', (stream, headers) => {
-      parts.onRequest({ ...at, peer: peer.identity, ...this.#request(stream, headers) });
-    });
-    widenConnectionWindow(session);
-  }
-
-  #request(
-    stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
-  ): Omit<TunnelRequest, keyof PeerEnds> {
-    const fields = fieldsOf(headers);
-    const opened = tunnelStream(stream, fields, {
-      peer: this.#peer.identity,
-      lost: () => this.#lifecycle.cause,
-    });
-    const gone = new AbortController();
-    let answered = false;
-    this.#streams.add(opened);
-    stream.once('close', () => {
-      this.#streams.delete(opened);
-      if (!answered) gone.abort(new MeshError('UPSTREAM_RESET', 'The peer gave up'));
-    });
-    return {
-      method: String(headers[':method']),
-      authority: headers[':authority'],
-      fields,
-      signal: gone.signal,
-      accept(answer) {
-        answered = true;
-        if (!stream.destroyed) stream.respond({ ':status': 200, ...answer }, { endStream: false });
-        return opened;
-      },
-      refuse(status) {
-        if (answered) opened.reset();
-        if (answered || stream.destroyed) return;
-        answered = true;
-        stream.respond({ ':status': status }, { endStream: true });
-        // the peer's direction is still open: nobody will read it
-        stream.close(constants.NGHTTP2_NO_ERROR);
-      },
-    };
-  }
-
-  recheck(trust: PeerTrust): void {
-    if (this.#lifecycle.is('ended')) return;
-    const revoked = revokedPeer(this.#peer, { trust, now: this.#clock.now() });
-    if (revoked !== undefined) this.#end(revoked);
-  }
-
-  /**
-   * RFC 9113 section 6.8: first a GOAWAY that still takes what is on its way, a round trip later the final one, so that
-   * no stream the peer has just opened is lost.
-   */
-  async drain(): Promise<void> {
-    const session = this.#session;
-    if (this.#lifecycle.move({ state: 'draining' }) && !session.destroyed) {
-      session.goaway(constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1);
-      session.ping(() => {
-        if (!session.destroyed) session.close();
-      });
-    }
-    await this.ended;
-  }
-
-  async close(): Promise<void> {
-    this.#end();
-    await this.ended;
-  }
-
-  #end(cause?: MeshError): void {
-    // not left to the session's end, which the streams' readers would take for a clean one
-    this.#lifecycle.move({ state: 'ended', cause });
-    for (const stream of this.#streams) stream.reset();
-    this.#session.destroy(undefined, constants.NGHTTP2_NO_ERROR);
+    const ends = this.#settle(socket);
+    if (ends !== undefined) this.#parts.onDenied({ ...ends, error });
   }
 }
 

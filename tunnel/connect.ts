@@ -15,13 +15,16 @@ import type { Identity } from '../mesh/identity.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { type Credentials, TUNNEL_PROTOCOLS } from './contexts.ts';
 import { Lifecycle } from './lifecycle.ts';
+import { Traffic, watchOverhead } from './overhead.ts';
 import {
   CLIENT_MAX_STREAMS,
   CLIENT_OPTIONS,
   fieldsOf,
   isUnprocessed,
   keepAlive,
+  overspent,
   type StreamOwner,
+  sessionFault,
   tunnelStream,
   widenConnectionWindow,
 } from './session.ts';
@@ -32,6 +35,10 @@ import { revokedPeer, type VerifiedPeer, verifyAnsweringPeer } from './verify.ts
 
 /** TLS and SETTINGS together; the TCP connect before has its own limit. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** The peer gives its application 10 s to accept; a waypoint or a gateway before it takes the same again. */
+const ANSWER_TIMEOUT_MS = 20_000;
+const NOT_COUNTED = { bytesRead: 0, bytesWritten: 0 };
 
 export type ConnectParts = { readonly clock: Clock; readonly credentials: Credentials };
 
@@ -71,7 +78,9 @@ export async function connectTunnel(
       now: clock.now(),
     });
     const session = await startSession(tls, settings.name);
-    return new ClientTunnel(parts, session, peer, settings.name);
+    // a stream of another tunnel is counted there
+    const wire = socket instanceof Socket ? socket : NOT_COUNTED;
+    return new ClientTunnel(parts, session, wire, peer, settings.name);
   } catch (error) {
     socket.destroy();
     throw cut.signal.aborted ? cut.signal.reason : error;
@@ -147,11 +156,13 @@ class ClientTunnel implements Tunnel {
   readonly #name: string;
   readonly #lifecycle: Lifecycle;
   readonly #idleListeners: (() => void)[] = [];
+  readonly #traffic = new Traffic();
   readonly #streams = new Set<TunnelStream>();
 
   constructor(
     parts: { readonly clock: Clock },
     session: ClientHttp2Session,
+    wire: { readonly bytesRead: number; readonly bytesWritten: number },
     peer: VerifiedPeer,
     name: string,
   ) {
@@ -169,13 +180,11 @@ class ClientTunnel implements Tunnel {
     this.#lifecycle = new Lifecycle((_, to) => {
       if (to.state !== 'ended') return;
       liveness.stop();
+      overhead.stop();
       ended.resolve(to.cause);
     });
-    session.on('error', (cause) => {
-      this.#end(
-        new MeshError('TUNNEL_LOST', `Lost the tunnel to ${name}: ${cause.message}`, { cause }),
-      );
-    });
+    const overhead = watchOverhead(parts, wire, this.#traffic, () => this.#end(overspent(name)));
+    session.on('error', (cause) => this.#end(sessionFault(cause, name)));
     session.on('close', () => this.#closed());
     session.on('goaway', () => this.#lifecycle.move({ state: 'draining' }));
   }
@@ -207,6 +216,7 @@ class ClientTunnel implements Tunnel {
       throw this.#unprocessed(cause);
     }
     const opened = tunnelStream(stream, {}, this.#owner());
+    this.#traffic.add(stream);
     this.#streams.add(opened);
     stream.once('close', () => {
       this.#streams.delete(opened);
@@ -272,21 +282,31 @@ class ClientTunnel implements Tunnel {
     signal: AbortSignal | undefined,
   ): Promise<TunnelStream> {
     return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
+      const giveUp = (why: unknown): void => {
+        settle();
         opened.reset();
-        reject(signal?.reason);
+        reject(why);
+      };
+      const onAbort = (): void => giveUp(signal?.reason);
+      const late = this.#clock.timer(ANSWER_TIMEOUT_MS, () => {
+        const message = `${this.#name} did not answer about ${authority} within ${ANSWER_TIMEOUT_MS / 1000} s`;
+        giveUp(new MeshError('TUNNEL_ANSWER_TIMEOUT', message));
+      });
+      const settle = (): void => {
+        late.cancel();
+        signal?.removeEventListener('abort', onAbort);
+        stream.off('close', onClose);
       };
       const onClose = (): void => {
-        signal?.removeEventListener('abort', onAbort);
+        settle();
         if (isUnprocessed(stream.rstCode)) reject(this.#unprocessed());
         const message = `Lost the stream for ${authority} through ${this.#name} before its answer`;
-        reject(new MeshError('TUNNEL_LOST', message));
+        reject(this.#lifecycle.cause ?? new MeshError('TUNNEL_LOST', message));
       };
       stream.once('close', onClose);
       signal?.addEventListener('abort', onAbort, { once: true });
       stream.once('response', (headers) => {
-        signal?.removeEventListener('abort', onAbort);
-        stream.off('close', onClose);
+        settle();
         const status = headers[':status'];
         if (status === 200) {
           resolve(tunnelStream(stream, fieldsOf(headers), this.#owner()));

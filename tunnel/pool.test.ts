@@ -114,6 +114,12 @@ describe('TunnelPool', () => {
     assert.equal(dialled[0]?.streams, 51);
   });
 
+  test('carries 10,000 connections opened at once over 100 tunnels', async () => {
+    const { pool, dialled } = poolOf(() => new HandmadeTunnel());
+    await Promise.all(Array.from({ length: 10_000 }, () => pool.open(KEY, HEAD)));
+    assert.equal(dialled.length, 100);
+  });
+
   test('dials another tunnel when all streams are taken, however many come together', async () => {
     const { pool, dialled } = poolOf(() => new HandmadeTunnel());
     await Promise.all(Array.from({ length: 1000 }, () => pool.open(KEY, HEAD)));
@@ -172,16 +178,28 @@ describe('TunnelPool', () => {
     assert.equal(dialled.length, 3);
   });
 
-  test('refuses with TUNNEL_QUEUE_LIMIT when a peer lets nothing through', async () => {
-    const { pool } = poolOf(() => new HandmadeTunnel(0));
-    await assert.rejects(pool.open(KEY, HEAD), { code: 'TUNNEL_QUEUE_LIMIT' });
+  test('refuses with TUNNEL_PEER_LIMIT after three tunnels to a peer that takes no streams', async () => {
+    const { pool, dialled } = poolOf(() => new HandmadeTunnel(0));
+    await assert.rejects(pool.open(KEY, HEAD), { code: 'TUNNEL_PEER_LIMIT' });
+    assert.equal(dialled.length, 3);
+    await Promise.all(dialled.map((tunnel) => tunnel.ended));
+    assert.equal(pool.tunnels, 0);
   });
 
-  test('refuses with TUNNEL_PEER_LIMIT when 64 tunnels to one peer are full', async () => {
+  test('refuses with TUNNEL_QUEUE_LIMIT when 12,800 connections wait for one dial', async () => {
+    const gate = Promise.withResolvers<HandmadeTunnel>();
+    const { pool } = poolOf(() => gate.promise);
+    const waiting = Array.from({ length: 12_800 }, () => pool.open(KEY, HEAD));
+    await assert.rejects(pool.open(KEY, HEAD), { code: 'TUNNEL_QUEUE_LIMIT' });
+    gate.resolve(new HandmadeTunnel(20_000));
+    await Promise.all(waiting);
+  });
+
+  test('refuses with TUNNEL_PEER_LIMIT when 128 tunnels to one peer are full', async () => {
     const { pool, dialled } = poolOf(() => new HandmadeTunnel(1));
-    for (let i = 0; i < 64; i++) await pool.open(KEY, HEAD);
+    for (let i = 0; i < 128; i++) await pool.open(KEY, HEAD);
     await assert.rejects(pool.open(KEY, HEAD), { code: 'TUNNEL_PEER_LIMIT' });
-    assert.equal(dialled.length, 64);
+    assert.equal(dialled.length, 128);
     await pool.open({ ...KEY, owner: 'pod-2' }, HEAD);
   });
 

@@ -25,16 +25,16 @@ export type TunnelDial = (key: TunnelKey, signal: AbortSignal) => Promise<Tunnel
 
 /** As long as the reference keeps an unused tunnel: a keep-alive connection's usual gap fits in. */
 export const IDLE_RELEASE_MS = 300_000;
-/** 100 streams each: 6,400 connections between two pods; beyond that the application leaks them. */
-const MAX_TUNNELS_A_KEY = 64;
+/** 100 streams each: 10,000 connections from one pod to another, and some; beyond that the application leaks them. */
+const MAX_TUNNELS_A_KEY = 128;
 /** A tunnel costs about 150 kB: this bounds the pool to some 600 MB in the worst case. */
 const MAX_TUNNELS = 4096;
-/** Connections waiting for one key's dial: a burst, not a queue. */
-const MAX_WAITING_A_KEY = 2048;
+/** Connections waiting for one key's dial: all that those tunnels could carry, opened at once. */
+const MAX_WAITING_A_KEY = 12_800;
 /** A stream that was surely not looked at is tried this often on another tunnel (a GOAWAY raced with it). */
 const MAX_TRIES = 3;
-/** Dials one connection waits for when others take every stream first: MAX_WAITING_A_KEY / 100, and some. */
-const MAX_ROUNDS = 32;
+/** Dials one connection waits for when others take every stream first: one for each tunnel there may be, and some. */
+const MAX_ROUNDS = MAX_TUNNELS_A_KEY + 8;
 
 type Entry = {
   readonly key: TunnelKey;
@@ -52,6 +52,8 @@ export type PoolParts = {
   readonly isCurrent: (key: TunnelKey) => boolean;
   /** How long a tunnel without streams is kept; {@link IDLE_RELEASE_MS} without it. */
   readonly idleReleaseMs?: number;
+  /** A tunnel ended although nobody wanted it to. */
+  readonly onLost?: (key: TunnelKey, error: MeshError) => void;
 };
 
 export class TunnelPool {
@@ -76,8 +78,14 @@ export class TunnelPool {
     let tries = 0;
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const tunnel = await this.#obtain(key, signal);
-      // others who waited for the same dial may have taken the last stream
-      if (!tunnel.available) continue;
+      if (!tunnel.available) {
+        // others who waited for the same dial have taken the last stream, or the peer takes none at all
+        if (tunnel.streams === 0) {
+          void tunnel.drain();
+          if (++tries === MAX_TRIES) throw limit('TUNNEL_PEER_LIMIT', key, 'it takes no streams');
+        }
+        continue;
+      }
       try {
         return await tunnel.open(head, signal);
       } catch (error) {
@@ -207,7 +215,8 @@ export class TunnelPool {
       });
     };
     tunnel.onIdle(idle);
-    void tunnel.ended.then(() => {
+    void tunnel.ended.then((error) => {
+      if (error !== undefined) this.#parts.onLost?.(entry.key, error);
       release?.cancel();
       entry.tunnels.delete(tunnel);
       this.#open.delete(tunnel);

@@ -3,15 +3,14 @@
 
 import { constants, type Http2Session, type Http2Stream, type Settings } from 'node:http2';
 import { addAbortSignal } from 'node:stream';
-import type { MeshError } from '../mesh/failures.ts';
+import { MeshError } from '../mesh/failures.ts';
 import type { Identity } from '../mesh/identity.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { ignoreError } from './socket.ts';
 import type { TunnelFields, TunnelStream } from './tunnel.ts';
+import { CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES } from './windows.ts';
 
-// The reference peers' values: a window covers 4 MiB in flight a stream (10 Gbit/s at 3 ms), 16 MiB a connection.
-const STREAM_WINDOW_BYTES = 4 * 1024 * 1024;
-const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024;
+// The reference peers' values.
 const MAX_FRAME_BYTES = 1024 * 1024;
 const CLIENT_HEADER_LIST_BYTES = 16 * 1024;
 const SERVER_HEADER_LIST_BYTES = 64 * 1024;
@@ -83,6 +82,38 @@ export function keepAlive(
   };
   timer = parts.clock.timer(PING_INTERVAL_MS, turn);
   return { stop: () => timer.cancel() };
+}
+
+// nghttp2's numbers for a peer that floods: too much queued for it, and header blocks without an end.
+const FLOODED = -904;
+const TOO_MANY_CONTINUATIONS = -905;
+const NGHTTP2_ERRORS_BELOW = -500;
+
+/** Why a session ended with an error: the peer flooded it, broke the protocol, or the connection broke. */
+export function sessionFault(cause: Error, name: string): MeshError {
+  const { code, errno = 0 } = cause as NodeJS.ErrnoException;
+  if (code?.startsWith('ERR_HTTP2') !== true) {
+    return new MeshError('TUNNEL_LOST', `Lost the tunnel to ${name}: ${cause.message}`, { cause });
+  }
+  const flooded =
+    errno === FLOODED ||
+    errno === TOO_MANY_CONTINUATIONS ||
+    code === 'ERR_HTTP2_TOO_MANY_INVALID_FRAMES';
+  if (!flooded && errno > NGHTTP2_ERRORS_BELOW) {
+    return new MeshError('TUNNEL_LOST', `Lost the tunnel to ${name}: ${cause.message}`, { cause });
+  }
+  return new MeshError(
+    flooded ? 'TUNNEL_FLOODED' : 'TUNNEL_PROTOCOL',
+    `Ended the tunnel to ${name}, which ${flooded ? 'floods us' : 'breaks the rules or limits of HTTP/2'}: ${cause.message}`,
+    { cause },
+  );
+}
+
+export function overspent(name: string): MeshError {
+  return new MeshError(
+    'TUNNEL_FLOODED',
+    `Ended the tunnel to ${name}, which floods us: too many bytes of frames that carry nothing`,
+  );
 }
 
 /** What a stream shares with its tunnel. */
