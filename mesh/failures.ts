@@ -28,6 +28,8 @@ export const FAILURES = {
   TUNNEL_PEER_LIMIT: { flag: 'OVERLOAD', status: 503, retry: true },
   TUNNEL_QUEUE_LIMIT: { flag: 'OVERLOAD', status: 503, retry: true },
   TLS_FAILURE: { flag: 'TLS_FAILURE', status: undefined, retry: false },
+  CERT_EXPIRED: { flag: 'TLS_FAILURE', status: undefined, retry: false },
+  CERT_NOT_YET_VALID: { flag: 'TLS_FAILURE', status: undefined, retry: false },
   CERT_REVOKED: { flag: 'CERT_REVOKED', status: undefined, retry: false },
   H2_HANDSHAKE_FAILURE: { flag: 'H2_HANDSHAKE_FAILURE', status: undefined, retry: true },
   IDENTITY_ERROR: { flag: 'IDENTITY_ERROR', status: 503, retry: false },

@@ -8,7 +8,9 @@ export type Identity = {
   readonly serviceAccount: string;
 };
 
-const SHAPE = /^spiffe:\/\/([a-z0-9._-]{1,255})\/ns\/([^/\s?#%]{1,253})\/sa\/([^/\s?#%]{1,253})$/;
+// SPIFFE-ID section 2.2: a path's segments are letters, digits, dots, dashes and underscores, and nothing is ever escaped.
+const SHAPE =
+  /^spiffe:\/\/([a-z0-9._-]{1,255})\/ns\/([A-Za-z0-9._-]{1,253})\/sa\/([A-Za-z0-9._-]{1,253})$/;
 
 /**
  * @throws SyntaxError when `text` is not `spiffe://td/ns/namespace/sa/account` (SPIFFE-ID section 2; Istio's path layout)

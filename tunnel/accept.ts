@@ -14,7 +14,7 @@ import { type Ends, ServerTunnel } from './server-tunnel.ts';
 import { ignoreError } from './socket.ts';
 import type { PeerTrust } from './trust.ts';
 import type { TunnelRequest } from './tunnel.ts';
-import { type VerifiedPeer, verifyAskingPeer } from './verify.ts';
+import { codeOfVerification, type VerifiedPeer, verifyAskingPeer } from './verify.ts';
 
 /** A peer that has not finished its TLS handshake by then is none. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -65,10 +65,11 @@ export class TunnelAcceptor {
     this.#server.on('secureConnection', (socket) => this.#secured(socket));
     this.#server.on('tlsClientError', (cause, socket) => {
       // the reason our check of the certificate gave says more than the hang-up that followed it
-      const why = socket.authorizationError ?? cause.message;
+      const why = String(socket.authorizationError ?? cause.message);
+      const code = codeOfVerification(why);
       this.#deny(
         rawSocketOf(socket),
-        new MeshError('TLS_FAILURE', `Cannot accept a tunnel: ${why}`, { cause }),
+        new MeshError(code, `Cannot accept a tunnel: ${why}`, { cause }),
       );
     });
   }

@@ -31,7 +31,12 @@ import {
 import { ignoreError } from './socket.ts';
 import type { PeerTrust } from './trust.ts';
 import { type ConnectHead, type Tunnel, type TunnelStream, UnprocessedError } from './tunnel.ts';
-import { revokedPeer, type VerifiedPeer, verifyAnsweringPeer } from './verify.ts';
+import {
+  codeOfVerification,
+  revokedPeer,
+  type VerifiedPeer,
+  verifyAnsweringPeer,
+} from './verify.ts';
 
 /** TLS and SETTINGS together; the TCP connect before has its own limit. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -44,7 +49,7 @@ export type ConnectParts = { readonly clock: Clock; readonly credentials: Creden
 
 /**
  * Owns `socket` from the call on: a connected one, or a stream of another tunnel. `name` is the peer in messages.
- * @throws MeshError TLS_FAILURE, PEER_IDENTITY_MISMATCH, CERT_REVOKED, H2_HANDSHAKE_FAILURE, or `signal.reason`
+ * @throws MeshError TLS_FAILURE, CERT_EXPIRED, CERT_NOT_YET_VALID, CERT_REVOKED, PEER_IDENTITY_MISMATCH, H2_HANDSHAKE_FAILURE, or `signal.reason`
  */
 export async function connectTunnel(
   parts: ConnectParts,
@@ -102,7 +107,8 @@ function encrypt(credentials: Credentials, socket: Duplex, name: string): Promis
     });
     const fail = (cause?: Error): void => {
       const why = cause?.message ?? 'the peer closed the connection';
-      reject(new MeshError('TLS_FAILURE', `Cannot open a tunnel to ${name}: ${why}`, { cause }));
+      const code = codeOfVerification((cause as NodeJS.ErrnoException | undefined)?.code);
+      reject(new MeshError(code, `Cannot open a tunnel to ${name}: ${why}`, { cause }));
     };
     const onClose = (): void => fail();
     tls.on('error', ignoreError);

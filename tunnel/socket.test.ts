@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, Socket } from 'node:net';
 import { describe, test } from 'node:test';
+import koffi from 'koffi';
 import { type IpPort, parseIp } from '../mesh/address.ts';
 import { MeshError } from '../mesh/failures.ts';
 import { ManualClock } from '../runtime/manual-clock.ts';
@@ -86,4 +87,39 @@ describe('dial()', () => {
     assert.equal(socket.destroyed, true);
     assert.equal(clock.pending(), 0);
   });
+
+  test('probes a silent peer after 180 s, every 180 s, nine times', async () => {
+    await withServer(async (to) => {
+      const socket = await dial({ clock: new ManualClock() }, { to });
+      assert.equal(option(socket, SOL_SOCKET, SO_KEEPALIVE), 1);
+      assert.equal(option(socket, IPPROTO_TCP, TCP_KEEPIDLE), 180);
+      assert.equal(option(socket, IPPROTO_TCP, TCP_KEEPINTVL), 180);
+      assert.equal(option(socket, IPPROTO_TCP, TCP_KEEPCNT), 9);
+      assert.equal(option(socket, IPPROTO_TCP, TCP_NODELAY), 1);
+      socket.destroy();
+    });
+  });
 });
+
+// Linux ABI numbers (asm-generic/socket.h, linux/tcp.h)
+const SOL_SOCKET = 1;
+const SO_KEEPALIVE = 9;
+const IPPROTO_TCP = 6;
+const TCP_NODELAY = 1;
+const TCP_KEEPIDLE = 4;
+const TCP_KEEPINTVL = 5;
+const TCP_KEEPCNT = 6;
+
+const getsockopt = koffi
+  .load(null)
+  .func(
+    'int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *length)',
+  );
+
+/** As the kernel has it. */
+function option(socket: Socket, level: number, name: number): number {
+  const { _handle: handle } = socket as Socket & { readonly _handle: { readonly fd: number } };
+  const value = Buffer.alloc(4);
+  assert.equal(getsockopt(handle.fd, level, name, value, [value.length]), 0);
+  return value.readInt32LE();
+}

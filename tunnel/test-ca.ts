@@ -34,7 +34,7 @@ export type IssueOptions = {
   readonly uris?: readonly string[];
   /** Instead of both. */
   readonly usages?: readonly ('serverAuth' | 'clientAuth')[];
-  /** True for a leaf that says it is an authority. */
+  /** True for a leaf that says it is an authority, false for an intermediate that does not. */
   readonly isAuthority?: boolean;
   /** The leaf's own key, instead of ECDSA P-256. */
   readonly keys?: webcrypto.RsaHashedKeyGenParams | webcrypto.EcKeyGenParams;
@@ -153,7 +153,7 @@ async function issueAuthority(
     publicKey,
     notAfter: options.notAfter ?? new Date(Date.now() + DAY_MS / 2),
     extensions: [
-      ...AUTHORITY_EXTENSIONS,
+      ...(options.isAuthority === false ? [] : AUTHORITY_EXTENSIONS),
       await x509.AuthorityKeyIdentifierExtension.create(issuer.certificate.publicKey),
       await x509.SubjectKeyIdentifierExtension.create(publicKey),
     ],

@@ -2,7 +2,8 @@
 // Fields go out as HPACK literals without Huffman codes (RFC 7541 section 6.2.2), which any decoder must read.
 
 import { once } from 'node:events';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import type { AddressInfo } from 'node:net';
+import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { Credentials } from './contexts.ts';
 
 export const FRAME = {
@@ -103,11 +104,12 @@ export type RawPeer = {
   end(): Promise<number | undefined>;
 };
 
-/** Reads frames off a TLS connection; `silent` reads nothing until `socket.resume()`. */
-export function rawPeer(socket: TLSSocket): RawPeer {
+/** Reads frames off a TLS connection, after as many bytes as a preface has. */
+export function rawPeer(socket: TLSSocket, prefaceBytes = 0): RawPeer {
   const frames: Frame[] = [];
   const waiting = new Set<() => void>();
   let rest = Buffer.alloc(0);
+  let preface = prefaceBytes;
   let over = false;
   const wake = (): void => {
     for (const one of waiting) one();
@@ -115,6 +117,9 @@ export function rawPeer(socket: TLSSocket): RawPeer {
   socket.on('error', () => {});
   socket.on('data', (chunk: Buffer) => {
     rest = Buffer.concat([rest, chunk]);
+    const skipped = Math.min(preface, rest.length);
+    preface -= skipped;
+    rest = rest.subarray(skipped);
     while (rest.length >= 9 && rest.length >= 9 + rest.readUIntBE(0, 3)) {
       const end = 9 + rest.readUIntBE(0, 3);
       frames.push({
@@ -176,4 +181,31 @@ export async function connectRaw(
   await peer.next(({ type, flags }) => type === FRAME.settings && flags === ACK);
   peer.send(frame(FRAME.settings, { flags: ACK }));
   return peer;
+}
+
+/** A server that says `hello` and then whatever the test says; `peers` is its first client. */
+export async function withRawServer(
+  credentials: Credentials,
+  use: (port: number, peers: Promise<RawPeer>) => Promise<void>,
+  hello: Buffer = settings(),
+): Promise<void> {
+  const first = Promise.withResolvers<RawPeer>();
+  const sockets: TLSSocket[] = [];
+  const server = createTlsServer(
+    { ...credentials.options, ALPNProtocols: ['h2'], requestCert: true },
+    (socket) => {
+      sockets.push(socket);
+      const peer = rawPeer(socket, PREFACE.length);
+      peer.send(hello, frame(FRAME.settings, { flags: ACK }));
+      first.resolve(peer);
+    },
+  );
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  try {
+    await use((server.address() as AddressInfo).port, first.promise);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  }
 }

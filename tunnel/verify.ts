@@ -65,6 +65,14 @@ export function revokedPeer(
   );
 }
 
+/** What the TLS library's own check of a certificate found; its codes are OpenSSL's names. */
+export function codeOfVerification(
+  verdict: string | undefined,
+): 'TLS_FAILURE' | 'CERT_EXPIRED' | 'CERT_NOT_YET_VALID' {
+  if (verdict === 'CERT_HAS_EXPIRED') return 'CERT_EXPIRED';
+  return verdict === 'CERT_NOT_YET_VALID' ? verdict : 'TLS_FAILURE';
+}
+
 function verifyPath(peer: VerifiedPeer, verifying: Verifying): VerifiedPeer {
   const { trust, now } = verifying;
   const { trustDomain } = peer.identity;
@@ -88,6 +96,8 @@ function identitiesOf(certificate: X509Certificate | undefined): {
   identities: Identity[];
 } {
   if (certificate === undefined) throw mismatch('it gave no certificate');
+  // whoever holds an authority's key may name anybody: it is no workload's
+  if (certificate.ca) throw mismatch('its certificate is an authority’s');
   try {
     const names = uriNames(certificate.raw);
     const identities = names.map(readIdentity).filter((identity) => identity !== undefined);
