@@ -19,7 +19,7 @@ import type { Problem } from '../wire/status.ts';
 import { Agents } from './agents.ts';
 import { batch } from './batch.ts';
 import type { ControlPlaneConfig } from './config.ts';
-import { countPushes, exposeControlPlane } from './metrics.ts';
+import { countPushes, countStatusWrites, exposeControlPlane } from './metrics.ts';
 import { decideAdmission } from './push/admit.ts';
 import { serveAgent } from './push/connection.ts';
 import { type PushServer, servePush } from './push/serve.ts';
@@ -124,7 +124,10 @@ export async function startControlPlane(
   const isLeader = (): boolean => leadership.held;
   const find = cluster.find.bind(cluster);
   const problems = new ProblemTeller({ log, events, isLeader, find });
-  const conditions = open.adopt(new ConditionWriter({ ...parts, isLeader }), (it) => it.close());
+  const conditions = open.adopt(
+    new ConditionWriter({ ...parts, isLeader, count: countStatusWrites(metrics) }),
+    (it) => it.close(),
+  );
 
   const admin = open.adopt(
     await startAdmin({ log, metrics, readiness }, config, {

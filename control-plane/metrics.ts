@@ -3,6 +3,7 @@
 import type { Metrics } from '../runtime/metrics.ts';
 import type { Agents } from './agents.ts';
 import type { PushCounters } from './push/connection.ts';
+import type { ConditionWriterParts } from './status/conditions.ts';
 import { type Store, TYPES } from './store.ts';
 
 export function countPushes(metrics: Metrics): PushCounters {
@@ -31,6 +32,15 @@ export function countPushes(metrics: Metrics): PushCounters {
     acked: (typeUrl) => answers.inc({ type: shortName(typeUrl), answer: 'ack' }),
     nacked: (typeUrl) => answers.inc({ type: shortName(typeUrl), answer: 'nack' }),
   };
+}
+
+export function countStatusWrites(metrics: Metrics): ConditionWriterParts['count'] {
+  const writes = metrics.counter({
+    name: 'ambit_status_writes_total',
+    help: "Writes of users' objects' status, by what came of them",
+    labels: ['kind', 'result'],
+  });
+  return (kind, result) => writes.inc({ kind, result });
 }
 
 export function exposeControlPlane(

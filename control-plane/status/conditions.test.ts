@@ -25,7 +25,14 @@ async function setup(names: readonly string[] = ['p']) {
   const client = new MemoryKube();
   const clock = new ManualClock();
   let leader = true;
-  const writer = new ConditionWriter({ client, clock, log: silentLog, isLeader: () => leader });
+  const results: string[] = [];
+  const writer = new ConditionWriter({
+    client,
+    clock,
+    log: silentLog,
+    isLeader: () => leader,
+    count: (kind, result) => results.push(`${kind} ${result}`),
+  });
   for (const name of names) {
     await client.create<Policy>(AUTHORIZATION_POLICIES, {
       metadata: { name, namespace: 'shop', generation: 1 },
@@ -47,6 +54,7 @@ async function setup(names: readonly string[] = ['p']) {
     lead: (now: boolean) => {
       leader = now;
     },
+    results,
     writes: () => client.calls.filter((call) => call.startsWith('patch')).length,
   };
 }
@@ -165,7 +173,7 @@ describe('ConditionWriter', () => {
   });
 
   test('while the API server is away it tries again, and writes once it is back', async () => {
-    const { client, writer, clock, outcome, read } = await setup();
+    const { client, writer, clock, outcome, read, results } = await setup();
     const wished = await outcome(ACCEPTED);
     client.breakDown();
     writer.wish([wished]);
@@ -173,11 +181,13 @@ describe('ConditionWriter', () => {
     client.restore();
     for (let i = 0; i < 40; i++) await clock.advance(1000);
     assert.equal((await read()).status?.conditions[0]?.status, 'True');
+    assert.equal(results.at(-1), 'AuthorizationPolicy written');
+    assert.ok(results.length > 3 && results.slice(0, -1).every((one) => one.endsWith('failed')));
     await writer.close();
   });
 
   test('one that is refused for its content does not hold up the others', async () => {
-    const { client, writer, clock, outcome, read } = await setup(['bad', 'good']);
+    const { client, writer, clock, outcome, read, results } = await setup(['bad', 'good']);
     const wished = [await outcome(ACCEPTED, 'bad'), await outcome(ACCEPTED, 'good')];
     const apply = client.apply.bind(client);
     client.apply = async (resource, object) => {
@@ -187,6 +197,7 @@ describe('ConditionWriter', () => {
     writer.wish(wished);
     for (let i = 0; i < 10; i++) await clock.advance(20);
     assert.equal((await read('good')).status?.conditions.length, 1);
+    assert.deepEqual(results, ['AuthorizationPolicy refused', 'AuthorizationPolicy written']);
     await writer.close();
   });
 });

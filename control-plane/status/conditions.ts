@@ -17,7 +17,10 @@ export type ConditionWriterParts = {
   readonly clock: Clock;
   readonly log: Log;
   readonly isLeader: () => boolean;
+  /** Told of each write: of which kind of object, and what came of it. */
+  readonly count: (kind: string, result: WriteResult) => void;
 };
+export type WriteResult = 'written' | 'gone' | 'refused' | 'failed';
 
 type WithStatus = KubeObject & {
   readonly status?: Readonly<Record<string, unknown>> & {
@@ -143,7 +146,7 @@ export class ConditionWriter {
 
   /** False when it has to be tried again. */
   async #write(uid: string, { outcome, written }: Entry): Promise<boolean> {
-    const { client, clock, log } = this.#parts;
+    const { client, clock, log, count } = this.#parts;
     const { resource, object, findings, fields } = outcome;
     const { name = '', namespace, generation } = object.metadata;
     const known = written?.conditions ?? (object as WithStatus).status?.conditions ?? [];
@@ -169,9 +172,11 @@ export class ConditionWriter {
       });
     } catch (error) {
       const status = error instanceof KubeError ? error.status : 0;
-      // gone or made anew: there is nothing to tell any more
-      if (status === 404 || status === 409) return true;
+      const gone = status === 404 || status === 409;
       const refused = status === 400 || status === 422;
+      count(resource.kind, gone ? 'gone' : refused ? 'refused' : 'failed');
+      // gone or made anew: there is nothing to tell any more
+      if (gone) return true;
       log.warn('Cannot write the status of an object', {
         object: `${resource.kind} ${namespace}/${name}`,
         // the same words would be refused again: others must not wait for them
@@ -180,6 +185,7 @@ export class ConditionWriter {
       });
       return refused;
     }
+    count(resource.kind, 'written');
     const entry = this.#entries.get(uid);
     if (entry !== undefined) {
       const over = object.metadata.resourceVersion;
