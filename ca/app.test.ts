@@ -42,9 +42,11 @@ function placed(namespace: string, name: string, uid: string, account: string, n
 function review({ spec }: TokenReview): TokenReview['status'] {
   const [account, pod = '', uid = ''] = spec.token.split('/');
   if (account === 'expired') return { authenticated: false, error: 'token has expired' };
+  const audience =
+    account === 'for-istio' ? 'istio-ca' : account === 'for-others' ? 'api' : 'ambit-ca';
   return {
     authenticated: true,
-    audiences: [...(spec.audiences ?? [])],
+    audiences: [audience],
     user: {
       username: `system:serviceaccount:ambit-system:${account}`,
       extra: {
@@ -73,6 +75,7 @@ before(async () => {
     KUBERNETES_SERVICE_HOST: '127.0.0.1',
     AMBIT_CA_HOST: '127.0.0.1',
     AMBIT_CA_PORT: '0',
+    AMBIT_TOKEN_AUDIENCES: 'ambit-ca,istio-ca',
     AMBIT_ADMIN_PORT: '0',
     AMBIT_METRICS_PORT: '0',
     AMBIT_READY_PORT: '0',
@@ -215,6 +218,35 @@ describe('the CA', () => {
     agent.set('authorization', 'Bearer ambit-node-agent/agent-1/u1');
     assert.equal(await call(agent, 'spiffe://what'), status.INVALID_ARGUMENT);
     foreign.close();
+  });
+
+  test('refuses a message of a megabyte at the door, and serves on', async () => {
+    const csrPem = 'A'.repeat(1 << 20);
+    await assert.rejects(
+      client.issue({ identity: WEB, csrPem, ttlSeconds: 0 }),
+      /RESOURCE_EXHAUSTED/,
+    );
+    const good = await makeCsr(WEB);
+    await client.issue({ identity: WEB, csrPem: good.csrPem, ttlSeconds: 0 });
+  });
+
+  test('refuses a token of another audience than those configured, and takes each of these', async () => {
+    await token('for-istio/agent-1/u1');
+    const { csrPem } = await makeCsr(WEB);
+    const answer = await client.issue({ csrPem, ttlSeconds: 0 });
+    assert.ok(new X509Certificate(answer.chain[0]!).subjectAltName?.endsWith('sa/for-istio'));
+    await token('for-others/agent-1/u1');
+    await assert.rejects(
+      client.issue({ csrPem, ttlSeconds: 0 }),
+      /UNAUTHENTICATED: .*not for audience "ambit-ca" or "istio-ca"/,
+    );
+    await token('ambit-node-agent/agent-1/u1');
+  });
+
+  test('has written no key and no token into its log or its metrics', async () => {
+    const metrics = await (await fetch(`http://127.0.0.1:${ca.admin.metrics}/metrics`)).text();
+    const said = JSON.stringify(lines) + metrics;
+    assert.ok(!/PRIVATE KEY|agent-1\/u1/.test(said));
   });
 
   test('counts what it issued and refused', async () => {
