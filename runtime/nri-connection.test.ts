@@ -162,6 +162,18 @@ describe('an NRI connection', () => {
     );
   });
 
+  test('refuses to carry what the other end would not take, and goes on', async (t) => {
+    const { plugin, runtime } = await pair(t, async (method) =>
+      Buffer.alloc(method === 'large' ? 5_000_000 : 1),
+    );
+    const tooLarge = { kind: 'status', code: RPC_CODES.resourceExhausted };
+    await assert.rejects(plugin.call('up', Buffer.alloc(5_000_000), 1000), tooLarge);
+    await assert.rejects(runtime.call('large', Buffer.of(), 1000), tooLarge);
+    assert.equal((await runtime.call('small', Buffer.of(), 1000)).length, 1);
+    plugin.close('done');
+    await runtime.closed;
+  });
+
   test('ends when the other end does not read', async (t) => {
     const [near, far] = await socketPair(t);
     far.pause();

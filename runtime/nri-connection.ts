@@ -92,16 +92,21 @@ export class NriConnection {
 
   /** @throws RpcError */
   async call(method: string, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
-    if (this.#ended.signal.aborted) {
-      throw new RpcError(
-        'connection',
-        RPC_CODES.unavailable,
-        `Cannot call ${method}: ${String(this.#ended.signal.reason)}`,
-      );
-    }
+    const { service, connection } = this.#calls;
     const stream = this.#nextStream;
     // the numbers of a connection are used once: 2^31 calls are more than any connection lives for
     if (stream > LAST_STREAM - 2) this.close('all stream numbers are used');
+    if (this.#ended.signal.aborted) {
+      const why = String(this.#ended.signal.reason);
+      throw new RpcError('connection', RPC_CODES.unavailable, `Cannot call ${method}: ${why}`);
+    }
+    let request: Uint8Array;
+    try {
+      request = encodeRequest(stream, { service, method, payload, timeoutMs });
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new RpcError('status', RPC_CODES.resourceExhausted, error.message);
+    }
     this.#nextStream += 2;
     const { promise, resolve, reject } = Promise.withResolvers<TtrpcResponse>();
     const timer = this.#clock.timer(timeoutMs, () => {
@@ -110,8 +115,7 @@ export class NriConnection {
       reject(new RpcError('timeout', RPC_CODES.deadlineExceeded, message));
     });
     this.#waiting.set(stream, { resolve, reject, timer });
-    const { service, connection } = this.#calls;
-    this.#send(connection, encodeRequest(stream, { service, method, payload, timeoutMs }));
+    this.#send(connection, request);
     const response = await promise;
     if (response.ok) return response.payload;
     throw new RpcError('status', response.code, response.message);
@@ -203,7 +207,15 @@ export class NriConnection {
   }
 
   #answer(stream: number, response: TtrpcResponse): void {
-    this.#send(this.#serves.connection, encodeResponse(stream, response));
+    let frame: Uint8Array;
+    try {
+      frame = encodeResponse(stream, response);
+    } catch (error) {
+      // larger than the other end takes: it hears so instead
+      const message = error instanceof Error ? error.message : String(error);
+      frame = encodeResponse(stream, { ok: false, code: RPC_CODES.resourceExhausted, message });
+    }
+    this.#send(this.#serves.connection, frame);
   }
 
   #send(connection: number, frame: Uint8Array): void {

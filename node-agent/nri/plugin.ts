@@ -8,7 +8,6 @@ import { type Backoff, backoff } from '../../runtime/backoff.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 import { NriConnection, RpcError } from '../../runtime/nri-connection.ts';
-import { VERSION } from '../../runtime/version.ts';
 import {
   decodeConfiguration,
   decodePodEvent,
@@ -135,7 +134,8 @@ export class NriPlugin {
       if (!session.synchronized) connection.close('the runtime did not finish our registration');
     });
     try {
-      const registration = { name: PLUGIN_NAME, index: PLUGIN_INDEX, version: VERSION };
+      // the version is that of NRI's own Go module, which we do not use
+      const registration = { name: PLUGIN_NAME, index: PLUGIN_INDEX, version: '' };
       await connection
         .call('RegisterPlugin', encodeRegistration(registration), REGISTRATION_TIMEOUT_MS)
         .catch((error: unknown) => {

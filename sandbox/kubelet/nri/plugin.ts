@@ -20,8 +20,8 @@ import { RPC_CODES } from '../../../wire/ttrpc.ts';
 /** containerd's defaults. */
 export const REGISTRATION_TIMEOUT_MS = 5000;
 export const REQUEST_TIMEOUT_MS = 2000;
-/** Far below what a message may hold. */
-const SANDBOXES_A_PART = 500;
+/** A message holds 4 MiB at most, a pod's annotations alone up to 256 KiB. */
+const PART_BYTES = 1024 * 1024;
 
 export class Plugin {
   readonly closed: Promise<string>;
@@ -76,12 +76,10 @@ export class Plugin {
 
   /** Tells of the sandboxes that are there. */
   async synchronize(pods: readonly PodSandbox[]): Promise<void> {
-    for (let from = 0; ; from += SANDBOXES_A_PART) {
-      const part = pods.slice(from, from + SANDBOXES_A_PART);
-      const more = from + part.length < pods.length;
+    for (const { part, more } of parts(pods)) {
       const taken = await this.#call('Synchronize', encodeSandboxes({ pods: part, more }));
-      if (!more) return;
-      if (!decodeSandboxesTaken(taken)) throw new Error('it does not take sandboxes in parts');
+      if (more && !decodeSandboxesTaken(taken))
+        throw new Error('it does not take sandboxes in parts');
     }
   }
 
@@ -127,4 +125,19 @@ export class Plugin {
     this.#registered.resolve(registration);
     return new Uint8Array();
   }
+}
+
+/** At least one part, be it empty; each of about the size a message may well have. */
+function* parts(pods: readonly PodSandbox[]): Generator<{ part: PodSandbox[]; more: boolean }> {
+  let part: PodSandbox[] = [];
+  let bytes = 0;
+  for (const pod of pods) {
+    if (bytes >= PART_BYTES) {
+      yield { part, more: true };
+      [part, bytes] = [[], 0];
+    }
+    part.push(pod);
+    bytes += encodePodEvent(pod).length;
+  }
+  yield { part, more: false };
 }

@@ -103,6 +103,14 @@ describe("the sandbox's NRI", () => {
     assert.deepEqual(events, ['all old', 'run web', 'create web', 'end uid-web', 'end uid-web']);
   });
 
+  test('tells of more pods than one message holds, in parts', async (t) => {
+    const { runtime, path } = await open(t);
+    const annotations = { note: 'x'.repeat(200_000) };
+    for (let i = 0; i < 30; i++) await runtime.runPodSandbox({ ...sandbox(`${i}`), annotations });
+    const { events } = await agent(t, path);
+    assert.equal(events[0], `all ${Array.from({ length: 30 }, (_, i) => i).join(' ')}`);
+  });
+
   test('lets a pod start only when its plugin has answered', async (t) => {
     const { runtime, path } = await open(t);
     const answer = Promise.withResolvers<void>();
