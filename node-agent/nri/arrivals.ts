@@ -128,8 +128,8 @@ export class Arrivals {
   ended(pod: Pick<PodSandbox, 'uid' | 'id'>): void {
     this.#undecided.delete(pod.id);
     if (this.#enclosed.get(pod.uid)?.sandboxId === pod.id) this.#forget(pod.uid);
+    // its enrolment finds the namespace gone by itself; until then nothing is changed in a pod that is ending
     this.#parts.sandboxes.delete(pod);
-    this.#parts.enrolments.lookAgain(pod.uid);
   }
 
   /** The runtime was asked for everything: what it does not name is not there. */

@@ -193,8 +193,7 @@ class Session {
 
   #configure(payload: Uint8Array): Uint8Array {
     const { runtimeName, runtimeVersion, requestTimeoutMs } = decodeConfiguration(payload);
-    if (requestTimeoutMs > 0)
-      this.#patienceMs = Math.min(requestTimeoutMs, REQUEST_TIMEOUT_MS) * USED_SHARE;
+    if (requestTimeoutMs > 0) this.#patienceMs = requestTimeoutMs * USED_SHARE;
     this.#parts.log.info('Registered with the container runtime', {
       runtime: `${runtimeName} ${runtimeVersion}`.trim(),
       requestTimeoutMs,

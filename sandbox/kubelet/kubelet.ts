@@ -61,6 +61,8 @@ export type KubeletSettings = {
   readonly restarts?: RestartSettings;
   readonly refreshMs?: number;
   readonly maxLogBytes?: number;
+  /** How long an NRI plugin may take for an answer, ms. */
+  readonly nriTimeoutMs?: number;
 };
 
 /** Kubernetes' own port. */
@@ -102,7 +104,11 @@ export async function startKubelet(
     const events = keep(recordEvents({ client, clock, log }, { nodeName }));
     const statuses = keep(writeStatuses({ client, clock, log }));
     const nri = keep(
-      await NriRuntime.listen({ clock, log }, join(nodeRunDirectory(nodeDir), 'nri', 'nri.sock')),
+      await NriRuntime.listen(
+        { clock, log },
+        join(nodeRunDirectory(nodeDir), 'nri', 'nri.sock'),
+        settings.nriTimeoutMs,
+      ),
     );
     const capacity = { cpu: availableParallelism(), memoryBytes: totalmem() };
     const node: NodeParts = {

@@ -32,13 +32,15 @@ import { openNode, type TestNode } from '../../sandbox/kubelet/test-support/node
 import { enterNamespaces } from './namespaces.ts';
 
 const PORT = 7070;
-const WAIT_MS = 300;
+/** For pods that are to be enrolled; on an idle machine it takes a fiftieth of it. */
+const WAIT_MS = 15_000;
 
 let ca: TestCa;
 
 /** A node with a server of its own outside of the mesh, which counts who reaches it. */
 async function setUp(t: TestContext) {
-  const node = await openNode(t);
+  // nothing here is about a slow machine
+  const node = await openNode(t, { nriTimeoutMs: 20_000 });
   const reached: string[] = [];
   const server = createServer((socket) => {
     reached.push(socket.remoteAddress ?? '');
@@ -58,6 +60,7 @@ async function startNodeAgent(
   node: TestNode,
   discovery: HandmadeDiscovery,
   wrap: (capture: CaptureDriver) => CaptureDriver = (capture) => capture,
+  waitMs = WAIT_MS,
 ): Promise<Agent> {
   const { log } = memoryLog();
   const sandboxes = new Sandboxes();
@@ -82,7 +85,7 @@ async function startNodeAgent(
       leaveGraceMs: 100,
       watchIntervalMs: 60_000,
       dnsCapture: false,
-      nri: { socket: join(node.nodeDir, 'run/nri/nri.sock'), waitMs: WAIT_MS },
+      nri: { socket: join(node.nodeDir, 'run/nri/nri.sock'), waitMs },
       ...EPHEMERAL_DOORS,
     },
   );
@@ -171,7 +174,7 @@ if (enterNamespaces(import.meta.filename)) {
     test('in the mesh without its enrolment: nothing of it gets out, that is said, and it ends when the enrolment comes', async (t) => {
       const { node, reached, discovery } = await setUp(t);
       told(discovery, 'ambient');
-      const agent = await startNodeAgent(t, node, discovery);
+      const agent = await startNodeAgent(t, node, discovery, undefined, 100);
       await caller(node, 'web');
       assert.deepEqual(new Set(await lines(node, 'web', 5)), new Set(['failed']));
       await metric(agent, 'ambit_pods_awaiting_enrolment', '1');
@@ -255,7 +258,7 @@ if (enterNamespaces(import.meta.filename)) {
     test('and leaves: its sandbox is forgotten', async (t) => {
       const { node, discovery } = await setUp(t);
       told(discovery, 'ambient');
-      const agent = await startNodeAgent(t, node, discovery);
+      const agent = await startNodeAgent(t, node, discovery, undefined, 100);
       await caller(node, 'web');
       await metric(agent, 'ambit_pods_awaiting_enrolment', '1');
       await node.kube.delete(PODS, 'web', 'demo', { gracePeriodSeconds: 0 });

@@ -20,6 +20,7 @@ import { RPC_CODES } from '../../../wire/ttrpc.ts';
 /** containerd's defaults. */
 export const REGISTRATION_TIMEOUT_MS = 5000;
 export const REQUEST_TIMEOUT_MS = 2000;
+
 /** A message holds 4 MiB at most, a pod's annotations alone up to 256 KiB. */
 const PART_BYTES = 1024 * 1024;
 
@@ -28,12 +29,17 @@ export class Plugin {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #connection: NriConnection;
+  readonly #requestTimeoutMs: number;
   readonly #registered = Promise.withResolvers<PluginRegistration>();
   #name = 'unknown';
   #index = '';
   #events = 0;
 
-  constructor(parts: { readonly clock: Clock; readonly log: Log; readonly socket: Socket }) {
+  constructor(
+    parts: { readonly clock: Clock; readonly log: Log; readonly socket: Socket },
+    settings: { readonly requestTimeoutMs: number },
+  ) {
+    this.#requestTimeoutMs = settings.requestTimeoutMs;
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#connection = new NriConnection(
@@ -69,7 +75,7 @@ export class Plugin {
     const configuration = encodeConfiguration({
       runtimeName: runtime.name,
       runtimeVersion: runtime.version,
-      requestTimeoutMs: REQUEST_TIMEOUT_MS,
+      requestTimeoutMs: this.#requestTimeoutMs,
     });
     this.#events = decodeSubscription(await this.#call('Configure', configuration));
   }
@@ -106,7 +112,7 @@ export class Plugin {
   }
 
   #call(method: string, payload: Uint8Array): Promise<Uint8Array> {
-    return this.#connection.call(method, payload, REQUEST_TIMEOUT_MS);
+    return this.#connection.call(method, payload, this.#requestTimeoutMs);
   }
 
   async #answer(method: string, payload: Uint8Array): Promise<Uint8Array> {

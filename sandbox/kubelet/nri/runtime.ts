@@ -10,7 +10,7 @@ import type { Clock } from '../../../runtime/clock.ts';
 import type { Log } from '../../../runtime/log.ts';
 import { VERSION } from '../../../runtime/version.ts';
 import { NRI_EVENTS, type PodSandbox } from '../../../wire/nri.ts';
-import { Plugin } from './plugin.ts';
+import { Plugin, REQUEST_TIMEOUT_MS } from './plugin.ts';
 
 const RUNTIME = { name: 'ambit-sandbox', version: VERSION } as const;
 /** sun_path of a Unix address, with its end. */
@@ -21,6 +21,7 @@ type Parts = { readonly clock: Clock; readonly log: Log };
 export class NriRuntime {
   readonly #parts: Parts;
   readonly #path: string;
+  readonly #requestTimeoutMs: number;
   readonly #server: Server;
   readonly #sandboxes = new Map<string, PodSandbox>();
   readonly #all = new Set<Plugin>();
@@ -29,8 +30,12 @@ export class NriRuntime {
   #closing = false;
 
   /** With a path longer than a socket's may be the node has no NRI, as a node of old has. */
-  static async listen(parts: Parts, path: string): Promise<NriRuntime> {
-    const runtime = new NriRuntime(parts, path);
+  static async listen(
+    parts: Parts,
+    path: string,
+    requestTimeoutMs = REQUEST_TIMEOUT_MS,
+  ): Promise<NriRuntime> {
+    const runtime = new NriRuntime(parts, path, requestTimeoutMs);
     if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
       parts.log.warn('No NRI on this node: the path of its socket is too long', { path });
       return runtime;
@@ -44,8 +49,9 @@ export class NriRuntime {
     return runtime;
   }
 
-  private constructor(parts: Parts, path: string) {
+  private constructor(parts: Parts, path: string, requestTimeoutMs: number) {
     this.#parts = parts;
+    this.#requestTimeoutMs = requestTimeoutMs;
     this.#path = path;
     this.#server = createServer((socket) => void this.#accept(socket));
   }
@@ -90,7 +96,7 @@ export class NriRuntime {
 
   async #accept(socket: Socket): Promise<void> {
     const { clock, log } = this.#parts;
-    const plugin = new Plugin({ clock, log, socket });
+    const plugin = new Plugin({ clock, log, socket }, { requestTimeoutMs: this.#requestTimeoutMs });
     this.#all.add(plugin);
     void plugin.closed.then((why) => {
       this.#all.delete(plugin);

@@ -292,10 +292,9 @@ export class PodOnNode {
   async #disconnect(): Promise<void> {
     const network = this.#network;
     this.#network = undefined;
-    await rm(netnsDirectory(this.#settings.nodeDir, this.ref.uid), {
-      recursive: true,
-      force: true,
-    });
+    const directory = netnsDirectory(this.#settings.nodeDir, this.ref.uid);
+    // an agent may be writing there at this very moment
+    await rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 });
     if (network === this.#parts.network.host) return;
     await network?.close().catch((error: unknown) => {
       this.#parts.log.warn('Cannot give back the network of a pod', { error });
