@@ -109,6 +109,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   const firstSync = readiness.blocker('first snapshot');
   const firstEnrolments = readiness.blocker('enrolments');
   const runtimeKnown = readiness.blocker('container runtime');
+  readiness.detail('container runtime', () => starts.describe());
 
   const connections = new Connections();
   const access = log.child({ scope: 'access' });
@@ -239,8 +240,9 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   exposeCertificates(metrics, certificates, clock);
   const trustReports = reportTrust(parts, certificates);
   const doors = { log, metrics, readiness, ...(parts.quit && { quit: parts.quit }) };
-  const admin = await startAdmin(doors, settings, adminRoutes(view)).catch((error: unknown) => {
+  const admin = await startAdmin(doors, settings, adminRoutes(view)).catch(async (error) => {
     unsubscribe();
+    await starts.close();
     trustReports.close();
     own?.close();
     throw error;

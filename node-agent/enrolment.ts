@@ -38,7 +38,8 @@ export class Enrolments {
 
   /** The pod has started, or its namespace was made anew: it is looked at now and not at the next interval. */
   lookAgain(podUid: string): void {
-    this.#pods.get(podUid)?.lookAgain();
+    const pod = this.#pods.get(podUid);
+    if (pod?.state === 'waiting' || pod?.state === 'failed') pod.lookAgain();
   }
 
   /** The pod's network namespace is another one than before. */

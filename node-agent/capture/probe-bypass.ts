@@ -71,9 +71,9 @@ export class ProbeBypass {
     this.#watch = new ChangeWatch(this.#node, ['nft']);
   }
 
-  /** Takes the pod's newest addresses. @throws CommandError */
+  /** Takes the pod's newest addresses; none: those it had, for a pod's are known late and do not change. @throws CommandError */
   async allow(podUid: string, addresses: readonly IpAddress[]): Promise<void> {
-    this.#pods.set(podUid, addresses);
+    if (addresses.length > 0 || !this.#pods.has(podUid)) this.#pods.set(podUid, addresses);
     await this.#sync();
   }
 

@@ -257,9 +257,9 @@ describe('a pod that is being made', () => {
     assert.deepEqual(steps, [...ENCLOSING, ...ENCLOSING]);
     assert.ok(asked.includes('renewed uid-web'));
     // the end of the first comes late, as it does with a kubelet
-    arrivals.ended(POD);
+    await arrivals.ended(POD);
     assert.equal(arrivals.has(POD.uid), true);
-    arrivals.ended({ ...POD, id: 'sandbox-2' });
+    await arrivals.ended({ ...POD, id: 'sandbox-2' });
     assert.equal(arrivals.has(POD.uid), false);
     await arrivals.close();
   });
@@ -287,6 +287,25 @@ describe('an enclosed pod', () => {
     assert.deepEqual(steps, ['open uid-web 10.0.0.7', 'remove', 'close']);
     assert.equal(reports.at(-1)?.state, 'removed');
     assert.equal(arrivals.has(POD.uid), false);
+  });
+
+  test('that ends without ever having been enrolled leaves no trace', async () => {
+    const { arrivals, steps, sandboxes, reports } = await enclosed();
+    await arrivals.ended(POD);
+    await arrivals.ended(POD);
+    await arrivals.close();
+    assert.deepEqual(steps, ['open uid-web 10.0.0.7', 'remove', 'close']);
+    assert.equal(sandboxes.get(POD.uid), undefined);
+    assert.deepEqual(reports, []);
+  });
+
+  test('that ends with an enrolment is left to it', async () => {
+    const { arrivals, steps, states, sandboxes } = await enclosed();
+    states.set(POD.uid, 'enabled');
+    await arrivals.ended(POD);
+    await arrivals.close();
+    assert.deepEqual(steps, []);
+    assert.equal(sandboxes.get(POD.uid), undefined);
   });
 
   test('is left to its enrolment as long as there is one', async () => {

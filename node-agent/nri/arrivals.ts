@@ -125,11 +125,17 @@ export class Arrivals {
     this.#undecided.delete(pod.id);
   }
 
-  ended(pod: Pick<PodSandbox, 'uid' | 'id'>): void {
+  /** The runtime stops a sandbox, then removes it: both end up here. It waits, so that the namespace is still there. */
+  async ended(pod: Pick<PodSandbox, 'uid' | 'id'>): Promise<void> {
     this.#undecided.delete(pod.id);
-    if (this.#enclosed.get(pod.uid)?.sandboxId === pod.id) this.#forget(pod.uid);
-    // its enrolment finds the namespace gone by itself; until then nothing is changed in a pod that is ending
-    this.#parts.sandboxes.delete(pod);
+    const { sandboxes, enrolments } = this.#parts;
+    const newest = sandboxes.get(pod.uid);
+    if (newest?.id === pod.id && this.#enclosed.get(pod.uid)?.sandboxId === pod.id) {
+      this.#forget(pod.uid);
+      // an enrolment finds the namespace gone by itself
+      if (enrolments.state(pod.uid) === undefined) await this.#letGo(newest);
+    }
+    sandboxes.delete(pod);
   }
 
   /** The runtime was asked for everything: what it does not name is not there. */
@@ -144,7 +150,7 @@ export class Arrivals {
 
   /** Whatever is enclosed and not wanted (any more) is let go; called after each change of what is known. */
   reconsider(): void {
-    const { discovery, enrolments, sandboxes } = this.#parts;
+    const { discovery, enrolments, sandboxes, report } = this.#parts;
     const snapshot = discovery.snapshot();
     for (const podUid of this.#enclosed.keys()) {
       const pod = sandboxes.get(podUid);
@@ -152,7 +158,11 @@ export class Arrivals {
       if (pod === undefined || enrolments.state(podUid) !== undefined) continue;
       if (decideAdmission(pod, snapshot).kind !== 'outside') continue;
       this.#forget(podUid);
-      const letting = this.#letGo(pod).finally(() => this.#letting.delete(letting));
+      const { name, namespace } = pod;
+      const letting = this.#letGo(pod).then(() => {
+        this.#letting.delete(letting);
+        report({ podUid, name, namespace, state: 'removed' });
+      });
       this.#letting.add(letting);
     }
   }
@@ -244,8 +254,9 @@ export class Arrivals {
     });
   }
 
+  /** Takes everything back that was set for the pod. */
   async #letGo(pod: PodSandbox): Promise<void> {
-    const { capture, log, report } = this.#parts;
+    const { capture, log } = this.#parts;
     const place = placeOf(pod);
     log.info('Letting go of a pod that was captured before it started', { pod: podName(place) });
     try {
@@ -255,8 +266,6 @@ export class Arrivals {
       } finally {
         await inside.close();
       }
-      const { podUid, name, namespace } = place;
-      report({ podUid, name, namespace, state: 'removed' });
     } catch (error) {
       log.warn('Cannot let go of a pod that was captured before it started', {
         pod: podName(place),

@@ -124,7 +124,7 @@ function setUp(t: TestContext, runtime: Runtime, started?: PluginParts['arrivals
           await started?.(pod, patience);
         },
         container: async (pod) => void events.push(`container ${pod.uid}`),
-        ended: (pod) => void events.push(`ended ${pod.uid}`),
+        ended: async (pod) => void events.push(`ended ${pod.uid}`),
         synchronized: (pods) => void events.push(`all ${pods.map(({ id }) => id).join(' ')}`),
       },
     },

@@ -181,7 +181,7 @@ class Session {
         return NOTHING;
       case 'StopPodSandbox':
       case 'RemovePodSandbox':
-        arrivals.ended(decodePodEvent(payload));
+        await arrivals.ended(decodePodEvent(payload));
         return NOTHING;
       case 'Shutdown':
       case 'StateChange':

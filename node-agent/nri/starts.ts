@@ -10,6 +10,8 @@ import { Sandboxes } from './sandboxes.ts';
 export type Starts = Pick<Arrivals, 'has' | 'podUids' | 'reconsider'> & {
   /** Resolves when it is known whether the runtime tells of pods before they start. */
   readonly settled: Promise<void>;
+  /** One line for people: whether the runtime tells of pods, and how many wait. */
+  describe(): string;
   /** Says goodbye to the runtime; what is enclosed stays so for the next agent. */
   close(): Promise<void>;
 };
@@ -59,6 +61,10 @@ export function followStarts(parts: Parts, settings: AgentConfig['nri']): Starts
     podUids: () => arrivals.podUids(),
     reconsider: () => arrivals.reconsider(),
     settled: plugin?.settled ?? Promise.resolve(),
+    describe() {
+      const told = plugin?.connected === true ? 'tells' : 'does not tell';
+      return `${told} of pods before they start; ${arrivals.waiting()} of them wait for their enrolment`;
+    },
     async close() {
       await plugin?.close();
       await arrivals.close();

@@ -52,7 +52,7 @@ async function agent(t: TestContext, path: string, started?: PluginParts['arriva
           await started?.(pod, patience);
         },
         container: async ({ name }) => void events.push(`create ${name}`),
-        ended: ({ uid }) => void events.push(`end ${uid}`),
+        ended: async ({ uid }) => void events.push(`end ${uid}`),
         synchronized: (pods) => void events.push(`all ${pods.map(({ name }) => name).join(' ')}`),
       },
     },
