@@ -4,11 +4,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { getThroughPod } from '../../cli/cluster/pod-http.ts';
-import type { Pod } from '../../runtime/kubernetes/objects.ts';
-import { PODS } from '../../runtime/kubernetes/resources.ts';
-import { MODE, podIps, redirectionOfAll } from '../support/enrolled.ts';
+import type { Event, Pod } from '../../runtime/kubernetes/objects.ts';
+import { DEPLOYMENTS, EVENTS, PODS, SERVICE_ACCOUNTS } from '../../runtime/kubernetes/resources.ts';
+import {
+  MODE,
+  podIps,
+  podWhere,
+  REDIRECTION,
+  REDIRECTION_MESSAGE,
+  redirectionOfAll,
+} from '../support/enrolled.ts';
 import { type Sandbox, sandboxSuite } from '../support/sandbox.ts';
 import { openEchoes, startPod, tallyWhen } from '../support/traffic.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const EARLY = 'early';
 const TUNNEL_PORT = 15008;
@@ -53,7 +61,60 @@ sandboxSuite('a pod that starts in the mesh', (sandbox) => {
     assert.deepEqual(outside.slice(0, 3), []);
     assert.ok((await startsCounted(sandbox(), 'enrolled')) >= CLIENTS.length);
   });
+
+  test('without a certificate to be had it runs captured, says so on itself and in ambit status, and is enrolled later', async () => {
+    const late = { namespace: EARLY, name: 'late' };
+    // an identity of its own: a certificate that is there already would serve it
+    await sandbox().client.create(SERVICE_ACCOUNTS, {
+      metadata: { name: late.name, namespace: EARLY },
+    });
+    const host = `echo.${EARLY}.svc.cluster.local`;
+    await scaleCa(sandbox(), 0);
+    try {
+      await startPod(sandbox(), {
+        ...late,
+        account: late.name,
+        image: 'load',
+        variables: { URL: `http://${host}:8080/`, RATE: '20', LINE_HOST: host, CONNECTIONS: '1' },
+      });
+      const pod = await podWhere(
+        sandbox(),
+        late,
+        ({ metadata }) => metadata.annotations?.[REDIRECTION] === 'failed',
+      );
+      assert.match(pod.metadata.annotations?.[REDIRECTION_MESSAGE] ?? '', /certificate/i);
+      const { requests } = await tallyWhen(sandbox(), late, (tally) => tally.requests.failed > 0);
+      assert.equal(requests.ok, 0);
+      const { stdout } = await sandbox().ambit('status', '-o', 'json');
+      const { problems } = JSON.parse(stdout) as { problems: { object: string }[] };
+      assert.ok(
+        problems.some(({ object }) => object === `Pod ${EARLY}/${late.name}`),
+        stdout,
+      );
+      const { items } = await sandbox().client.list<Event>(EVENTS, { namespace: EARLY });
+      assert.ok(
+        items.some(
+          ({ involvedObject, type }) => involvedObject.name === late.name && type === 'Warning',
+        ),
+      );
+    } finally {
+      await scaleCa(sandbox(), 1);
+    }
+    await podWhere(
+      sandbox(),
+      late,
+      ({ metadata }) => metadata.annotations?.[REDIRECTION] === 'enabled',
+    );
+    await tallyWhen(sandbox(), late, ({ requests }) => requests.ok > 20);
+  });
 });
+
+async function scaleCa({ client }: Sandbox, replicas: number): Promise<void> {
+  await client.patch(DEPLOYMENTS, 'ambit-ca', 'ambit-system', { spec: { replicas } });
+  const labelSelector = 'app.kubernetes.io/name=ambit-ca';
+  const where = { namespace: 'ambit-system', labelSelector };
+  await waitFor(client, PODS, where, (pods) => pods.length === replicas);
+}
 
 /** Pods of which the container runtime told the agents before they started, with that outcome. */
 async function startsCounted({ client }: Sandbox, outcome: string): Promise<number> {
