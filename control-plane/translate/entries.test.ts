@@ -373,6 +373,44 @@ describe('a ServiceEntry', () => {
     });
   }
 
+  test('is spread over its endpoints as annotations of it, or of its namespace, say', () => {
+    const spec: ServiceEntrySpec = {
+      hosts: ['a.example'],
+      resolution: 'STATIC',
+      endpoints: [{ address: '192.0.2.1' }],
+    };
+    const plain = serviceEntry(spec);
+    const annotated = (annotations: Record<string, string>): ServiceEntryObject => ({
+      ...plain,
+      metadata: { ...plain.metadata, annotations },
+    });
+    const of = (entry: ServiceEntryObject, annotations = {}): unknown => {
+      const namespaces = new Map([['shop', { metadata: { name: 'shop', annotations } }]]);
+      const [service] = run({ serviceEntries: [entry], namespaces }).services;
+      return [service?.balancing, service?.loadBalancing?.mode, service?.loadBalancing?.preference];
+    };
+    const zone = ['network', 'region', 'zone'];
+    assert.deepEqual(of(plain), ['least-request', undefined, undefined]);
+    assert.deepEqual(
+      of(
+        annotated({
+          'ambit-mesh.io/load-balancing': 'random',
+          'networking.istio.io/traffic-distribution': 'PreferClose',
+        }),
+      ),
+      ['random', 'failover', zone],
+    );
+    const ofNamespace = { 'ambit-mesh.io/traffic-distribution': 'PreferSameZone' };
+    assert.deepEqual(of(plain, ofNamespace), ['least-request', 'failover', zone]);
+    const { problems } = run({
+      serviceEntries: [annotated({ 'ambit-mesh.io/load-balancing': 'fair' })],
+    });
+    assert.deepEqual(
+      problems.map(({ object, reason }) => `${object} ${reason}`),
+      ['ServiceEntry shop/ext UnknownSetting'],
+    );
+  });
+
   test('an empty one hurts nobody', () => {
     const { services, outcomes } = run({
       serviceEntries: [{ metadata: { name: 'empty', namespace: 'shop', uid: 'u' } }],

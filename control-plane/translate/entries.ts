@@ -20,6 +20,7 @@ import {
   serviceOfHost,
   type TranslatedEntry,
 } from './service-entry.ts';
+import { trafficProblems } from './traffic.ts';
 import {
   type EntryContext,
   entryWorkload,
@@ -46,11 +47,14 @@ export class Entries {
   readonly #selected = new Map<TranslatedEntry, number>();
 
   constructor(
-    objects: EntryObjects,
+    objects: EntryObjects & { readonly namespaces: ReadonlyMap<string, KubeObject> },
     kube: ReadonlyMap<string, KnownService>,
     context: EntryContext,
   ) {
-    this.#entries = translateEntries([...objects.serviceEntries].toSorted(byAge), kube, context);
+    this.#entries = translateEntries([...objects.serviceEntries].toSorted(byAge), kube, {
+      ...context,
+      namespaces: objects.namespaces,
+    });
     this.#selective = Map.groupBy(
       this.#entries.filter(({ object }) => object.spec?.workloadSelector !== undefined),
       ({ object }) => object.metadata.namespace ?? '',
@@ -61,7 +65,10 @@ export class Entries {
       ...this.#entries.flatMap(({ inline }) => inline),
       ...this.#workloadEntries.flatMap((object) => this.#workloadOf(object, kube, context) ?? []),
     ];
-    this.problems = this.#entries.flatMap((entry) => problemOfEntry(entry) ?? []);
+    this.problems = this.#entries.flatMap((entry) => [
+      ...trafficProblems('ServiceEntry', entry.object),
+      ...problemOfEntry(entry),
+    ]);
   }
 
   /** What the pod serves of ServiceEntries whose selector picked it; counted for {@link outcomes}. */
@@ -120,7 +127,7 @@ export class Entries {
 function translateEntries(
   objects: readonly ServiceEntryObject[],
   kube: ReadonlyMap<string, KnownService>,
-  context: EntryContext,
+  context: EntryContext & { readonly namespaces: ReadonlyMap<string, KubeObject> },
 ): TranslatedEntry[] {
   const owners = new Map<string, string>();
   for (const { service } of kube.values()) {
@@ -158,8 +165,9 @@ function translateEntries(
         .filter((host) => wanting.has(host))
         .map((host) => [host, addresses.get(addressKey(object, host))]),
     );
+    const namespace = context.namespaces.get(object.metadata.namespace ?? '');
     const services = hosts.map((host) =>
-      serviceOfHost(object, host, assigned.get(host) ?? [], context),
+      serviceOfHost(object, host, assigned.get(host) ?? [], { ...context, namespace }),
     );
     return {
       object,

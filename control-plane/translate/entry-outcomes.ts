@@ -47,16 +47,17 @@ export function workloadEntryOutcome(object: WorkloadEntryObject): Outcome {
 }
 
 /** For `ambit status` and an Event: only what keeps a host from working at all. */
-export function problemOfEntry(entry: TranslatedEntry): Problem | undefined {
+export function problemOfEntry(entry: TranslatedEntry): Problem[] {
   const { name, namespace } = entry.object.metadata;
   const found = acceptance(entry);
-  if (found.status === 'True') return undefined;
-  return {
+  if (found.status === 'True') return [];
+  const problem: Problem = {
     object: `ServiceEntry ${namespace}/${name}`,
     reason: found.reason,
     message: found.message,
     remedy: `kubectl edit serviceentries.networking.ambit-mesh.io ${name} -n ${namespace}`,
   };
+  return [problem];
 }
 
 function acceptance(entry: TranslatedEntry): Finding {

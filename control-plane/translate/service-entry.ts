@@ -5,6 +5,7 @@ import { type IpAddress, isIpv6, parseIp } from '../../mesh/address.ts';
 import { type Service, serviceKey, type Vip } from '../../mesh/service.ts';
 import type { PortMapping, Workload } from '../../mesh/workload.ts';
 import type { KubeObject } from '../../runtime/kubernetes/objects.ts';
+import { annotatedLoadBalancing, balancingOf } from './traffic.ts';
 import {
   type EntryContext,
   entryWorkload,
@@ -67,11 +68,12 @@ export function hostsOf(spec: ServiceEntrySpec): readonly string[] {
 }
 
 export function serviceOfHost(
-  { metadata, spec = {} }: ServiceEntryObject,
+  object: ServiceEntryObject,
   host: string,
   assigned: readonly IpAddress[],
-  context: EntryContext,
+  context: EntryContext & { readonly namespace: KubeObject | undefined },
 ): Service {
+  const { metadata, spec = {} } = object;
   const written = (spec.addresses ?? []).flatMap((text) => readRange(text, context.network) ?? []);
   const vips =
     written.length > 0
@@ -90,12 +92,12 @@ export function serviceOfHost(
     loadBalancing:
       (spec.resolution ?? 'NONE') === 'NONE'
         ? { mode: 'passthrough', preference: [], health: 'only-healthy' }
-        : undefined,
+        : annotatedLoadBalancing(object, context.namespace),
     ipFamilies: 'automatic',
     canonical: false,
     visibility: isPublic(spec.exportTo) ? 'public' : 'namespace',
     sessionAffinitySeconds: undefined,
-    balancing: 'least-request',
+    balancing: balancingOf(object, context.namespace),
   };
 }
 

@@ -86,8 +86,20 @@ function distributionSaidBy(object: KubeObject | undefined): string | undefined 
   return annotations[TRAFFIC_DISTRIBUTION] ?? annotations[ISTIO_TRAFFIC_DISTRIBUTION];
 }
 
+/** Of an object that has no words for it but annotations: a ServiceEntry. */
+export function annotatedLoadBalancing(
+  object: KubeObject,
+  namespace: KubeObject | undefined,
+): LoadBalancing | undefined {
+  const said = [object, namespace]
+    .map(distributionSaidBy)
+    .find((value) => value !== undefined && Object.hasOwn(DISTRIBUTIONS, value));
+  const preference = said === undefined ? undefined : DISTRIBUTIONS[said];
+  return preference && { mode: 'failover', preference, health: 'only-healthy' };
+}
+
 export function balancingOf(
-  service: KubeService,
+  service: KubeObject,
   namespace: KubeObject | undefined,
 ): Service['balancing'] {
   return (
@@ -110,8 +122,11 @@ export function outboundPolicyOf(
   return chosen(OUTBOUND_POLICIES, said) ?? meshWide;
 }
 
-/** What is wrong with the annotations of a Service or Namespace. */
-export function trafficProblems(kind: 'Service' | 'Namespace', object: KubeObject): Problem[] {
+/** What is wrong with the annotations of a Service, ServiceEntry or Namespace. */
+export function trafficProblems(
+  kind: 'Service' | 'ServiceEntry' | 'Namespace',
+  object: KubeObject,
+): Problem[] {
   const expected: Readonly<Record<string, readonly string[]>> = {
     [LOAD_BALANCING]: BALANCINGS,
     [TRAFFIC_DISTRIBUTION]: Object.keys(DISTRIBUTIONS),

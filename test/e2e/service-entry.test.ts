@@ -4,7 +4,13 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import type { Condition, KubeObject, Pod } from '../../runtime/kubernetes/objects.ts';
-import { NAMESPACES, PODS, SERVICE_ENTRIES } from '../../runtime/kubernetes/resources.ts';
+import {
+  NAMESPACES,
+  PODS,
+  SERVICE_ENTRIES,
+  SERVICES,
+  STATEFUL_SETS,
+} from '../../runtime/kubernetes/resources.ts';
 import type { EchoAnswer } from '../../sandbox/apps/echo/answer.ts';
 import { MODE, redirectionOfAll } from '../support/enrolled.ts';
 import { type Sandbox, sandboxSuite, TEST_NETWORK } from '../support/sandbox.ts';
@@ -145,6 +151,36 @@ sandboxSuite(
       });
       await programmed(sandbox(), 'selecting');
       assert.equal((await reached(sandbox(), 'http://picked.example/')).pod, 'picked');
+    });
+
+    test('a pod of a StatefulSet is known to the mesh by its own name', async () => {
+      const labels = { app: 'db' };
+      await sandbox().client.create<KubeObject & { spec: object }>(SERVICES, {
+        metadata: { name: 'db', namespace: NAMESPACE },
+        spec: { clusterIP: 'None', selector: labels, ports: [{ port: 5432 }] },
+      });
+      await sandbox().client.create<KubeObject & { spec: object }>(STATEFUL_SETS, {
+        metadata: { name: 'db', namespace: NAMESPACE },
+        spec: {
+          serviceName: 'db',
+          replicas: 1,
+          selector: { matchLabels: labels },
+          template: {
+            metadata: { labels },
+            spec: { containers: [{ name: 'db', image: 'host', command: ['sleep', '1d'] }] },
+          },
+        },
+      });
+      // the cluster's own DNS gives other times: the answer is the mesh's
+      const program = `require('node:dns').resolve4('db-0.db.${NAMESPACE}.svc.cluster.local', { ttl: true }, (error, found) => console.log(error?.code ?? found[0].ttl + ' ' + found[0].address))`;
+      let said = '';
+      await until(async () => {
+        const { stdout } = await sandbox().exec(FRIEND, [process.execPath, '-e', program]);
+        said = stdout.trim();
+        return said.startsWith('30 ');
+      });
+      const { status } = (await sandbox().client.get<Pod>(PODS, 'db-0', NAMESPACE))!;
+      assert.equal(said, `30 ${status?.podIP}`);
     });
 
     test('one that is deleted is unknown again', async () => {
