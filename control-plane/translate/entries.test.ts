@@ -411,6 +411,21 @@ describe('a ServiceEntry', () => {
     );
   });
 
+  test('that cannot carry a connection says why', () => {
+    const said = (spec: ServiceEntrySpec): string => {
+      const finding = ofOne(spec).outcomes[0]?.findings[1];
+      return `${finding?.status} ${finding?.reason}: ${finding?.message}`;
+    };
+    const endpoints = [{ address: '192.0.2.1' }];
+    assert.match(
+      said({ hosts: ['a.example'], resolution: 'STATIC', endpoints, ports: [] }),
+      /^False NoPorts: .*without a port/,
+    );
+    assert.match(said({ hosts: ['a.example'], resolution: 'STATIC' }), /^False NoEndpoints: /);
+    assert.match(said({ hosts: ['a.example'] }), /^True Programmed: .*cannot be told/);
+    assert.doesNotMatch(said({ hosts: ['a.example'], addresses: ['192.0.2.1'] }), /cannot be told/);
+  });
+
   test('an empty one hurts nobody', () => {
     const { services, outcomes } = run({
       serviceEntries: [{ metadata: { name: 'empty', namespace: 'shop', uid: 'u' } }],

@@ -126,7 +126,8 @@ function endpointFaults(spec: ServiceEntrySpec): [reason: string, message: strin
 }
 
 function programmed({ object, services, inline }: TranslatedEntry, selected: number): Finding {
-  const { resolution = 'NONE' } = object.spec ?? {};
+  const { spec = {} } = object;
+  const { resolution = 'NONE' } = spec;
   const type = 'Programmed';
   const hosts = `${services.length} ${services.length === 1 ? 'host' : 'hosts'}`;
   if (services.length === 0) {
@@ -138,8 +139,15 @@ function programmed({ object, services, inline }: TranslatedEntry, selected: num
     };
   }
   if (resolution === 'NONE') {
-    const message = `Agents know ${hosts}; connections go where they were going`;
+    const unseen = services.every(({ vips }) => vips.length === 0)
+      ? '; without addresses they cannot be told from other connections'
+      : '';
+    const message = `Agents know ${hosts}; connections go where they were going${unseen}`;
     return { type, status: 'True', reason: 'Programmed', message };
+  }
+  if (tcpEntryPorts(spec).length === 0) {
+    const message = `Agents know ${hosts}, without a port: connections fail`;
+    return { type, status: 'False', reason: 'NoPorts', message };
   }
   const endpoints = inline.length + selected;
   if (endpoints === 0) {
