@@ -112,6 +112,11 @@ async function captureOf(
 }
 
 async function dnsOf(parts: Parts, config: AgentConfig): Promise<DnsSettings | undefined> {
+  if (config.capture === 'loopback') {
+    // its pods have no network namespace to capture a datagram in
+    parts.log.info('The DNS of pods is not captured in loopback mode');
+    return undefined;
+  }
   const upstream = await podNameServers(parts, { configured: config.dnsUpstream });
   const { clusterDomain, preferredServiceNamespace: preferredNamespace } = config;
   return upstream && { clusterDomain, preferredNamespace, upstream };
