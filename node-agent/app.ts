@@ -39,7 +39,7 @@ import { carry, EndpointLoad } from './outbound.ts';
 import { admitPlain } from './passthrough.ts';
 import { PolicyRecord } from './policy-record.ts';
 import { PolicyWatch } from './policy-watch.ts';
-import { resolveHost } from './resolve-host.ts';
+import { hostResolver } from './resolve-host.ts';
 import { Trails } from './trail.ts';
 import { TunnelReports } from './tunnel-reports.ts';
 import { dialTunnel, isCurrent, tunnelKey } from './tunnels.ts';
@@ -144,7 +144,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   });
   const load = new EndpointLoad();
   const affinity = new Affinity({ clock });
-  const hosts = new HostLookup({ clock, random, resolve: parts.resolveHost ?? resolveHost });
+  const hosts = new HostLookup({ clock, random, resolve: parts.resolveHost ?? hostResolver([]) });
   const record = new PolicyRecord({ log, metrics });
   const policy = { snapshot: () => discovery.snapshot(), record };
   const shared = { trails, connections, snapshot: policy.snapshot, policy };

@@ -15,6 +15,7 @@ import type { AgentConfig } from './config.ts';
 import type { DnsSettings } from './dns/dns.ts';
 import { podNameServers } from './dns/resolv-conf.ts';
 import { Sandboxes } from './nri/sandboxes.ts';
+import { hostResolver } from './resolve-host.ts';
 
 type Parts = {
   readonly clock: Clock;
@@ -64,6 +65,7 @@ export async function connectAgent(
           ca.issue({ identity, csrPem, ttlSeconds }, signal),
         capture,
         sandboxes,
+        resolveHost: hostResolver(config.dnsUpstream),
       },
       { ...config, dns: await dnsOf(parts, config) },
     );

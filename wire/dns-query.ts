@@ -11,6 +11,7 @@ export const CLASS_IN = 1;
 export const NO_ERROR = 0;
 export const FORMAT_ERROR = 1;
 export const SERVER_FAILURE = 2;
+export const NAME_ERROR = 3;
 export const NOT_IMPLEMENTED = 4;
 export const REFUSED = 5;
 /** RFC 6891 section 9: more than four bits, so its upper part stands in the OPT record. */

@@ -11,6 +11,7 @@ import {
   CLASS_IN,
   type DnsQuery,
   datagramBytes,
+  NAME_ERROR,
   NO_ERROR,
   readQuery,
   SERVER_FAILURE,
@@ -89,11 +90,17 @@ async function answerReadable(
   parts.metrics.request(query.question.type, transport, client);
   // without knowing who asks there is no telling what its names mean, or which it may see
   if (client === undefined) return failure(message, query);
-  const resolution = resolve(parts, query, client, pod.enrolment.dns?.search);
-  const answer =
+  const { search } = pod.enrolment.dns ?? {};
+  const resolution = resolve(parts, query, client, search);
+  const limit = limitOf(query, transport);
+  let answer =
     resolution.kind === 'answer'
-      ? local(parts, { message, query, resolution }, limitOf(query, transport))
+      ? local(parts, { message, query, resolution }, limit)
       : await forward(parts, { message, query, client }, asked);
+  if (answer !== undefined && isNameError(answer)) {
+    const exists = nameOnly(parts, query, client, search);
+    if (exists !== undefined) answer = local(parts, { message, query, resolution: exists }, limit);
+  }
   parts.log.debug('DNS', {
     pod: `${client.namespace}/${client.name}`,
     name: query.question.name,
@@ -103,6 +110,23 @@ async function answerReadable(
     rcode: answer === undefined ? undefined : (answer[3] ?? 0) & 0xf,
   });
   return answer;
+}
+
+/** The name servers know nothing of a name of the mesh alone: to a question for other records it still is no NXDOMAIN. */
+function nameOnly(
+  parts: AnswerParts,
+  { question }: DnsQuery,
+  client: Workload,
+  search: readonly string[] | undefined,
+): Answered | undefined {
+  if (question.class !== CLASS_IN) return undefined;
+  const asked = { name: question.name, family: 'ipv4' } as const;
+  const meaning = resolveName(asked, client, parts.snapshot(), { ...parts.place, search });
+  return meaning.kind === 'answer' ? { ...meaning, addresses: [] } : undefined;
+}
+
+function isNameError(answer: Uint8Array): boolean {
+  return ((answer[3] ?? 0) & 0xf) === NAME_ERROR;
 }
 
 function resolve(
@@ -118,9 +142,8 @@ function resolve(
   return resolveName({ name, family }, client, parts.snapshot(), { ...parts.place, search });
 }
 
-type Local = Readable & {
-  readonly resolution: Extract<NameResolution, { kind: 'answer' }>;
-};
+type Answered = Extract<NameResolution, { kind: 'answer' }>;
+type Local = Readable & { readonly resolution: Answered };
 
 function local(
   parts: AnswerParts,

@@ -58,6 +58,14 @@ describe('DNS the mesh does not know', () => {
     });
   }
 
+  test('a name of the mesh exists for every type of record, whatever the name servers know of it', async () => {
+    const server = await upstream(({ packet }) => [responseTo(packet, { flags: 0x8183 })]);
+    const { client, udpDoor } = await rig([server.at]);
+    assert.equal(brief(await askUdp(client, udpDoor, question('cart.shop', 'TXT'))), 'nothing');
+    assert.equal(brief(await askUdp(client, udpDoor, question('nobody.shop', 'TXT'))), 'code 3');
+    assert.equal(server.asked.length, 2);
+  });
+
   test('a truncated answer from upstream is passed on as such, and asked by TCP when the client does', async () => {
     const server = await upstream(({ packet, transport }) => [
       transport === 'udp'
