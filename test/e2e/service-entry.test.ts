@@ -10,6 +10,7 @@ import {
   SERVICE_ENTRIES,
   SERVICES,
   STATEFUL_SETS,
+  WORKLOAD_ENTRIES,
 } from '../../runtime/kubernetes/resources.ts';
 import type { EchoAnswer } from '../../sandbox/apps/echo/answer.ts';
 import { MODE, redirectionOfAll } from '../support/enrolled.ts';
@@ -151,6 +152,26 @@ sandboxSuite(
       });
       await programmed(sandbox(), 'selecting');
       assert.equal((await reached(sandbox(), 'http://picked.example/')).pod, 'picked');
+    });
+
+    test('a WorkloadEntry is an endpoint of the entry that selects it', async () => {
+      const machine = outside[0];
+      await sandbox().client.create<Entry>(WORKLOAD_ENTRIES, {
+        metadata: { name: 'vm', namespace: NAMESPACE },
+        spec: {
+          address: machine?.status?.podIP,
+          labels: { kind: 'vm' },
+          ports: { http: 8080 },
+        },
+      });
+      await create(sandbox(), 'machines', {
+        hosts: ['vm.example'],
+        ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+        resolution: 'STATIC',
+        workloadSelector: { labels: { kind: 'vm' } },
+      });
+      await programmed(sandbox(), 'machines');
+      assert.equal((await reached(sandbox(), 'http://vm.example/')).pod, machine?.metadata.name);
     });
 
     test('a pod of a StatefulSet is known to the mesh by its own name', async () => {
