@@ -1,8 +1,7 @@
 // Policies in the JSON of /config_dump, both ways: written by the node agent, read back by the cli, which explains
 // decisions with what the agent really has. What is read is not trusted to be whole: half a policy would explain wrongly.
 
-import { parseIp } from '../mesh/address.ts';
-import { formatCidr } from '../mesh/cidr.ts';
+import { formatCidr, parseCidr } from '../mesh/cidr.ts';
 import type {
   AuthorizationPolicy,
   Cidr,
@@ -108,11 +107,9 @@ function readString(value: unknown): StringMatch | undefined {
 }
 
 function readCidr(value: unknown): Cidr | undefined {
-  const [, address = '', length = ''] = /^([^/]+)\/(\d{1,3})$/.exec(String(value)) ?? [];
+  const text = String(value);
   try {
-    const ip = parseIp(address);
-    const prefixLength = Number(length);
-    return prefixLength <= (ip.includes(':') ? 128 : 32) ? { ip, prefixLength } : undefined;
+    return text.includes('/') ? parseCidr(text) : undefined;
   } catch {
     return undefined;
   }

@@ -2,7 +2,7 @@
 // authorization.ts. Invariant: what cannot be read or evaluated never makes an ALLOW wider nor a DENY narrower: of an ALLOW
 // the caller drops the rule; in a DENY the attribute is left open, so that it denies more.
 
-import { type IpAddress, isIpv6, parseIp } from '../../mesh/address.ts';
+import { parseCidr } from '../../mesh/cidr.ts';
 import type {
   Cidr,
   PolicyClause,
@@ -213,16 +213,9 @@ function readPort(text: string): number | undefined {
 }
 
 function readCidr(text: string): Cidr | undefined {
-  const [address = '', length, ...more] = text.split('/');
-  if (more.length > 0) return undefined;
-  let ip: IpAddress;
   try {
-    ip = parseIp(address);
+    return parseCidr(text);
   } catch {
     return undefined;
   }
-  const most = isIpv6(ip) ? 128 : 32;
-  if (length === undefined) return { ip, prefixLength: most };
-  const prefixLength = /^\d{1,3}$/.test(length) ? Number(length) : Number.NaN;
-  return prefixLength <= most ? { ip, prefixLength } : undefined;
 }
