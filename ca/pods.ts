@@ -7,7 +7,7 @@ import type { ClusterView } from './authorize.ts';
 import type { Participant } from './rotate.ts';
 
 export type PodView = ClusterView & {
-  /** Pods of these accounts (`namespace/account`) that run. */
+  /** Pods of these accounts (`namespace/account`) that run; one that has not started holds no certificate yet. */
   running(accounts: readonly string[]): Participant[];
   /** Pairs of a node and an identity on it. */
   identities(): number;
@@ -46,11 +46,13 @@ export function viewPods(pods: Informer<Pod>): PodView {
     running: (accounts) =>
       [...pods.items()].flatMap((pod) => {
         const { name = '', namespace = '' } = pod.metadata;
-        if (!isPlaced(pod) || !accounts.includes(`${namespace}/${accountOf(pod)}`)) return [];
+        if (pod.status?.phase !== 'Running') return [];
+        if (!accounts.includes(`${namespace}/${accountOf(pod)}`)) return [];
         const ready = pod.status?.conditions?.some(
           ({ type, status }) => type === 'Ready' && status === 'True',
         );
-        return [{ pod: name, node: pod.spec.nodeName ?? '', ready: ready ?? false }];
+        const leaving = pod.metadata.deletionTimestamp !== undefined;
+        return [{ pod: name, node: pod.spec.nodeName ?? '', ready: ready ?? false, leaving }];
       }),
     identities: () => counts.size,
     close: unsubscribe,

@@ -204,7 +204,9 @@ describe('a rotation among three replicas', () => {
   test('does not end while an agent has not said that it has the new root', async () => {
     const client = new MemoryKube();
     const clock = new ManualClock();
-    const one = replica(client, clock, 'a', [{ pod: 'agent', node: 'n1', ready: true }]);
+    const one = replica(client, clock, 'a', [
+      { pod: 'agent', node: 'n1', ready: true, leaving: false },
+    ]);
     await until(clock, async () => (await statusOf(client)) !== undefined);
     const signs = one.root.current()?.signer.root;
     await ask(client, 'r1');

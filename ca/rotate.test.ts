@@ -42,7 +42,12 @@ const word = (pod: string, parts: Partial<AgentTrust> = {}): AgentTrust => ({
   rootsInUse: [],
   ...parts,
 });
-const participant = (pod: string, ready = true) => ({ pod, node: `node-${pod}`, ready });
+const participant = (pod: string, ready = true, leaving = false) => ({
+  pod,
+  node: `node-${pod}`,
+  ready,
+  leaving,
+});
 
 function step(
   kept: Kept,
@@ -144,6 +149,14 @@ describe('a rotation', () => {
     assert.equal(waits(step(kept, { participants: [participant('live')] })).length, 1);
     const slow = [word('dead')];
     assert.equal(waits(step(kept, { participants: [dead], words: slow })).length, 1);
+  });
+
+  test('does not wait for an agent that drains, unless it still speaks', () => {
+    const draining = participant('a', false, true);
+    const kept = spreading();
+    assert.equal(written(step(kept, { participants: [draining] })).move.phase, 'renewing');
+    const speaking = { participants: [draining], words: [word('a')] };
+    assert.equal(waits(step(kept, speaking)).length, 1);
   });
 
   test('of a plugged-in signer is refused: the operator changes the Secret instead', () => {

@@ -12,6 +12,8 @@ export type Participant = {
   readonly pod: string;
   readonly node: string;
   readonly ready: boolean;
+  /** It is being deleted: it ends what is open, and another one takes what is new. */
+  readonly leaving: boolean;
 };
 
 export type Observed = {
@@ -159,12 +161,12 @@ function waitFor(
   lacks: (word: AgentTrust) => string | undefined,
 ): string[] {
   if (now - kept.since > maxTtlMs) return [];
-  return participants.flatMap(({ pod, node, ready }) => {
+  return participants.flatMap(({ pod, node, ready, leaving }) => {
     const own = words.filter((word) => word.pod === pod);
     const name = node === '' ? pod : `${node} (${pod})`;
     if (own.length === 0) {
       // by force only what neither runs nor is heard: a live agent would fail handshakes
-      if (kept.force && !ready) return [];
+      if (leaving || (kept.force && !ready)) return [];
       return [`${name}: no control plane has heard its word${ready ? '' : '; it is not ready'}`];
     }
     // after it changed replicas two may speak of it for a moment: the slower one counts
