@@ -42,7 +42,11 @@ async function view(pods: readonly Pod[]) {
   const informer = inform<Pod>({ client, clock: new ManualClock(), log: silentLog }, PODS);
   await informer.synced;
   const seen = viewPods(informer);
-  return { client, seen, close: () => Promise.all([seen.close(), informer.close()]) };
+  const close = (): Promise<void> => {
+    seen.close();
+    return informer.close();
+  };
+  return { client, seen, close };
 }
 
 describe('viewPods()', () => {
