@@ -203,7 +203,11 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     leaveGraceMs: settings.leaveGraceMs,
     watchIntervalMs: settings.watchIntervalMs,
     dnsCapture: settings.dnsCapture,
-    enclosures: { has: (podUid) => starts.has(podUid), reconsider: () => starts.reconsider() },
+    enclosures: {
+      has: (podUid) => starts.has(podUid),
+      addresses: (podUid) => starts.addresses(podUid),
+      reconsider: () => starts.reconsider(),
+    },
   });
   const starts = followStarts({ ...parts, enrolments, metrics }, settings.nri);
 

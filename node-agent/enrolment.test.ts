@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
+import { type IpAddress, parseIp } from '../mesh/address.ts';
 import type { CaptureOptions } from '../mesh/capture-options.ts';
 import type { EnrolmentReport } from '../mesh/enrolment.ts';
 import { silentLog } from '../runtime/log.ts';
@@ -50,6 +51,8 @@ function setUp() {
   const changed = new Map<string, RepairReason>();
   const repaired: RepairReason[] = [];
   const enclosed = new Set<string>();
+  const places: (readonly IpAddress[])[] = [];
+  const told: { addresses: readonly IpAddress[] } = { addresses: [] };
   const reconsidered = { n: 0 };
   const connections = new Connections();
   const step = async (pod: string, name: Step): Promise<void> => {
@@ -66,6 +69,7 @@ function setUp() {
         listen: () => step(name, 'listen'),
         redirect: (given) => {
           options.push(given.capture);
+          places.push(given.addresses);
           return step(name, 'redirect');
         },
         release: () => step(name, 'release'),
@@ -105,7 +109,11 @@ function setUp() {
     dnsCapture: true,
     repaired: (reason) => repaired.push(reason),
     watchIntervalMs: WATCH_MS,
-    enclosures: { has: (podUid) => enclosed.has(podUid), reconsider: () => void reconsidered.n++ },
+    enclosures: {
+      has: (podUid) => enclosed.has(podUid),
+      addresses: () => told.addresses,
+      reconsider: () => void reconsidered.n++,
+    },
   });
   const end = async (): Promise<void> => {
     await enrolments.close();
@@ -117,6 +125,8 @@ function setUp() {
     failures,
     gone,
     enclosed,
+    told,
+    places,
     reconsidered,
     reports,
     left,
@@ -349,6 +359,18 @@ describe('Enrolments', () => {
     failures.clear();
     enrolments.lookAgain(POD.podUid);
     await until(() => reports.at(-1)?.state === 'enabled');
+    await end();
+  });
+
+  test("take a starting pod's addresses from the runtime until the control plane knows them", async () => {
+    const { enrolments, told, places, reports, end } = setUp();
+    told.addresses = [parseIp('10.0.0.1')];
+    enrolments.apply([{ ...POD, addresses: [] }]);
+    await enrolments.settled();
+    assert.deepEqual(places, [['10.0.0.1']]);
+    enrolments.apply([{ ...POD, addresses: [parseIp('10.0.0.2')] }]);
+    await until(() => reports.length === 2);
+    assert.deepEqual(places.at(-1), ['10.0.0.2']);
     await end();
   });
 

@@ -3,8 +3,9 @@
 
 import type { Enrolment } from '../mesh/enrolment.ts';
 import { aborted } from '../runtime/aborted.ts';
+import type { EnrolmentParts, PodState } from './enrolment-parts.ts';
 import type { LocalPod } from './local-pod.ts';
-import { type EnrolmentParts, PodEnrolment, type PodState } from './pod-enrolment.ts';
+import { PodEnrolment } from './pod-enrolment.ts';
 import { Turns } from './turns.ts';
 
 /** Programs run in pods at once; each takes some 10 ms of one core. */

@@ -3,56 +3,31 @@
 // behind in a pod that went out, and a pod that was enclosed before it started never runs outside while it is wanted.
 
 import type { Socket } from 'node:net';
-import type { Enrolment, EnrolmentReport } from '../mesh/enrolment.ts';
+import type { Enrolment } from '../mesh/enrolment.ts';
 import { MeshError } from '../mesh/failures.ts';
 import { orAborted } from '../runtime/aborted.ts';
 import { type Backoff, backoff } from '../runtime/backoff.ts';
 import { TunnelAcceptor } from '../tunnel/accept.ts';
 import type { Credentials } from '../tunnel/contexts.ts';
-import type { HandshakeGate } from '../tunnel/handshake-gate.ts';
 import type { DialTarget } from '../tunnel/socket.ts';
 import {
-  type CaptureDriver,
   CaptureError,
   type Doors,
   type PodCapture,
+  type PodPlace,
   podName,
 } from './capture/capture.ts';
-import type { Certificates, Claim } from './certificates.ts';
-import type { Connections } from './connections.ts';
+import type { Claim } from './certificates.ts';
 import { describe, type ReportedOutcome, sameSteps } from './enrolment-outcome.ts';
-import type { Journeys, LocalPod } from './local-pod.ts';
+import type { EnrolmentParts, PodState } from './enrolment-parts.ts';
+import type { LocalPod } from './local-pod.ts';
 import { doorsOf } from './pod-doors.ts';
-import { type PodWatchParts, watchPod } from './pod-watch.ts';
+import { watchPod } from './pod-watch.ts';
 import type { Turns } from './turns.ts';
-
-export type EnrolmentParts = Omit<PodWatchParts, 'turns'> & {
-  readonly capture: CaptureDriver;
-  readonly certificates: Certificates;
-  readonly connections: Connections;
-  readonly journeys: Journeys;
-  readonly report: (report: EnrolmentReport) => void;
-  /** One for all doors of the node; each door has its own without it. */
-  readonly handshakes?: HandshakeGate;
-  /** How long the doors stay open after a pod left: for peers that have not heard yet, and for queued connections. */
-  readonly leaveGraceMs: number;
-  /** Whether a pod's DNS is captured if the pod says nothing about it. */
-  readonly dnsCapture: boolean;
-  /** Pods that were captured before their first container started. */
-  readonly enclosures: {
-    /** Whether the pod is one: then a failed step does not let its traffic out. */
-    has(podUid: string): boolean;
-    /** A pod has left: it may be one that nobody wants any more. */
-    reconsider(): void;
-  };
-};
 
 /** Handshakes that began before the doors were yielded end within it: many round trips of a cluster's network. */
 const HAND_OVER_MS = 250;
 const RETRY = { initialMs: 1000, maxMs: 60_000 };
-
-/** `waiting`: bound to this node, and not started yet as far as we can see. */
-export type PodState = 'waiting' | 'starting' | 'enabled' | 'failed' | 'leaving';
 
 /** What an enrolled pod holds; each part is there once its step was taken. */
 type Held = {
@@ -246,7 +221,7 @@ export class PodEnrolment {
     this.#renewed = false;
     if (renewed || (await this.#held.capture?.vanished()) === true) await this.#forgetNamespace();
     try {
-      this.#held.capture ??= await this.#parts.capture.open(this.enrolment);
+      this.#held.capture ??= await this.#parts.capture.open(this.#place());
     } catch (error) {
       const early = error instanceof CaptureError && error.reason === 'NoNetworkNamespace';
       if (!early || this.enrolment.addresses.length > 0) throw error;
@@ -265,7 +240,7 @@ export class PodEnrolment {
       async () => {
         try {
           await capture.listen(this.#doors());
-          await capture.redirect(this.enrolment);
+          await capture.redirect(this.#place());
           this.#captured = true;
         } catch (error) {
           // rules that are there already hold on: a pod that was captured is not let past us
@@ -275,6 +250,12 @@ export class PodEnrolment {
       },
       until,
     );
+  }
+
+  #place(): PodPlace {
+    const { podUid, addresses } = this.enrolment;
+    if (addresses.length > 0) return this.enrolment;
+    return { ...this.enrolment, addresses: this.#parts.enclosures.addresses(podUid) };
   }
 
   #doors(): Doors {

@@ -7,7 +7,7 @@ import { silentLog } from '../../runtime/log.ts';
 import { ManualClock } from '../../runtime/manual-clock.ts';
 import type { PodSandbox } from '../../wire/nri.ts';
 import { type CaptureDriver, CaptureError } from '../capture/capture.ts';
-import type { PodState } from '../pod-enrolment.ts';
+import type { PodState } from '../enrolment-parts.ts';
 import { enrolmentOf, HandmadeDiscovery } from '../test-support/world.ts';
 import { type ArrivalOutcome, Arrivals } from './arrivals.ts';
 import { Sandboxes } from './sandboxes.ts';

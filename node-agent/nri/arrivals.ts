@@ -74,6 +74,11 @@ export class Arrivals {
     return this.#enclosed.has(podUid);
   }
 
+  addresses(podUid: string): readonly IpAddress[] {
+    const pod = this.#parts.sandboxes.get(podUid);
+    return pod === undefined ? [] : placeOf(pod).addresses;
+  }
+
   podUids(): IterableIterator<string> {
     return this.#enclosed.keys();
   }

@@ -7,7 +7,7 @@ import { type ArrivalOutcome, type ArrivalParts, Arrivals } from './arrivals.ts'
 import { NriPlugin } from './plugin.ts';
 import { Sandboxes } from './sandboxes.ts';
 
-export type Starts = Pick<Arrivals, 'has' | 'podUids' | 'reconsider'> & {
+export type Starts = Pick<Arrivals, 'has' | 'addresses' | 'podUids' | 'reconsider'> & {
   /** Resolves when it is known whether the runtime tells of pods before they start. */
   readonly settled: Promise<void>;
   /** One line for people: whether the runtime tells of pods, and how many wait. */
@@ -58,6 +58,7 @@ export function followStarts(parts: Parts, settings: AgentConfig['nri']): Starts
   );
   return {
     has: (podUid) => arrivals.has(podUid),
+    addresses: (podUid) => arrivals.addresses(podUid),
     podUids: () => arrivals.podUids(),
     reconsider: () => arrivals.reconsider(),
     settled: plugin?.settled ?? Promise.resolve(),
