@@ -47,6 +47,9 @@ export const FAILURES = {
   RECURSION: { flag: 'LOOP', status: 503, retry: false },
   MALFORMED_REQUEST: { flag: 'BAD_REQUEST', status: 400, retry: false },
   CONNECTION_LIMIT: { flag: 'OVERLOAD', status: 503, retry: false },
+  POD_CONNECTION_LIMIT: { flag: 'OVERLOAD', status: 503, retry: false },
+  DESCRIPTOR_LIMIT: { flag: 'OVERLOAD', status: 503, retry: false },
+  MEMORY_LIMIT: { flag: 'OVERLOAD', status: 503, retry: false },
   DRAIN_DEADLINE: { flag: 'DRAIN', status: 503, retry: false },
   INTERNAL: { flag: 'INTERNAL', status: 503, retry: false },
 } as const satisfies Record<

@@ -13,10 +13,10 @@ import type { Log } from '../runtime/log.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { Readiness } from '../runtime/readiness.ts';
 import { followReadiness } from '../runtime/ready-file.ts';
-import { VERSION } from '../runtime/version.ts';
 import { HandshakeGate } from '../tunnel/handshake-gate.ts';
 import { IDLE_RELEASE_MS, TunnelPool } from '../tunnel/pool.ts';
 import type { PeerTrust } from '../tunnel/trust.ts';
+import { AccessLog, EVERYTHING } from './access-log.ts';
 import { type AdminView, adminRoutes } from './admin-routes.ts';
 import { Affinity } from './affinity.ts';
 import type { CaptureDriver } from './capture/capture.ts';
@@ -27,11 +27,13 @@ import { Connections } from './connections.ts';
 import { Dns, type DnsSettings } from './dns/dns.ts';
 import { countLookups } from './dns/dns-metrics.ts';
 import { Enrolments } from './enrolment.ts';
+import { exposeGauges } from './gauges.ts';
 import type { Issue } from './held-certificate.ts';
 import { HostLookup, type ResolveHost } from './host-lookup.ts';
 import { receive } from './inbound.ts';
 import { knownSource, type SnapshotSource } from './known-source.ts';
 import { sweepLeftovers } from './leftovers.ts';
+import { Limits } from './limits.ts';
 import type { Journeys } from './local-pod.ts';
 import type { Sandboxes } from './nri/sandboxes.ts';
 import { followStarts } from './nri/starts.ts';
@@ -85,7 +87,9 @@ export type AgentSettings = Pick<
   | 'metrics'
   | 'ready'
 > &
-  Partial<Pick<AgentConfig, 'tunnelIdleMs' | 'readyFile'>> & {
+  Partial<
+    Pick<AgentConfig, 'tunnelIdleMs' | 'readyFile' | 'accessFilter' | 'seriesIdleMs' | 'limits'>
+  > & {
     /** Without it the DNS of no pod is captured. */
     readonly dns?: DnsSettings | undefined;
   };
@@ -111,10 +115,12 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   const runtimeKnown = readiness.blocker('container runtime');
   readiness.detail('container runtime', () => starts.describe());
 
-  const connections = new Connections();
-  const access = log.child({ scope: 'access' });
-  const trails = new Trails({ log: access, clock, metrics });
-  const tunnels = new TunnelReports({ clock, log: access, metrics });
+  const limits = settings.limits && new Limits({ clock, log, metrics }, settings.limits);
+  const connections = new Connections(limits);
+  const accessLines = log.child({ scope: 'access' });
+  const access = new AccessLog({ log: accessLines, random }, settings.accessFilter ?? EVERYTHING);
+  const trails = new Trails({ log, access, clock, metrics }, settings);
+  const tunnels = new TunnelReports({ clock, log: accessLines, metrics });
   const repairs = metrics.counter({
     name: 'ambit_capture_repairs_total',
     help: 'Redirections of pods that another program had changed, and that were put back',
@@ -185,6 +191,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
       tunnels.refused({ source: remote, destination: local, direction: 'inbound', error }),
     lost: (_, { remote, local, error }) =>
       tunnels.lost({ source: remote, destination: local, direction: 'inbound', error }),
+    ...(dns === undefined ? {} : { dns }),
     left: ({ enrolment: { podUid } }, gone) => {
       dns?.release(podUid);
       return gone ? pool.release(podUid) : pool.drain(podUid);
@@ -240,7 +247,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     pool,
     settings,
   };
-  exposeGauges(metrics, view);
+  exposeGauges(metrics, log, view);
   exposeCertificates(metrics, certificates, clock);
   const trustReports = reportTrust(parts, certificates);
   const doors = { log, metrics, readiness, ...(parts.quit && { quit: parts.quit }) };
@@ -320,33 +327,6 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
       log.info('Drained', { cut });
     },
   };
-}
-
-function exposeGauges(metrics: Metrics, { enrolments, pool, connections }: AdminView): void {
-  const one = (name: string, help: string, value: () => number): void =>
-    metrics.collectedGauge({ name, help }, () => [{ labels: {}, value: value() }]);
-  const count = (enabled: boolean): number =>
-    [...enrolments.pods()].filter(({ state }) => (state === 'enabled') === enabled).length;
-  metrics.collectedGauge(
-    { name: 'istio_build', help: 'Version of this build', labels: ['component', 'tag'] },
-    () => [{ labels: { component: 'node-agent', tag: VERSION }, value: 1 }],
-  );
-  one('workload_manager_active_proxy_count', 'Enrolled pods on this node', () => count(true));
-  one(
-    'workload_manager_pending_proxy_count',
-    'Pods on this node not (or not any more) enrolled',
-    () => count(false),
-  );
-  one('ambit_tunnels_open', 'Tunnels to peers, open or being opened', () => pool.tunnels);
-  metrics.collectedCounter(
-    {
-      name: 'ambit_connections_cut_total',
-      help: 'Connections this agent ended before their time, by failure',
-      labels: ['reason'],
-    },
-    () => [...connections.cuts()].map(([reason, value]) => ({ labels: { reason }, value })),
-  );
-  one('ambit_connections_open', 'Connections carried now', () => connections.count());
 }
 
 /** Resolves with the promise, and also when the agent stops: then nothing it stood for matters any more. */

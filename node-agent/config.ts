@@ -4,7 +4,10 @@ import type { IpPort } from '../mesh/address.ts';
 import type { Door } from '../runtime/admin.ts';
 import type { SettingsReader } from '../runtime/env.ts';
 import { IDLE_RELEASE_MS } from '../tunnel/pool.ts';
+import type { AccessFilter } from './access-log.ts';
 import { parseNameServers } from './dns/resolv-conf.ts';
+import type { LimitSettings } from './limits.ts';
+import { SERIES_IDLE_MS } from './trail.ts';
 
 export type AgentConfig = {
   readonly nodeName: string;
@@ -34,6 +37,10 @@ export type AgentConfig = {
   readonly watchIntervalMs: number;
   /** How long a tunnel without streams is kept. */
   readonly tunnelIdleMs: number;
+  readonly limits: LimitSettings;
+  readonly accessFilter: AccessFilter;
+  /** How long a metric series nobody uses is still told of. */
+  readonly seriesIdleMs: number;
   /** Where the newest snapshot is kept for a restart without the control plane; undefined: nowhere. */
   readonly stateDirectory: string | undefined;
   readonly snapshotMaxAgeMs: number;
@@ -49,6 +56,12 @@ const DAY_MS = 86_400_000;
 const TERMINATION_GRACE_MS = 30_000;
 /** Discovery tells every peer within milliseconds; this covers one that was just reconnecting. */
 const LEAVE_GRACE_MS = 5000;
+/** Half of what a process may usually hold open as files (1,048,576 on a node), two descriptors a connection. */
+const MAX_CONNECTIONS = 250_000;
+/** One pod must not use up the node. */
+const MAX_CONNECTIONS_PER_POD = 50_000;
+/** What is left must do for the connections that are open. */
+const MEMORY_FRACTION = 0.9;
 const WATCH_INTERVAL_MS = 10_000;
 
 /** @throws ConfigError naming every setting that is wrong */
@@ -87,6 +100,19 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
     // pods live for hours: this only bounds how long one with a new namespace stays outside
     watchIntervalMs: env.durationMs('AMBIT_WATCH_INTERVAL', WATCH_INTERVAL_MS),
     tunnelIdleMs: env.durationMs('AMBIT_TUNNEL_IDLE', IDLE_RELEASE_MS),
+    limits: {
+      maxConnections: env.integer('AMBIT_MAX_CONNECTIONS', MAX_CONNECTIONS, { min: 1 }),
+      maxConnectionsPerPod: env.integer('AMBIT_MAX_CONNECTIONS_PER_POD', MAX_CONNECTIONS_PER_POD, {
+        min: 1,
+      }),
+      memoryFraction: env.parsed('AMBIT_MEMORY_LIMIT', fraction, MEMORY_FRACTION),
+    },
+    accessFilter: {
+      namespaces: env.list('AMBIT_ACCESS_LOG_NAMESPACES', []),
+      errorsOnly: env.flag('AMBIT_ACCESS_LOG_ERRORS_ONLY', false),
+      sampling: env.parsed('AMBIT_ACCESS_LOG_SAMPLING', fraction, 1),
+    },
+    seriesIdleMs: env.durationMs('AMBIT_METRICS_IDLE', SERIES_IDLE_MS),
     stateDirectory: env.optional('AMBIT_STATE_DIR'),
     snapshotMaxAgeMs: env.durationMs('AMBIT_SNAPSHOT_MAX_AGE', DAY_MS),
     // for people on the machine only
@@ -115,4 +141,11 @@ function nriOf(env: SettingsReader): AgentConfig['nri'] {
   const socket = env.text('AMBIT_NRI_SOCKET', '/var/run/nri/nri.sock');
   const waitMs = env.durationMs('AMBIT_NRI_WAIT', NRI_WAIT_MS);
   return use ? { socket, waitMs } : undefined;
+}
+
+/** @throws RangeError */
+function fraction(text: string): number {
+  const number = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (number >= 0 && number <= 1) return number;
+  throw new RangeError(`"${text}" is not a part of all: expected a number from 0 to 1`);
 }

@@ -59,12 +59,20 @@ describe('Connections', () => {
     assert.equal(b.signal.aborted, true);
   });
 
-  test('refuses with CONNECTION_LIMIT beyond 50,000 of one pod, and serves other pods', () => {
-    const connections = new Connections();
-    for (let i = 0; i < 50_000; i++) connections.register(inbound('greedy'));
-    assert.throws(() => connections.register(inbound('greedy')), { code: 'CONNECTION_LIMIT' });
+  test('take no other where their limits say no, and count what was there before', () => {
+    const asked: object[] = [];
+    const limits = {
+      admit(open: { onNode: number; ofPod: number }): void {
+        asked.push(open);
+        if (open.ofPod === 2) throw new MeshError('POD_CONNECTION_LIMIT', 'full');
+      },
+    };
+    const connections = new Connections(limits);
+    for (let i = 0; i < 2; i++) connections.register(inbound('greedy'));
+    assert.throws(() => connections.register(inbound('greedy')), { code: 'POD_CONNECTION_LIMIT' });
     connections.register(inbound('modest'));
-    assert.equal(connections.count(), 50_001);
+    assert.equal(connections.count(), 3);
+    assert.deepEqual(asked.at(-1), { onNode: 2, ofPod: 0 });
   });
 
   test('tells when a pod, or the node, has no connection left', async () => {

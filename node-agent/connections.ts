@@ -6,6 +6,7 @@ import type { IpPort } from '../mesh/address.ts';
 import { type FailureCode, MeshError } from '../mesh/failures.ts';
 import type { Identity } from '../mesh/identity.ts';
 import type { SpliceCounts } from '../tunnel/splice.ts';
+import type { Limits } from './limits.ts';
 
 export type Direction = 'inbound' | 'outbound';
 
@@ -42,30 +43,26 @@ export type Registered = {
   [Symbol.dispose](): void;
 };
 
-/** Half of what a process may usually hold open as files (1,048,576 on a node), two descriptors a connection. */
-const MAX_CONNECTIONS = 250_000;
-/** One pod must not use up the node. */
-const MAX_CONNECTIONS_A_POD = 50_000;
-
 type Entry = { readonly connection: OpenConnection; readonly abort: AbortController };
 
 export class Connections {
+  readonly #limits: Pick<Limits, 'admit'> | undefined;
   /** By pod, so that a pod's change costs nothing of the others' connections. */
   readonly #byPod = new Map<string, Set<Entry>>();
   #count = 0;
   readonly #endListeners = new Set<() => void>();
   readonly #cuts = new Map<FailureCode, number>();
 
-  /** @throws MeshError CONNECTION_LIMIT */
+  /** Without limits as many as come. */
+  constructor(limits?: Pick<Limits, 'admit'>) {
+    this.#limits = limits;
+  }
+
+  /** @throws MeshError as {@link Limits.admit} */
   register(connection: OpenConnection): Registered {
     const { podUid } = connection;
     const ofPod = this.#byPod.get(podUid) ?? new Set();
-    if (this.#count >= MAX_CONNECTIONS || ofPod.size >= MAX_CONNECTIONS_A_POD) {
-      throw new MeshError(
-        'CONNECTION_LIMIT',
-        `Cannot take another connection: ${this.#count} are open on this node, ${ofPod.size} of this pod`,
-      );
-    }
+    this.#limits?.admit({ onNode: this.#count, ofPod: ofPod.size });
     const entry: Entry = { connection, abort: new AbortController() };
     ofPod.add(entry);
     this.#byPod.set(podUid, ofPod);

@@ -77,7 +77,8 @@ export class TunnelReports {
       'src.addr': formatIpPort(source),
       'dst.addr': formatIpPort(destination),
       direction,
-      error,
+      error: error.message,
+      flag: FAILURES[error.code].flag,
     });
   }
 }
