@@ -33,7 +33,7 @@ import { HostLookup, type ResolveHost } from './host-lookup.ts';
 import { receive } from './inbound.ts';
 import { knownSource, type SnapshotSource } from './known-source.ts';
 import { sweepLeftovers } from './leftovers.ts';
-import { Limits } from './limits.ts';
+import { DEFAULT_LIMITS, Limits } from './limits.ts';
 import type { Journeys } from './local-pod.ts';
 import type { Sandboxes } from './nri/sandboxes.ts';
 import { followStarts } from './nri/starts.ts';
@@ -115,7 +115,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   const runtimeKnown = readiness.blocker('container runtime');
   readiness.detail('container runtime', () => starts.describe());
 
-  const limits = settings.limits && new Limits({ clock, log, metrics }, settings.limits);
+  const limits = new Limits({ clock, log, metrics }, settings.limits ?? DEFAULT_LIMITS);
   const connections = new Connections(limits);
   const accessLines = log.child({ scope: 'access' });
   const access = new AccessLog({ log: accessLines, random }, settings.accessFilter ?? EVERYTHING);

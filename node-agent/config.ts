@@ -6,7 +6,7 @@ import type { SettingsReader } from '../runtime/env.ts';
 import { IDLE_RELEASE_MS } from '../tunnel/pool.ts';
 import type { AccessFilter } from './access-log.ts';
 import { parseNameServers } from './dns/resolv-conf.ts';
-import type { LimitSettings } from './limits.ts';
+import { DEFAULT_LIMITS, type LimitSettings } from './limits.ts';
 import { SERIES_IDLE_MS } from './trail.ts';
 
 export type AgentConfig = {
@@ -56,12 +56,6 @@ const DAY_MS = 86_400_000;
 const TERMINATION_GRACE_MS = 30_000;
 /** Discovery tells every peer within milliseconds; this covers one that was just reconnecting. */
 const LEAVE_GRACE_MS = 5000;
-/** Half of what a process may usually hold open as files (1,048,576 on a node), two descriptors a connection. */
-const MAX_CONNECTIONS = 250_000;
-/** One pod must not use up the node. */
-const MAX_CONNECTIONS_PER_POD = 50_000;
-/** What is left must do for the connections that are open. */
-const MEMORY_FRACTION = 0.9;
 const WATCH_INTERVAL_MS = 10_000;
 
 /** @throws ConfigError naming every setting that is wrong */
@@ -101,11 +95,17 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
     watchIntervalMs: env.durationMs('AMBIT_WATCH_INTERVAL', WATCH_INTERVAL_MS),
     tunnelIdleMs: env.durationMs('AMBIT_TUNNEL_IDLE', IDLE_RELEASE_MS),
     limits: {
-      maxConnections: env.integer('AMBIT_MAX_CONNECTIONS', MAX_CONNECTIONS, { min: 1 }),
-      maxConnectionsPerPod: env.integer('AMBIT_MAX_CONNECTIONS_PER_POD', MAX_CONNECTIONS_PER_POD, {
+      maxConnections: env.integer('AMBIT_MAX_CONNECTIONS', DEFAULT_LIMITS.maxConnections, {
         min: 1,
       }),
-      memoryFraction: env.parsed('AMBIT_MEMORY_LIMIT', fraction, MEMORY_FRACTION),
+      maxConnectionsPerPod: env.integer(
+        'AMBIT_MAX_CONNECTIONS_PER_POD',
+        DEFAULT_LIMITS.maxConnectionsPerPod,
+        {
+          min: 1,
+        },
+      ),
+      memoryFraction: env.parsed('AMBIT_MEMORY_LIMIT', fraction, DEFAULT_LIMITS.memoryFraction),
     },
     accessFilter: {
       namespaces: env.list('AMBIT_ACCESS_LOG_NAMESPACES', []),

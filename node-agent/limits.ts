@@ -16,6 +16,15 @@ export type LimitSettings = {
   readonly memoryFraction: number;
 };
 
+export const DEFAULT_LIMITS: LimitSettings = {
+  // half of what a process may usually hold open as files (1,048,576 on a node), two descriptors a connection
+  maxConnections: 250_000,
+  // one pod must not use up the node
+  maxConnectionsPerPod: 50_000,
+  // what is left must do for the connections that are open
+  memoryFraction: 0.9,
+};
+
 export type LimitName = 'connections' | 'connections-per-pod' | 'descriptors' | 'memory';
 
 /**
