@@ -183,8 +183,8 @@ describe('a peer that floods us with', () => {
           attacker.send(CONNECTED);
           const wire = [...sockets].at(-1);
           assert.ok(wire);
-          for (let sent = 0; sent < 200; sent++) attacker.send(many);
-          while (!wire.destroyed && wire.bytesRead < 200 * many.length) {
+          for (let sent = 0; sent < 400; sent++) attacker.send(many);
+          while (!wire.destroyed && wire.bytesRead < 400 * many.length) {
             await new Promise<void>((resolve) => setImmediate(resolve));
           }
           await clock.advance(1000);

@@ -210,11 +210,11 @@ describe('the door', () => {
     );
   });
 
-  test('serves 200 handshakes at once, and an open stream between them', async () => {
+  test('serves 60 handshakes at once, and an open stream between them', async () => {
     await withPeers(known, async (peers) => {
       const stream = await (await peers.connect()).open(HEAD);
       let going = true;
-      const flood = Promise.all(Array.from({ length: 200 }, () => peers.connect())).finally(() => {
+      const flood = Promise.all(Array.from({ length: 60 }, () => peers.connect())).finally(() => {
         going = false;
       });
       let echoes = 0;
@@ -223,7 +223,7 @@ describe('the door', () => {
         await once(stream.bytes, 'data');
         echoes++;
       }
-      assert.equal((await flood).length, 200);
+      assert.equal((await flood).length, 60);
       // five handshakes a turn: the stream had its turn again and again
       assert.ok(echoes >= 10, `${echoes} echoes`);
     });

@@ -278,7 +278,7 @@ describe('our asking end', () => {
     await withOdd(
       async ({ tunnel, server, clock }) => {
         const update = frame(FRAME.windowUpdate, { payload: number(1) });
-        const many = Buffer.concat(Array.from({ length: 200_000 }, () => update));
+        const many = Buffer.concat(Array.from({ length: 400_000 }, () => update));
         server.send(many, frame(FRAME.ping, { payload: Buffer.alloc(8) }));
         await server.next(({ type, flags }) => type === FRAME.ping && flags === ACK);
         await clock.advance(1000);

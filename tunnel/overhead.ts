@@ -7,10 +7,10 @@ import type { Clock, Timer } from '../runtime/clock.ts';
 import { CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES } from './windows.ts';
 
 const LOOK_EVERY_MS = 1000;
-/** 80,000 window updates: what a peer gets away with between two looks costs some 50 ms of one core. */
-export const OVERHEAD_BURST_BYTES = 2 * 1024 * 1024;
-/** A hundred times what PINGs, SETTINGS and resets of a busy tunnel come to. */
-export const OVERHEAD_BYTES_PER_SECOND = 64 * 1024;
+/** 160,000 window updates, each in a TLS record, or twice that in large ones: 0.1 s of one core. */
+export const OVERHEAD_BURST_BYTES = 4 * 1024 * 1024;
+/** One percent of a core; enough for a peer that answers each of 4,000 small messages a second with two window updates. */
+export const OVERHEAD_BYTES_PER_SECOND = 256 * 1024;
 /** A TLS record (22) and a frame header (9) around each chunk, and padding of the same size. */
 const BYTES_A_CHUNK = 64;
 /** A request's header block as large as anybody sends, or the answer's, and the stream's end. */
