@@ -26,6 +26,17 @@ for (const [grace, deadlineMs] of [
   });
 }
 
+test('the container runtime is listened to where it usually is, for a second a pod, unless told not to', () => {
+  const read = (env: Record<string, string>) =>
+    readAgentConfig(new SettingsReader({ NODE_NAME: 'n', ...env })).nri;
+  assert.deepEqual(read({}), { socket: '/var/run/nri/nri.sock', waitMs: 1000 });
+  assert.deepEqual(read({ AMBIT_NRI_SOCKET: '/x', AMBIT_NRI_WAIT: '300ms' }), {
+    socket: '/x',
+    waitMs: 300,
+  });
+  assert.equal(read({ AMBIT_NRI: 'false' }), undefined);
+});
+
 test('all wrong settings are told together', () => {
   const env = { AMBIT_CAPTURE: 'ebpf', AMBIT_DRAIN_DEADLINE: 'soon' };
   assert.throws(

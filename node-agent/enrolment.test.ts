@@ -374,6 +374,30 @@ describe('Enrolments', () => {
     await end();
   });
 
+  test('take the steps anew in the namespace a pod was given anew, and do not count it as enrolled before', async () => {
+    const { enrolments, steps, reports, left, end } = setUp();
+    enrolments.apply([POD]);
+    await enrolments.settled();
+    enrolments.renewed(POD.podUid);
+    assert.equal(enrolments.state(POD.podUid), 'waiting');
+    assert.equal(await enrolments.enabled(POD.podUid, new AbortController().signal), true);
+    assert.deepEqual(steps.slice(3), ['web close', 'web open', 'web listen', 'web redirect']);
+    assert.deepEqual(left, ['web']);
+    assert.equal(reports.length, 2);
+    await end();
+  });
+
+  test('do not disturb a pod that is in when told to look again', async () => {
+    const { enrolments, steps, end } = setUp();
+    enrolments.apply([POD]);
+    await enrolments.settled();
+    steps.length = 0;
+    enrolments.lookAgain(POD.podUid);
+    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(steps, []);
+    await end();
+  });
+
   test('say so when a pod that has an address has no network namespace', async () => {
     const { enrolments, failures, reports, end } = setUp();
     failures.set('web open', new CaptureError('NoNetworkNamespace', 'not there'));

@@ -2,7 +2,6 @@
 // of which we call and in the other of which we are called. Used by node-agent/nri/ and by the sandbox's kubelet.
 // Invariants: every call ends (answer, its time, or the connection's end), and no byte a peer sends can throw out of here.
 
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { PLUGIN_SERVICE, RUNTIME_SERVICE } from '../wire/nri.ts';
 import { encodePieces, MuxReader, PLUGIN_CONNECTION, RUNTIME_CONNECTION } from '../wire/nri-mux.ts';
@@ -130,10 +129,10 @@ export class NriConnection {
       reject(new RpcError('connection', RPC_CODES.unavailable, reason));
     }
     this.#waiting.clear();
-    const { closed } = this.#socket;
-    const gone = closed ? Promise.resolve() : once(this.#socket, 'close');
+    const end = (): void => this.#end.resolve(reason);
+    if (this.#socket.closed) end();
+    else this.#socket.once('close', end);
     this.#socket.destroy();
-    void gone.then(() => this.#end.resolve(reason));
   }
 
   #take(bytes: Buffer): void {
