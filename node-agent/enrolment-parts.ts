@@ -2,9 +2,9 @@
 // enrolment.ts and pod-enrolment.ts, which use them.
 
 import type { IpAddress } from '../mesh/address.ts';
-import type { EnrolmentReport } from '../mesh/enrolment.ts';
+import type { Enrolment, EnrolmentReport } from '../mesh/enrolment.ts';
 import type { HandshakeGate } from '../tunnel/handshake-gate.ts';
-import type { CaptureDriver } from './capture/capture.ts';
+import type { CaptureDriver, PodPlace } from './capture/capture.ts';
 import type { Certificates } from './certificates.ts';
 import type { Connections } from './connections.ts';
 import type { Journeys } from './local-pod.ts';
@@ -35,3 +35,12 @@ export type EnrolmentParts = Omit<PodWatchParts, 'turns'> & {
 
 /** `waiting`: bound to this node, and not started yet as far as we can see. */
 export type PodState = 'waiting' | 'starting' | 'enabled' | 'failed' | 'leaving';
+
+/** Where a pod is, with the addresses the runtime tells until the control plane knows them. */
+export function placeOf(
+  enrolment: Enrolment,
+  { enclosures }: Pick<EnrolmentParts, 'enclosures'>,
+): PodPlace {
+  if (enrolment.addresses.length > 0) return enrolment;
+  return { ...enrolment, addresses: enclosures.addresses(enrolment.podUid) };
+}

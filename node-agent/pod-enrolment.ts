@@ -10,16 +10,10 @@ import { type Backoff, backoff } from '../runtime/backoff.ts';
 import { TunnelAcceptor } from '../tunnel/accept.ts';
 import type { Credentials } from '../tunnel/contexts.ts';
 import type { DialTarget } from '../tunnel/socket.ts';
-import {
-  CaptureError,
-  type Doors,
-  type PodCapture,
-  type PodPlace,
-  podName,
-} from './capture/capture.ts';
+import { CaptureError, type Doors, type PodCapture, podName } from './capture/capture.ts';
 import type { Claim } from './certificates.ts';
 import { describe, type ReportedOutcome, sameSteps } from './enrolment-outcome.ts';
-import type { EnrolmentParts, PodState } from './enrolment-parts.ts';
+import { type EnrolmentParts, type PodState, placeOf } from './enrolment-parts.ts';
 import type { LocalPod } from './local-pod.ts';
 import { doorsOf } from './pod-doors.ts';
 import { watchPod } from './pod-watch.ts';
@@ -221,7 +215,7 @@ export class PodEnrolment {
     this.#renewed = false;
     if (renewed || (await this.#held.capture?.vanished()) === true) await this.#forgetNamespace();
     try {
-      this.#held.capture ??= await this.#parts.capture.open(this.#place());
+      this.#held.capture ??= await this.#parts.capture.open(placeOf(this.enrolment, this.#parts));
     } catch (error) {
       const early = error instanceof CaptureError && error.reason === 'NoNetworkNamespace';
       if (!early || this.enrolment.addresses.length > 0) throw error;
@@ -240,7 +234,7 @@ export class PodEnrolment {
       async () => {
         try {
           await capture.listen(this.#doors());
-          await capture.redirect(this.#place());
+          await capture.redirect(placeOf(this.enrolment, this.#parts));
           this.#captured = true;
         } catch (error) {
           // rules that are there already hold on: a pod that was captured is not let past us
@@ -250,12 +244,6 @@ export class PodEnrolment {
       },
       until,
     );
-  }
-
-  #place(): PodPlace {
-    const { podUid, addresses } = this.enrolment;
-    if (addresses.length > 0) return this.enrolment;
-    return { ...this.enrolment, addresses: this.#parts.enclosures.addresses(podUid) };
   }
 
   #doors(): Doors {
