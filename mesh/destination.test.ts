@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { type Authority, parseIp } from './address.ts';
-import { isFromWaypoint, type Target, targetOf } from './destination.ts';
+import { dialledAt, type Target, targetOf } from './destination.ts';
 import { type FailureCode, failureCodeOf } from './failures.ts';
 import type { Service } from './service.ts';
 import { emptySnapshot, type ResourceUpdate, type Snapshot } from './snapshot.ts';
 import { ANY_IP, ANY_SERVICE, ANY_WORKLOAD, serviceOf, workloadOf } from './test-arbitraries.ts';
-import { type GatewayAddress, type Workload, workloadIdentity } from './workload.ts';
+import type { GatewayAddress, Workload } from './workload.ts';
 
 const POD = parseIp('10.0.0.2');
 const VIP = parseIp('10.96.0.1');
@@ -189,16 +189,15 @@ describe('a tunnel to the application', () => {
   });
 });
 
-test('a connection is from a waypoint when certificate and address both say so', () => {
-  const target = { workload: { ...SERVER, waypoint: BY_NAME }, service: undefined };
-  const peer = { identity: workloadIdentity(WAYPOINT), ip: WAYPOINT_IP };
-  assert.equal(isFromWaypoint(peer, target, world()), true);
-  assert.equal(isFromWaypoint({ ...peer, ip: POD }, target, world()), false);
-  const other = { ...peer, identity: workloadIdentity(SERVER) };
-  assert.equal(isFromWaypoint(other, target, world()), false);
-  assert.equal(isFromWaypoint(peer, { workload: SERVER, service: undefined }, world()), false);
-  const service = { ...WEB, waypoint: BY_POD };
-  assert.equal(isFromWaypoint(peer, { workload: SERVER, service }, world()), true);
+test('an application that takes a PROXY header is dialled over loopback, any other at its own address', () => {
+  const proxy = { applicationTunnel: { protocol: 'proxy', port: 15088 } } as const;
+  const announced = toWaypoint(at('10.96.0.1', 80), world(), proxy);
+  assert.deepEqual(dialledAt(announced), { ip: '127.0.0.1', port: 15088 });
+  const v6 = { ...announced, to: { ip: parseIp('fd00::3'), port: 15088 } };
+  assert.deepEqual(dialledAt(v6), { ip: '::1', port: 15088 });
+  const own = { ...announced, to: { ip: parseIp('127.64.0.3'), port: 15088 } };
+  assert.deepEqual(dialledAt(own), own.to);
+  assert.deepEqual(dialledAt(toServer(at('10.0.0.2', 80))), { ip: POD, port: 80 });
 });
 
 test('whatever is known and asked for: this workload’s own address, or a named refusal', () => {

@@ -2,15 +2,21 @@
 // dialled. Made without I/O, by node-agent/inbound.ts for real and by whoever explains a connection.
 // Invariant: it is always the workload's own address (or loopback, for a tunnel to its application), never another's.
 
-import { type Authority, formatIpPort, type IpAddress, type IpPort, isIpv6 } from './address.ts';
+import {
+  type Authority,
+  formatIpPort,
+  type IpAddress,
+  type IpPort,
+  isIpv6,
+  isLoopback,
+  parseIp,
+} from './address.ts';
 import { MeshError } from './failures.ts';
 import { isReplica, resolveGateway, waypointsOf } from './gateway.ts';
-import type { Identity } from './identity.ts';
-import { sameIdentity } from './identity.ts';
 import { OWN_PORTS } from './own-ports.ts';
 import { type Service, serviceKey } from './service.ts';
 import type { Snapshot } from './snapshot.ts';
-import { type PortMapping, type Workload, workloadIdentity } from './workload.ts';
+import type { PortMapping, Workload } from './workload.ts';
 
 export type Target = {
   readonly workload: Workload;
@@ -21,6 +27,16 @@ export type Target = {
   /** Set when the application wants a PROXY header, over loopback: the destination to name in it. */
   readonly announced: IpPort | undefined;
 };
+
+/** Where the application is dialled: its own address, or loopback when it takes a PROXY header there. */
+export function dialledAt({ to, announced }: Target): IpPort {
+  // where pods are addresses of loopback themselves, each is its own
+  if (announced === undefined || isLoopback(to.ip)) return to;
+  return { ip: isIpv6(to.ip) ? LOOPBACK_V6 : LOOPBACK_V4, port: to.port };
+}
+
+const LOOPBACK_V4 = parseIp('127.0.0.1');
+const LOOPBACK_V6 = parseIp('::1');
 
 export type Arrival = {
   readonly authority: Authority;
@@ -129,24 +145,4 @@ function nameOf(authority: Authority): string {
   return authority.kind === 'address'
     ? formatIpPort(authority)
     : `${authority.hostname}:${authority.port}`;
-}
-
-/** Did it come from a waypoint of that workload, or of the service that was asked for? By certificate and by address. */
-export function isFromWaypoint(
-  peer: { readonly identity: Identity; readonly ip: IpAddress },
-  target: { readonly workload: Workload; readonly service: Service | undefined },
-  snapshot: Snapshot,
-): boolean {
-  const { workload, service } = target;
-  const waypoints = [
-    ...waypointsOf(workload),
-    ...(service === undefined ? [] : waypointsOf(service)),
-  ];
-  return waypoints.some(({ destination }) =>
-    resolveGateway(destination, workload.namespace, snapshot).replicas.some(
-      (replica) =>
-        replica.addresses.includes(peer.ip) &&
-        sameIdentity(workloadIdentity(replica), peer.identity),
-    ),
-  );
 }

@@ -33,6 +33,7 @@ export type GatewayHop = {
   readonly expectedInside: readonly Identity[];
   /** What both CONNECTs ask for. */
   readonly authority: string;
+  readonly gateway: Workload;
   /** What stands for the endpoints over there. */
   readonly workload: Workload;
   readonly service: Service;
@@ -224,6 +225,7 @@ function throughGateway(
     expected: [workloadIdentity(replica), ...identitiesIn(found.service)],
     expectedInside: identitiesIn(service),
     authority: `${service.hostname}:${port}`,
+    gateway: replica,
     workload,
     service,
   };

@@ -76,6 +76,18 @@ export type Workload = {
   readonly outboundPolicy: 'allow-any' | 'registry-only';
 };
 
+/** What telemetry names of a workload: looked up, or told by its own agent when it is on another network. */
+export type DescribedWorkload = Pick<
+  Workload,
+  | 'name'
+  | 'namespace'
+  | 'cluster'
+  | 'workloadName'
+  | 'canonicalName'
+  | 'canonicalRevision'
+  | 'locality'
+>;
+
 export function workloadIdentity(workload: Workload): Identity {
   const { trustDomain, namespace, serviceAccount } = workload;
   return { trustDomain, namespace, serviceAccount };

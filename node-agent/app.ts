@@ -44,7 +44,7 @@ import { PolicyWatch } from './policy-watch.ts';
 import { hostResolver } from './resolve-host.ts';
 import { Trails } from './trail.ts';
 import { TunnelReports } from './tunnel-reports.ts';
-import { dialTunnel, isCurrent, tunnelKey } from './tunnels.ts';
+import { dialTunnel, isCurrent, openThrough, tunnelKey } from './tunnels.ts';
 
 export type Discovery = SnapshotSource & {
   /** There is a snapshot to work from. */
@@ -178,6 +178,8 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
         affinity,
         random,
         source: () => knownSource(parts, pod.enrolment.workloadUid),
+        openThrough: (_, hop, heads, signal) =>
+          openThrough({ clock, pod, pool, snapshot: policy.snapshot() }, hop, heads, signal),
         lookup: (hostname, like, signal) => {
           countLookup(hostname, policy.snapshot().workloadByUid(pod.enrolment.workloadUid));
           return hosts.address(hostname, like, signal);

@@ -3,16 +3,26 @@
 
 import { randomFillSync } from 'node:crypto';
 import type { IpPort } from '../mesh/address.ts';
-import type { TunnelHop } from '../mesh/next-hop.ts';
-import type { Workload } from '../mesh/workload.ts';
+import type { Identity } from '../mesh/identity.ts';
+import type { GatewayHop, TunnelHop } from '../mesh/next-hop.ts';
+import type { DescribedWorkload, Workload } from '../mesh/workload.ts';
 import type { ConnectHead, TunnelFields } from '../tunnel/tunnel.ts';
-import { formatBaggage } from '../wire/baggage.ts';
+import { formatBaggage, readBaggage } from '../wire/baggage.ts';
 import { formatForwarded, readForwardedHost } from '../wire/forwarded.ts';
 import { newTraceparent } from '../wire/traceparent.ts';
 
 const TRACE_BYTES = 24;
 
-export function connectHead(hop: TunnelHop, source: Workload, from: IpPort): ConnectHead {
+/** As long as a Kubernetes name can be; what is longer names nothing. */
+const MAX_NAME = 253;
+/** Says that the asking side is on another network, so that its address means nothing to the answering one. */
+const FORWARDED_NETWORK = 'x-forwarded-network';
+
+export function connectHead(
+  hop: TunnelHop | GatewayHop,
+  source: Workload,
+  from: IpPort,
+): ConnectHead {
   return {
     authority: hop.authority,
     fields: {
@@ -20,6 +30,37 @@ export function connectHead(hop: TunnelHop, source: Workload, from: IpPort): Con
       forwarded: formatForwarded(from, hop.service?.hostname),
       traceparent: newTraceparent(randomFillSync(Buffer.alloc(TRACE_BYTES))),
     },
+  };
+}
+
+/** For the tunnel inside: whoever answers there is on another network. */
+export function headInside(head: ConnectHead, source: Workload): ConnectHead {
+  return { ...head, fields: { ...head.fields, [FORWARDED_NETWORK]: source.network } };
+}
+
+/** True when the caller says that it is on another network than this. */
+export function isFromAbroad(fields: TunnelFields, network: string): boolean {
+  const said = fields[FORWARDED_NETWORK];
+  return said !== undefined && said.toLowerCase() !== network.toLowerCase();
+}
+
+/** What the other side's baggage says of its workload; the namespace is the one its certificate proves. */
+export function describedBy(
+  fields: TunnelFields,
+  identity: Identity,
+): DescribedWorkload | undefined {
+  const { baggage: text } = fields;
+  if (text === undefined) return undefined;
+  const baggage = readBaggage(text);
+  const name = (value = ''): string => (value.length > MAX_NAME ? '' : value);
+  return {
+    name: name(baggage.workloadName),
+    namespace: identity.namespace,
+    cluster: name(baggage.cluster),
+    workloadName: name(baggage.workloadName),
+    canonicalName: name(baggage.serviceName),
+    canonicalRevision: name(baggage.serviceVersion),
+    locality: { region: name(baggage.region), zone: name(baggage.zone), subzone: '' },
   };
 }
 

@@ -100,13 +100,35 @@ async function outcomeOf(
   return { statuses, dialled, line, open: connections.count() };
 }
 
+const MALFORMED = [
+  '10.0.0.2',
+  'a b:80',
+  '10.0.0.2:0',
+  '10.0.0.2:65536',
+  '10.0.0.2:-1',
+  '10.0.0.2:080',
+  '10.0.0.2:80 ',
+  'user@10.0.0.2:80',
+  '[fe80::1%eth0]:80',
+  'fd00::2:80',
+  `${'a'.repeat(10_240)}:80`,
+];
+
 describe('receive()', () => {
   const cases: [string, Partial<TunnelRequest>, number, Snapshot?][] = [
-    ['a method that is not CONNECT', { method: 'GET' }, 400],
+    ...['GET', 'POST', 'connect', ''].map(
+      (method) => [`method "${method}"`, { method }, 400] as [string, object, number],
+    ),
     ['no authority', { authority: undefined }, 400],
-    ['an authority without a port', { authority: '10.0.0.2' }, 400],
-    ['an authority that is garbage', { authority: 'a b:80' }, 400],
+    ...MALFORMED.map(
+      (authority) =>
+        [`authority ${authority.slice(0, 40)}`, { authority }, 400] as [string, object, number],
+    ),
     ['the address of another pod', { authority: '10.0.0.9:8080' }, 400],
+    ['loopback', { authority: '127.0.0.1:8080' }, 400],
+    ['loopback of IPv6', { authority: '[::1]:8080' }, 400],
+    ['the machine’s metadata', { authority: '169.254.169.254:80' }, 400],
+    ['the address of the service', { authority: '10.96.0.1:80' }, 400],
     ['a workload that is not known yet', {}, 503, emptySnapshot],
     ['a hostname that is no service', { authority: 'nowhere.example:80' }, 503],
     ['a service port that is not there', { authority: `${SERVICE.hostname}:81` }, 503],
@@ -146,6 +168,45 @@ describe('receive()', () => {
     const { dialled, line } = await outcomeOf({ authority: `${SERVICE.hostname}:80` });
     assert.equal(dialled[0]?.to.port, 8080);
     assert.equal(line?.['dst.service'], SERVICE.hostname);
+  });
+
+  test('believes no header: spoofed, malformed or oversized ones decide nothing and name nobody', async () => {
+    const spoofed = {
+      forwarded: 'for="10.0.0.99:1";host=bank.example;by=x',
+      baggage: 'k8s.namespace.name=bank,k8s.pod.name=vault',
+      'x-forwarded-network': '',
+      traceparent: '00-zz-zz-00',
+    };
+    const outcome = await outcomeOf({ fields: spoofed });
+    assert.deepEqual(outcome.dialled[0]?.from, '10.0.0.1');
+    assert.equal(outcome.line?.['src.namespace'], 'shop');
+    assert.equal(outcome.line?.['src.workload'], 'client');
+    assert.equal(outcome.line?.['dst.service'], SERVICE.hostname);
+    const garbage = '\u0000;=,"\\%zz'.repeat(8192);
+    const fields = { forwarded: garbage, baggage: garbage, traceparent: garbage };
+    assert.deepEqual((await outcomeOf({ fields })).dialled, outcome.dialled);
+    const denied = await outcomeOf({ fields: spoofed }, DENYING);
+    assert.deepEqual(denied.statuses, [401]);
+  });
+
+  test('takes its word of whom it is from another network, but for the namespace its certificate proves', async () => {
+    const fields = {
+      baggage: 'k8s.cluster.name=far,k8s.namespace.name=bank,k8s.deployment.name=app',
+      'x-forwarded-network': 'east',
+    };
+    const { line } = await outcomeOf({ fields });
+    assert.deepEqual(
+      [line?.['src.workload'], line?.['src.namespace'], line?.['src.cluster']],
+      ['app', 'shop', 'far'],
+    );
+  });
+
+  test('dials over loopback, as itself, an application that wants a PROXY header', async () => {
+    const applicationTunnel = { protocol: 'proxy', port: 15088 } as const;
+    const workload = workloadOf(SERVER, { applicationTunnel });
+    const snapshot = KNOWN.apply([{ kind: 'workload', workload }]);
+    const { dialled } = await outcomeOf({ authority: '192.0.2.1:80' }, snapshot);
+    assert.deepEqual(dialled, [{ to: { ip: '127.0.0.1', port: 15088 } }]);
   });
 
   test('names the source workload only when the certificate agrees with the address', async () => {

@@ -3,17 +3,18 @@
 // Invariant: a refused peer never learns whether the pod listens, and 200 is sent only when it does.
 
 import { type Authority, formatIpPort, type IpPort } from '../mesh/address.ts';
-import { type Target, targetOf } from '../mesh/destination.ts';
+import { dialledAt, type Target, targetOf } from '../mesh/destination.ts';
 import { FAILURES, failureCodeOf, MeshError } from '../mesh/failures.ts';
-import { sameIdentity } from '../mesh/identity.ts';
+import { formatIdentity, sameIdentity } from '../mesh/identity.ts';
 import { admit } from '../mesh/permit.ts';
 import type { Service } from '../mesh/service.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
-import { type Workload, workloadIdentity } from '../mesh/workload.ts';
+import { type DescribedWorkload, type Workload, workloadIdentity } from '../mesh/workload.ts';
 import { splice } from '../tunnel/splice.ts';
 import type { TunnelRequest } from '../tunnel/tunnel.ts';
 import { readAuthority } from '../wire/authority.ts';
-import { addressedService, baggageFields } from './connect-head.ts';
+import { encodeProxyHeader } from '../wire/proxy-protocol.ts';
+import { addressedService, baggageFields, describedBy, isFromAbroad } from './connect-head.ts';
 import type { Connections } from './connections.ts';
 import { decide, decideAgain, type PolicyView } from './decide.ts';
 import { socketLeg } from './leg.ts';
@@ -60,8 +61,9 @@ export async function receive(
     trail.learn({ decision });
     const permit = admit(target, decision);
     request.signal.addEventListener('abort', () => registered.cut(request.signal.reason));
-    const app = socketLeg(await pod.dial(asSeenBy(permit.to, remote), registered.signal));
+    const app = socketLeg(await pod.dial(dialOf(permit, remote), registered.signal));
     const stream = request.accept(baggageFields(target.workload));
+    if (permit.announced !== undefined) app.bytes.write(announce(permit.announced, request));
     trail.established();
     const end = await splice(stream, app, trail.counts, registered.signal);
     if (end === 'aborted') throw registered.signal.reason;
@@ -75,6 +77,21 @@ export async function receive(
 /** The application sees the caller's address; a pod that calls itself is seen as itself without our doing. */
 export function asSeenBy(to: IpPort, caller: IpPort): { to: IpPort; from?: IpPort['ip'] } {
   return caller.ip === to.ip ? { to } : { to, from: caller.ip };
+}
+
+/** Over loopback nobody can be seen as the caller: the header says who it is. */
+function dialOf(target: Target, caller: IpPort): ReturnType<typeof asSeenBy> {
+  const at = dialledAt(target);
+  return target.announced === undefined ? asSeenBy(at, caller) : { to: at };
+}
+
+/** The source's identity, as ambient proxies tell it in the PROXY protocol. */
+const TLV_SOURCE_IDENTITY = 0xd0;
+
+function announce(destination: IpPort, { remote, peer }: TunnelRequest): Buffer {
+  const value = Buffer.from(formatIdentity(peer));
+  const tlvs = [{ type: TLV_SOURCE_IDENTITY, value }];
+  return encodeProxyHeader({ source: remote, destination, tlvs });
 }
 
 function classifyRequest(pod: LocalPod, request: TunnelRequest, snapshot: Snapshot): Target {
@@ -108,18 +125,21 @@ function describe(
   { workload, to, service }: Target,
   steps: InboundSteps,
 ): {
-  sourceWorkload: Workload | undefined;
+  sourceWorkload: DescribedWorkload | undefined;
   destinationWorkload: Workload;
   service: Service | undefined;
 } {
   const snapshot = steps.snapshot();
-  const source = snapshot.workloadByIp(workload.network, remote.ip);
+  // the same address may be somebody else's on the caller's network
+  const source = isFromAbroad(fields, workload.network)
+    ? undefined
+    : snapshot.workloadByIp(workload.network, remote.ip);
   const proven = source !== undefined && sameIdentity(workloadIdentity(source), peer);
   const hostname = addressedService(fields);
   const named =
     hostname === undefined ? undefined : snapshot.serviceByHostname(hostname, workload.namespace);
   return {
-    sourceWorkload: proven ? source : undefined,
+    sourceWorkload: proven ? source : describedBy(fields, peer),
     destinationWorkload: workload,
     service: service ?? named ?? serviceOfPort(workload, to.port, snapshot),
   };

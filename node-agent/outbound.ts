@@ -7,7 +7,7 @@ import type { Balance } from '../mesh/balance.ts';
 import { classify } from '../mesh/classify.ts';
 import { FAILURES, MeshError } from '../mesh/failures.ts';
 import type { Intent } from '../mesh/intent.ts';
-import { type Hop, hopTo, nextHop, type TunnelHop } from '../mesh/next-hop.ts';
+import { type GatewayHop, type Hop, hopTo, nextHop, type TunnelHop } from '../mesh/next-hop.ts';
 import { admit, type Permit } from '../mesh/permit.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
 import { type Workload, workloadIdentity } from '../mesh/workload.ts';
@@ -15,7 +15,7 @@ import { type Leg, splice } from '../tunnel/splice.ts';
 import type { ConnectHead, TunnelStream } from '../tunnel/tunnel.ts';
 import type { Affinity } from './affinity.ts';
 import type { Captured } from './capture/capture.ts';
-import { connectHead } from './connect-head.ts';
+import { connectHead, describedBy, headInside } from './connect-head.ts';
 import type { Connections, Registered } from './connections.ts';
 import { socketLeg } from './leg.ts';
 import type { LocalPod } from './local-pod.ts';
@@ -40,6 +40,12 @@ export type OutboundSteps = {
     pod: LocalPod,
     hop: TunnelHop,
     head: ConnectHead,
+    signal: AbortSignal,
+  ) => Promise<TunnelStream>;
+  readonly openThrough: (
+    pod: LocalPod,
+    hop: GatewayHop,
+    heads: { readonly outer: ConnectHead; readonly inner: ConnectHead },
     signal: AbortSignal,
   ) => Promise<TunnelStream>;
   /** An address of an endpoint that has a name only. @throws MeshError NAME_UNRESOLVED */
@@ -163,11 +169,19 @@ async function openLeg(hop: Hop, asked: Asked, signal: AbortSignal): Promise<Leg
       });
       return stream;
     }
-    case 'gateway':
-      throw new MeshError(
-        'GATEWAY_UNAVAILABLE',
-        `Cannot connect to ${hop.authority}: this agent cannot open tunnels through a network's gateway yet`,
-      );
+    case 'gateway': {
+      trail.learn({ destination: hop.to, authority: hop.authority });
+      const head = connectHead(hop, source, captured.source);
+      const heads = { outer: head, inner: headInside(head, source) };
+      const stream = await steps.openThrough(pod, hop, heads, signal);
+      trail.learn({
+        sourceIdentity: workloadIdentity(source),
+        destinationIdentity: stream.peer,
+        // the gateway chose: only whoever answered can say who it is
+        destinationWorkload: describedBy(stream.fields, stream.peer) ?? hop.workload,
+      });
+      return stream;
+    }
   }
 }
 

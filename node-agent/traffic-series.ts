@@ -3,7 +3,7 @@
 // long goes, so that workloads of the past are not told of for ever; and there is a bound to their number.
 
 import { formatIdentity, type Identity } from '../mesh/identity.ts';
-import type { Workload } from '../mesh/workload.ts';
+import type { DescribedWorkload } from '../mesh/workload.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Labels, Sample } from '../runtime/metrics.ts';
 import { reporterOf, type TrailFacts } from './trail-facts.ts';
@@ -141,7 +141,7 @@ function labelValues(facts: TrailFacts, flag: string): string[] {
   const mutual = sourceIdentity !== undefined && destinationIdentity !== undefined;
   const known = (value: string | undefined): string =>
     value === undefined || value === '' ? 'unknown' : value;
-  const side = (workload: Workload | undefined, identity: Identity | undefined): string[] => [
+  const side = (workload: DescribedWorkload | undefined, identity: Identity | undefined): string[] => [
     known(workload?.workloadName),
     known(workload?.canonicalName),
     known(workload?.canonicalRevision),

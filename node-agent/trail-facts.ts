@@ -5,17 +5,17 @@ import type { IpPort } from '../mesh/address.ts';
 import type { Decision } from '../mesh/authorize.ts';
 import type { Identity } from '../mesh/identity.ts';
 import type { Service } from '../mesh/service.ts';
-import type { Workload } from '../mesh/workload.ts';
+import type { DescribedWorkload } from '../mesh/workload.ts';
 import type { Direction } from './connections.ts';
 
 export type TrailFacts = {
   readonly direction: Direction;
   readonly source: IpPort;
   readonly destination: IpPort;
-  readonly sourceWorkload?: Workload | undefined;
+  readonly sourceWorkload?: DescribedWorkload | undefined;
   /** Proven by a certificate, never just looked up. */
   readonly sourceIdentity?: Identity | undefined;
-  readonly destinationWorkload?: Workload | undefined;
+  readonly destinationWorkload?: DescribedWorkload | undefined;
   readonly destinationIdentity?: Identity | undefined;
   readonly service?: Service | undefined;
   /** The CONNECT authority, where there was a tunnel. */

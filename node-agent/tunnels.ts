@@ -8,12 +8,12 @@ import type { GatewayHop, TunnelHop } from '../mesh/next-hop.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { connectTunnel } from '../tunnel/connect.ts';
-import type { TunnelKey } from '../tunnel/pool.ts';
-import type { Tunnel } from '../tunnel/tunnel.ts';
+import { openThroughGateway } from '../tunnel/gateway.ts';
+import type { TunnelKey, TunnelPool } from '../tunnel/pool.ts';
+import type { ConnectHead, Tunnel, TunnelStream } from '../tunnel/tunnel.ts';
 import type { LocalPod } from './local-pod.ts';
 
-/** Of a hop through a gateway this is the outer tunnel: the one to the gateway. */
-type ToTunnel = Pick<TunnelHop | GatewayHop, 'expected' | 'to' | 'workload'>;
+type ToTunnel = Pick<TunnelHop, 'expected' | 'to' | 'workload'>;
 
 /** @throws MeshError SOURCE_UNKNOWN while the pod has no address */
 export function tunnelKey(pod: LocalPod, hop: ToTunnel, snapshot: Snapshot): TunnelKey {
@@ -32,6 +32,26 @@ export function tunnelKey(pod: LocalPod, hop: ToTunnel, snapshot: Snapshot): Tun
     destination: to,
     workload: workload.addresses.includes(to.ip) ? workload.uid : undefined,
   };
+}
+
+/** A tunnel to the gateway, and inside its stream one to whom it leads to. @throws MeshError */
+export async function openThrough(
+  parts: {
+    readonly clock: Clock;
+    readonly pod: LocalPod;
+    readonly pool: Pick<TunnelPool, 'open'>;
+    readonly snapshot: Snapshot;
+  },
+  hop: GatewayHop,
+  heads: { readonly outer: ConnectHead; readonly inner: ConnectHead },
+  signal: AbortSignal,
+): Promise<TunnelStream> {
+  const { clock, pod, pool, snapshot } = parts;
+  const credentials = await pod.credentials();
+  const key = tunnelKey(pod, { ...hop, workload: hop.gateway }, snapshot);
+  const stream = await pool.open(key, heads.outer, signal);
+  const inside = { clock, credentials, expected: hop.expectedInside, head: heads.inner };
+  return openThroughGateway(stream, inside, signal);
 }
 
 /** False once the workload is gone, has left the address, or another one has it. */
