@@ -176,20 +176,14 @@ if (enterNamespaces(import.meta.filename)) {
           direction: 'inbound',
           'dst.workload': server.name,
         });
-        assert.equal(
-          inbound['src.identity'],
-          `spiffe://cluster.local/ns/shop/sa/${client.name}`,
-        );
+        assert.equal(inbound['src.identity'], `spiffe://cluster.local/ns/shop/sa/${client.name}`);
         assert.equal(inbound['src.workload'], client.name);
         assert.equal(inbound['dst.service'], web.hostname);
         const outbound = await stage.lineOf(client, {
           direction: 'outbound',
           'src.workload': client.name,
         });
-        assert.equal(
-          outbound['dst.identity'],
-          `spiffe://cluster.local/ns/shop/sa/${server.name}`,
-        );
+        assert.equal(outbound['dst.identity'], `spiffe://cluster.local/ns/shop/sa/${server.name}`);
         assert.equal(outbound['dst.workload'], server.name);
       });
 

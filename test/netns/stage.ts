@@ -40,6 +40,7 @@ export class Stage {
 
   async close(): Promise<void> {
     await Promise.all([...this.cluster.nodes.values()].map(({ agent }) => agent.stop()));
+    for (const capture of this.cluster.captures) capture.close();
     this.lan.close();
   }
 
