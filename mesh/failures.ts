@@ -15,6 +15,8 @@ export const FAILURES = {
   UPSTREAM_CONNECT: { flag: 'CONNECT', status: 503, retry: true },
   UPSTREAM_CONNECT_TIMEOUT: { flag: 'CONNECT', status: 503, retry: true },
   UPSTREAM_RESET: { flag: 'CONNECT', status: 503, retry: false },
+  // the peer could not reach its application, which has thus seen nothing
+  TUNNEL_UNAVAILABLE: { flag: 'CONNECT', status: 503, retry: true },
   TUNNEL_REFUSED: { flag: 'CONNECT', status: 503, retry: false },
   TUNNEL_CONNECT_TIMEOUT: { flag: 'NETWORK_POLICY', status: 503, retry: true },
   TUNNEL_ANSWER_TIMEOUT: { flag: 'CONNECT', status: 503, retry: false },

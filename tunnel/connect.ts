@@ -320,7 +320,7 @@ class ClientTunnel implements Tunnel {
         }
         opened.reset();
         const message = `${this.#name} refused a connection to ${authority}: status ${status}`;
-        reject(new MeshError('TUNNEL_REFUSED', message));
+        reject(new MeshError(status === 503 ? 'TUNNEL_UNAVAILABLE' : 'TUNNEL_REFUSED', message));
       });
     });
   }
