@@ -3,7 +3,8 @@
 
 import assert from 'node:assert/strict';
 import type { EnrolmentReport } from '../../mesh/enrolment.ts';
-import { type Agent, startAgent } from '../../node-agent/app.ts';
+import type { ResourceUpdate } from '../../mesh/snapshot.ts';
+import { type Agent, type AgentParts, startAgent } from '../../node-agent/app.ts';
 import type { CaptureDriver } from '../../node-agent/capture/capture.ts';
 import { directorySource } from '../../node-agent/capture/find-netns.ts';
 import { netnsCapture } from '../../node-agent/capture/netns.ts';
@@ -44,7 +45,11 @@ export class Cluster {
     this.ca = ca;
   }
 
-  async startAgent(name: NodeName, discovery = new HandmadeDiscovery()): Promise<Node> {
+  async startAgent(
+    name: NodeName,
+    discovery = new HandmadeDiscovery(),
+    parts: Pick<AgentParts, 'resolveHost'> = {},
+  ): Promise<Node> {
     const { log, lines } = memoryLog();
     const capture = netnsCapture({
       clock: systemClock,
@@ -54,7 +59,7 @@ export class Cluster {
     });
     this.captures.push(capture);
     const agent = await startAgent(
-      { clock: systemClock, log, discovery, issue: issueFrom(this.ca), capture },
+      { ...parts, clock: systemClock, log, discovery, issue: issueFrom(this.ca), capture },
       SETTINGS,
     );
     const node = { agent, discovery, lines };
@@ -72,6 +77,11 @@ export class Cluster {
     for (const { discovery } of this.nodes.values()) {
       discovery.push({ kind: 'workload', workload: workloadOf(pod, overrides) });
     }
+  }
+
+  /** Told to every node. */
+  push(...updates: readonly ResourceUpdate[]): void {
+    for (const { discovery } of this.nodes.values()) discovery.push(...updates);
   }
 
   /** A fresh agent's discovery gets all that is known; no pod is wanted yet. */

@@ -11,7 +11,7 @@ import {
   serviceOf,
   type TestCa,
 } from '../../node-agent/test-support/world.ts';
-import { Cluster } from './cluster.ts';
+import { Cluster, turn } from './cluster.ts';
 import { fate, Lan, type NodeName, type Pod, text } from './lan.ts';
 
 export class Stage {
@@ -108,8 +108,4 @@ export class Stage {
       return (error as NodeJS.ErrnoException).code ?? String(error);
     }
   }
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
