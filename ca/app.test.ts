@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -17,6 +17,7 @@ import { MemoryKube } from '../runtime/kubernetes/memory.ts';
 import type { ConfigMap, Pod, TokenReview } from '../runtime/kubernetes/objects.ts';
 import { CONFIG_MAPS, PODS } from '../runtime/kubernetes/resources.ts';
 import { createLog } from '../runtime/log.ts';
+import { createTestCa } from '../tunnel/test-ca.ts';
 import { CREATE_CERTIFICATE } from '../wire/issuance.ts';
 import { type Ca, startCa } from './app.ts';
 import { readCaConfig } from './config.ts';
@@ -218,6 +219,25 @@ describe('the CA', () => {
     agent.set('authorization', 'Bearer ambit-node-agent/agent-1/u1');
     assert.equal(await call(agent, 'spiffe://what'), status.INVALID_ARGUMENT);
     foreign.close();
+  });
+
+  test('is believed by what discovery told, when the mounted root is behind, or says the same twice', async () => {
+    const root = await readFile(join(folder, 'root.pem'), 'utf8');
+    const behind = join(folder, 'behind.pem');
+    await writeFile(behind, (await createTestCa()).rootPem);
+    const { csrPem } = await makeCsr(WEB);
+    const log = createLog({ component: 't', write() {} });
+    const ask = async (more: readonly string[]): Promise<number> => {
+      const asking = { ...settings(ca.port), rootCertFile: behind, moreRoots: () => more };
+      const one = createIssuanceClient({ log }, asking);
+      try {
+        return (await one.issue({ identity: WEB, csrPem, ttlSeconds: 0 })).chain.length;
+      } finally {
+        one.close();
+      }
+    };
+    await assert.rejects(ask([]), /UNAVAILABLE/);
+    assert.equal(await ask([root, root]), 2);
   });
 
   test('refuses a message of a megabyte at the door, and serves on', async () => {

@@ -91,6 +91,15 @@ describe('trustOf()', () => {
     });
   }
 
+  test('the CA’s ConfigMap deleted: what it said holds until it is written again', () => {
+    const memo: TrustMemo = new Map();
+    read({ roots: map({ 'root-cert.pem': first, 'ca-crl.pem': LIST }) }, memo);
+    for (let i = 0; i < 2; i++) {
+      const { bundles, problems } = read({}, memo);
+      assert.deepEqual([bundles[0]?.roots, bundles[0]?.crls, problems], [[first], [LIST], []]);
+    }
+  });
+
   test('a certificate that is not a CA is no root', () => {
     const { bundles, problems } = read({ roots: map({ 'root-cert.pem': leaf }) });
     assert.deepEqual(bundles, []);

@@ -62,11 +62,25 @@ export function trustOf(
   };
 
   const own = world.roots?.data ?? {};
+  /** The CA writes its map again when somebody deletes it: until then what it said holds. */
+  const kept = (key: string): readonly string[] => {
+    const place = `${ROOT_MAP}/${key}`;
+    present.add(place);
+    return memo.get(place) ?? [];
+  };
   // a CA that starts just now writes it in a moment: until then agents believe what comes with their certificates
   const roots =
-    world.roots === undefined ? [] : read(ROOT_MAP, ROOT_KEY, own[ROOT_KEY] ?? '', parseRoots);
+    world.roots === undefined
+      ? kept(ROOT_KEY)
+      : read(ROOT_MAP, ROOT_KEY, own[ROOT_KEY] ?? '', parseRoots);
+  const ownCrls =
+    world.roots === undefined
+      ? kept(CRL_KEY)
+      : own[CRL_KEY] === undefined
+        ? []
+        : read(ROOT_MAP, CRL_KEY, own[CRL_KEY], parseCrls);
   const crls = [
-    ...(own[CRL_KEY] === undefined ? [] : read(ROOT_MAP, CRL_KEY, own[CRL_KEY], parseCrls)),
+    ...ownCrls,
     ...entries(world.crls).flatMap(([key, text]) => read(CRL_MAP, key, text, parseCrls)),
   ];
   const bundles: TrustBundle[] = [];
