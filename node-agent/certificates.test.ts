@@ -191,17 +191,33 @@ describe('Certificates', () => {
   });
 
   test('that a connection waits for are asked for before those of pods that merely came', async () => {
-    const { certificates, asked, state } = setUp();
-    const gate = Promise.withResolvers<void>();
-    state.gate = gate.promise;
+    const asked: string[] = [];
+    const answers: PromiseWithResolvers<void>[] = [];
+    const issue: Issue = async (identity, csrPem) => {
+      asked.push(formatIdentity(identity));
+      const answer = Promise.withResolvers<void>();
+      answers.push(answer);
+      await answer.promise;
+      return { chain: [await ca.sign(csrPem, identity), ca.rootPem] };
+    };
+    const certificates = new Certificates(
+      { clock: new ManualClock(Date.now()), log: silentLog, issue },
+      { trustDomain: 'cluster.local', ttlSeconds: 3600 },
+    );
     const claims = Array.from({ length: 12 }, (_, i) => certificates.claim(other(i)));
     await until(() => asked.length === 8);
     const wanted = claims.at(-1)!.current();
     assert.equal(certificates.queue.waiting('realtime'), 1);
-    gate.resolve();
-    await wanted;
+    // one place alone comes free
+    answers[0]!.resolve();
+    await until(() => asked.length === 9);
     assert.equal(asked[8], formatIdentity(other(11)));
-    await Promise.all(claims.map((claim) => claim.current()));
+    const all = Promise.all([wanted, ...claims.map((claim) => claim.current())]);
+    for (let answered = 1; answered < 12; answered++) {
+      await until(() => answers.length > answered);
+      answers[answered]!.resolve();
+    }
+    await all;
     certificates.close();
   });
 
