@@ -159,7 +159,8 @@ export function openSocket(options: SocketOptions): number {
   const type = (options.kind === 'udp' ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK_CLOEXEC;
   const fd = check('socket', c.socket(v6 ? AF_INET6 : AF_INET, type, 0));
   try {
-    setFlag(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    // for UDP it would let two sockets have one port, and either might get what the other should
+    if (options.kind !== 'udp') setFlag(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (options.reusePort === true) setFlag(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (options.mark !== undefined) setFlag(fd, SOL_SOCKET, SO_MARK, options.mark);
     if (options.transparent === true) {

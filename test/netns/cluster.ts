@@ -3,12 +3,14 @@
 
 import assert from 'node:assert/strict';
 import type { EnrolmentReport } from '../../mesh/enrolment.ts';
+import type { AuthorizationPolicy } from '../../mesh/policy.ts';
 import type { ResourceUpdate } from '../../mesh/snapshot.ts';
 import { type Agent, type AgentParts, startAgent } from '../../node-agent/app.ts';
 import type { CaptureDriver } from '../../node-agent/capture/capture.ts';
 import { directorySource } from '../../node-agent/capture/find-netns.ts';
 import { netnsCapture } from '../../node-agent/capture/netns.ts';
 import {
+  createTestCa,
   EPHEMERAL_DOORS,
   enrolmentOf,
   HandmadeDiscovery,
@@ -18,7 +20,7 @@ import {
   workloadOf,
 } from '../../node-agent/test-support/world.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import type { Lan, NodeName, Pod } from './lan.ts';
+import { Lan, type NodeName, type Pod } from './lan.ts';
 
 const SETTINGS = {
   certificateTtlMs: 3_600_000,
@@ -45,6 +47,20 @@ export class Cluster {
     this.ca = ca;
   }
 
+  /** With an agent on each node. */
+  static async start(): Promise<Cluster> {
+    const cluster = new Cluster(new Lan(), await createTestCa());
+    await cluster.startAgent('node-a');
+    await cluster.startAgent('node-b');
+    return cluster;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.nodes.values()].map(({ agent }) => agent.stop()));
+    for (const capture of this.captures) capture.close();
+    this.lan.close();
+  }
+
   async startAgent(
     name: NodeName,
     discovery = new HandmadeDiscovery(),
@@ -69,6 +85,11 @@ export class Cluster {
 
   node(pod: Pod): Node {
     return this.nodes.get(pod.node)!;
+  }
+
+  /** Everybody knows the policy from now on. */
+  enact(policy: AuthorizationPolicy): void {
+    for (const { discovery } of this.nodes.values()) discovery.push({ kind: 'policy', policy });
   }
 
   /** The workload as everybody shall see it from now on. */

@@ -9,7 +9,7 @@ import { createServer, type Server, Socket, type SocketConstructorOpts } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { isIpv6, parseIp } from '../../mesh/address.ts';
+import { parseIp } from '../../mesh/address.ts';
 import { inNetns, type Netns, openNetns, openSocket } from '../../node-agent/capture/syscalls.ts';
 import type { PodSpec } from '../../node-agent/test-support/world.ts';
 
@@ -33,6 +33,7 @@ const SUBNET = { 'node-a': 1, 'node-b': 2 } as const;
 export class Lan {
   readonly #directory = mkdtempSync(join(tmpdir(), 'ambit-pods-'));
   readonly #pods: Pod[] = [];
+  readonly #nodes = new Map<NodeName, Place>();
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
   #nextHost = 10;
@@ -78,6 +79,13 @@ export class Lan {
       -n node-a route add fd00:2::/64 via fd99::2
       -n node-b route add fd00:1::/64 via fd99::1
     `);
+  }
+
+  /** The node's own network; closed with the rest. */
+  node(name: NodeName): Place {
+    const node = this.#nodes.get(name) ?? { name, netns: openNetns(`/run/netns/${name}`) };
+    this.#nodes.set(name, node);
+    return node;
   }
 
   /** What a node's agent finds its pods in: `<directory>/<podUid>/netns`. */
@@ -153,8 +161,9 @@ export class Lan {
 
   /** A connection of an application of the pod's; rejects as it would there. */
   async connect(pod: Place, host: string, port: number): Promise<Socket> {
-    const address = parseIp(host);
-    const fd = inNetns(pod.netns, () => openSocket({ family: isIpv6(address) ? 'ipv6' : 'ipv4' }));
+    // by its text: a v4-mapped address is for a socket of IPv6
+    const family = host.includes(':') ? 'ipv6' : 'ipv4';
+    const fd = inNetns(pod.netns, () => openSocket({ family }));
     const options: SocketConstructorOpts & { manualStart: boolean } = {
       fd,
       manualStart: true,
@@ -194,7 +203,7 @@ export class Lan {
   close(): void {
     for (const socket of this.#sockets) socket.destroy();
     for (const server of this.#servers) server.close();
-    for (const pod of this.#pods) pod.netns.close();
+    for (const { netns } of [...this.#pods, ...this.#nodes.values()]) netns.close();
     rmSync(this.#directory, { recursive: true, force: true });
   }
 

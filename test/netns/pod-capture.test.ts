@@ -27,12 +27,10 @@ if (enterNamespaces(import.meta.filename)) {
 
     /** A name server of the pod's on port 53 that answers with its own name. */
     function serveDns(pod: Pod): void {
-      for (const ip of ['0.0.0.0', '::']) {
-        const socket = bench.udpIn(pod, ip, 53);
-        socket.on('message', (question, { port, address }) =>
-          socket.send(`${pod.name} ${question}`, port, address),
-        );
-      }
+      const socket = bench.udpIn(pod, '::', 53);
+      socket.on('message', (question, { port, address }) =>
+        socket.send(`${pod.name} ${question}`, port, address),
+      );
     }
 
     async function query(socket: UdpSocket, host: string): Promise<{ answer: string; by: string }> {

@@ -3,10 +3,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import type { CaptureDriver, PodCapture } from '../../node-agent/capture/capture.ts';
-import { type Netns, openNetns } from '../../node-agent/capture/syscalls.ts';
 import { enrolmentOf } from '../../node-agent/test-support/world.ts';
 import { CaptureBench, namedDoors } from './capture-bench.ts';
-import type { Pod } from './lan.ts';
+import type { Place, Pod } from './lan.ts';
 import { enterNamespaces } from './namespaces.ts';
 
 const FAMILIES = ['v4', 'v6'] as const;
@@ -15,16 +14,13 @@ const PROBE = { v4: '169.254.7.127', v6: 'fd16:9254:7127:1337:ffff:ffff:ffff:fff
 if (enterNamespaces(import.meta.filename)) {
   describe('kubelet probes', () => {
     let bench: CaptureBench;
-    let node: { readonly name: string; readonly netns: Netns };
+    let node: Place;
     let driver: CaptureDriver;
     before(() => {
       bench = new CaptureBench();
-      node = { name: 'node-a', netns: openNetns('/run/netns/node-a') };
+      node = bench.lan.node('node-a');
     });
-    after(() => {
-      node.netns.close();
-      bench.end();
-    });
+    after(() => bench.end());
     beforeEach(() => {
       driver = newDriver();
     });
