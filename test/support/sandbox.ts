@@ -93,7 +93,7 @@ export function sandboxSuite(
   });
 }
 
-async function startSandbox(words: readonly string[]): Promise<Started> {
+export async function startSandbox(words: readonly string[]): Promise<Started> {
   const name = `e2e-${randomBytes(4).toString('hex')}`;
   const home = mkdtempSync(join(tmpdir(), 'ambit-e2e-'));
   const directory = join(home, 'ambit', 'sandboxes', name);

@@ -1,5 +1,5 @@
 // The load generator: HTTP requests to URL at RATE a second, and CONNECTIONS long-lived TCP connections to LINE_HOST:
-// LINE_PORT, each living LIFETIME. Prints a line of JSON each second, and serves the same at /stats on STATS_PORT (8081).
+// LINE_PORT, each living LIFETIME. With EXPECT, an echo of another namespace than that is a wrong answer. Prints a line of JSON each second, and serves the same at /stats on STATS_PORT (8081).
 
 import { createServer } from 'node:http';
 import { run } from '../../../runtime/process.ts';
@@ -20,6 +20,7 @@ run('load', async ({ env, stop }) => {
     lifetimeMs: env.durationMs('LIFETIME', 0),
     intervalMs: env.durationMs('INTERVAL', 200),
   };
+  const expect = env.optional('EXPECT');
   const statsPort = env.integer('STATS_PORT', 8081, { max: 65535 });
   env.finish();
   const tally = newTally();
@@ -39,7 +40,7 @@ run('load', async ({ env, stop }) => {
   };
   await Promise.all([
     progress(),
-    url === undefined ? undefined : keepAsking(tally, { url, perSecond }, stop),
+    url === undefined ? undefined : keepAsking(tally, { url, perSecond, expect }, stop),
     line.host === '' ? undefined : keepLines(tally, line, stop),
   ]);
   await stats.close(0);

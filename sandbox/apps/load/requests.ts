@@ -5,18 +5,29 @@ import { pause } from './connections.ts';
 import { noteFault, type Tally } from './tally.ts';
 
 const TIMEOUT_MS = 10_000;
+// What an echo says of itself comes first.
+const MAX_BODY_CHARS = 64 * 1024;
 
 /** Until aborted; then waits for the requests in flight. */
 export async function keepAsking(
   tally: Tally,
-  settings: { readonly url: string; readonly perSecond: number },
+  settings: {
+    readonly url: string;
+    readonly perSecond: number;
+    /** The namespace of the echo that must answer. */
+    readonly expect?: string | undefined;
+  },
   stop: AbortSignal,
 ): Promise<void> {
   const inFlight = new Set<Promise<void>>();
   while (!stop.aborted) {
     const request = ask(settings.url).then(
-      () => {
-        tally.requests.ok++;
+      (body) => {
+        if (isExpected(body, settings.expect)) tally.requests.ok++;
+        else {
+          tally.requests.wrong++;
+          noteFault(tally, `The answer is of somebody else: ${body.slice(0, 200)}`);
+        }
       },
       (error: Error) => {
         tally.requests.failed++;
@@ -30,13 +41,26 @@ export async function keepAsking(
   await Promise.all(inFlight);
 }
 
-function ask(url: string): Promise<void> {
+function isExpected(body: string, namespace: string | undefined): boolean {
+  if (namespace === undefined) return true;
+  try {
+    return (JSON.parse(body) as { readonly namespace?: string }).namespace === namespace;
+  } catch {
+    return false;
+  }
+}
+
+/** The body of a 200. */
+function ask(url: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const fail = (why: string): void => reject(new Error(`Cannot get ${url}: ${why}`));
     const request = get(url, { agent: false, timeout: TIMEOUT_MS }, (response) => {
-      response.resume();
+      let body = '';
+      response.setEncoding('utf8').on('data', (text: string) => {
+        if (body.length < MAX_BODY_CHARS) body += text;
+      });
       response.on('end', () =>
-        response.statusCode === 200 ? resolve() : fail(`status ${response.statusCode}`),
+        response.statusCode === 200 ? resolve(body) : fail(`status ${response.statusCode}`),
       );
       response.on('error', (error) => fail(error.message));
     });

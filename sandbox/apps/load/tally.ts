@@ -2,7 +2,12 @@
 // Invariant: every request and every connection ends in exactly one of its counts.
 
 export type Tally = {
-  readonly requests: { ok: number; failed: number };
+  readonly requests: {
+    ok: number;
+    failed: number;
+    /** Answered, but by somebody else than EXPECT. */
+    wrong: number;
+  };
   readonly connections: {
     opened: number;
     /** Closed by us at the end of their life. */
@@ -21,7 +26,7 @@ const MAX_FAULTS = 20;
 
 export function newTally(): Tally {
   return {
-    requests: { ok: 0, failed: 0 },
+    requests: { ok: 0, failed: 0, wrong: 0 },
     connections: { opened: 0, ended: 0, dropped: 0, refused: 0 },
     messages: { sent: 0, echoed: 0, wrong: 0 },
     faults: [],
