@@ -1,5 +1,6 @@
-// Readiness as a file: its only line is `ready`, or what is waited for. For a probe that must hear of this very process:
-// during an upgrade two agents of a node share the ready port, and either may answer there. Started by a composition root.
+// Readiness as a file: a line `ready`, or what is waited for, and a line with the number of the process. For a probe that must
+// hear of this very process: during an upgrade two agents of a node share the ready port, and either may answer there; and
+// what a process that was killed has left behind must not count for the next one. Started by a composition root.
 
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { Log } from './log.ts';
@@ -16,7 +17,7 @@ export function followReadiness(
     const line = pending.length === 0 ? 'ready' : `not ready, pending: ${pending.join(', ')}`;
     try {
       // a reader sees one state or the other, whole
-      writeFileSync(`${path}.tmp`, `${line}\n`);
+      writeFileSync(`${path}.tmp`, `${line}\n${process.pid}\n`);
       renameSync(`${path}.tmp`, path);
     } catch (error) {
       log.error('Cannot write the readiness file: probes will call this process not ready', {
