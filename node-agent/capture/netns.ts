@@ -75,7 +75,12 @@ export function netnsCapture(parts: NetnsParts): CaptureDriver {
     },
     close: () => probes?.close(),
     async leftovers(wanted) {
-      await probes?.sweep();
+      // pods that were let go matter more than addresses too many on the node
+      await probes
+        ?.sweep()
+        .catch((error: unknown) =>
+          parts.log.warn('Cannot sweep what let kubelet probes reach pods of before', { error }),
+        );
       const found: Leftover[] = [];
       const listed = await Promise.all(parts.sources.map((source) => source.list()));
       for (const podUid of new Set(listed.flat())) {
