@@ -316,7 +316,7 @@ class NetnsPod implements PodCapture {
       if (cause instanceof SyscallError && cause.errno === EADDRINUSE) {
         throw new CaptureError(
           'PortTaken',
-          `Cannot listen on port ${port} in pod ${pod}: a program in the pod already does; let it use another port, or opt the pod out with the label ambit-mesh.io/mode=none`,
+          `Cannot listen on port ${port} in pod ${pod}: a program in the pod already does; let it use another port, or ${wayOut(port)}`,
           { cause },
         );
       }
@@ -343,6 +343,12 @@ class NetnsPod implements PodCapture {
       );
     }
   }
+}
+
+function wayOut(port: number): string {
+  return port === DNS_PORT
+    ? 'leave the DNS of the pod alone with the annotation ambit-mesh.io/dns-capture=false'
+    : 'opt the pod out with the label ambit-mesh.io/mode=none';
 }
 
 function messageOf(error: unknown): string {
