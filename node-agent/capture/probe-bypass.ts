@@ -99,7 +99,8 @@ export class ProbeBypass {
     const found = new Set(addressesIn(table));
     const whole = table?.counts.get('from_node') === RULES.length;
     if (whole && [...this.#applied].every((ip) => found.has(ip))) return false;
-    this.#applied = whole ? found : new Set();
+    // only of what we put there: the rest may be of an agent before us, whose pods are still to be enrolled again
+    this.#applied = new Set([...this.#applied].filter((ip) => whole && found.has(ip)));
     await this.#sync();
     return true;
   }

@@ -104,8 +104,13 @@ if (enterNamespaces(import.meta.filename)) {
       await bench.tidy();
       assert.equal(await rulesOnNode(), before);
       const next = newDriver();
-      await bench.open(stays.pod, next);
+      const again = await bench.open(stays.pod, next);
       assert.equal(await rulesOnNode(), before, 'no probe fails while pods are enrolled again');
+      assert.equal(await again.verify(), undefined);
+      const element = ['element', 'inet', 'ambit-probes', 'pods4', `{ ${stays.pod.v4} }`];
+      await bench.lan.run(node, 'nft', 'delete', ...element);
+      assert.equal(await again.verify(), 'probe-bypass-changed');
+      assert.equal(await rulesOnNode(), before);
       await next.leftovers(new Set([stays.pod.uid]));
       const swept = await rulesOnNode();
       assert.ok(swept.includes(stays.pod.v4) && !swept.includes(leaves.pod.v4), swept);
