@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { systemClock } from '../../runtime/clock.ts';
-import { enrolmentOf } from '../test-support/world.ts';
+import { enrolmentOf, memoryLog } from '../test-support/world.ts';
 import { loopbackCapture } from './loopback.ts';
 
 const POD = enrolmentOf({ name: 'web', uid: 'uid-web', addresses: ['127.77.0.1'] });
@@ -34,6 +34,24 @@ describe('loopback capture', () => {
     }
     await capture.remove();
     assert.deepEqual(await readdir(join(directory, POD.podUid)), []);
+    await capture.close();
+  });
+
+  test('options that it cannot keep to are said, not passed over', async () => {
+    const { log, lines } = memoryLog();
+    const capture = await loopbackCapture({ clock: systemClock, log }, { directory }).open(POD);
+    await capture.redirect(POD);
+    assert.equal(lines.length, 0);
+    await capture.redirect({
+      ...POD,
+      capture: { ...POD.capture, dns: 'off', bypassInbound: true },
+    });
+    assert.equal(lines.length, 0);
+    await capture.redirect({ ...POD, capture: { ...POD.capture, dns: 'on' } });
+    const [line] = lines;
+    assert.match(String(line?.['message']), /annotations do not hold/);
+    assert.equal(line?.['pod'], 'shop/web');
+    await capture.remove();
     await capture.close();
   });
 

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { IpAddress } from '../../mesh/address.ts';
 import { OUTBOUND_PORT, TUNNEL_PORT } from '../../mesh/own-ports.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import type { Log } from '../../runtime/log.ts';
 import { dial } from '../../tunnel/socket.ts';
 import {
   type CaptureDriver,
@@ -23,7 +24,7 @@ import { takeProxyHeader } from './proxy-header.ts';
 
 const REDIRECT_FILE = 'redirect.json';
 
-export type LoopbackParts = { readonly clock: Clock };
+export type LoopbackParts = { readonly clock: Clock; readonly log?: Log };
 
 /** `directory` is the one the sandbox's kubelets keep, with one folder a pod. */
 export function loopbackCapture(
@@ -126,7 +127,17 @@ function loopbackPod(
       }
       listeners = opened;
     },
-    redirect: writeRedirection,
+    async redirect({ capture: options }) {
+      // what arrives is not captured here anyway
+      const { excludeOutboundPorts: ports, excludeOutboundCidrs: cidrs, dns } = options;
+      if (ports.length > 0 || cidrs.length > 0 || dns === 'on') {
+        parts.log?.warn(
+          'Loopback mode captures all that a pod sends by TCP, and no DNS: its annotations do not hold',
+          { pod: podName(pod) },
+        );
+      }
+      await writeRedirection();
+    },
     async verify() {
       if ((await readFile(file, 'utf8').catch(() => '')) === redirection) return undefined;
       await writeRedirection();
