@@ -141,7 +141,10 @@ function labelValues(facts: TrailFacts, flag: string): string[] {
   const mutual = sourceIdentity !== undefined && destinationIdentity !== undefined;
   const known = (value: string | undefined): string =>
     value === undefined || value === '' ? 'unknown' : value;
-  const side = (workload: DescribedWorkload | undefined, identity: Identity | undefined): string[] => [
+  const side = (
+    workload: DescribedWorkload | undefined,
+    identity: Identity | undefined,
+  ): string[] => [
     known(workload?.workloadName),
     known(workload?.canonicalName),
     known(workload?.canonicalRevision),
