@@ -25,17 +25,21 @@ type ConnectRequest = { oncomplete: (status: number, ...rest: unknown[]) => void
 /** libuv's numbers for Linux. */
 const ECONNREFUSED = -111;
 const EPIPE = -32;
+/** libuv's flag for a port that several processes may hold. */
+const UV_TCP_REUSEPORT = 2;
 
 export function installTcpHook(view: () => View, random: () => number): void {
   const prototype = tcpPrototype();
   const { bind, connect, getsockname, getpeername } = prototype;
   const bound = new WeakMap<TcpHandle, string>();
 
-  function bindHere(this: TcpHandle, address: string, port: number): number {
+  function bindHere(this: TcpHandle, address: string, port: number, flags = 0): number {
     const { place } = view();
     const own = ownIfLocal(place, address);
     const inside = zoneOf(place, own) !== 'outside';
-    const result = bind.call(this, own, inside ? realPort(port, place.lowPortsShifted) : port);
+    const real = inside ? realPort(port, place.lowPortsShifted) : port;
+    // what is for IPv6 only means nothing to the address it becomes
+    const result = bind.call(this, own, real, flags & UV_TCP_REUSEPORT);
     if (result === 0) bound.set(this, own);
     return result;
   }
