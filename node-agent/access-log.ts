@@ -1,6 +1,7 @@
 // The access log: one line a connection at its end, and one at its beginning for who asks for debug. (Peers that were
 // turned away before there was a connection: tunnel-reports.ts.) Written by trail.ts. What passes the filter is decided before
-// a line is made. A failure is always told, unless its namespace is not asked for.
+// a line is made. A failure is always told, unless its namespace or
+// its flag is not asked for.
 
 import { formatIpPort } from '../mesh/address.ts';
 import { FAILURES, type MeshError } from '../mesh/failures.ts';
@@ -14,11 +15,27 @@ export type AccessFilter = {
   /** Either end in one of these; all when it is empty. */
   readonly namespaces: readonly string[];
   readonly errorsOnly: boolean;
+  /** Response flags, `-` for connections that ended well; all when it is empty. */
+  readonly flags: readonly string[];
   /** Of the connections that ended well, the part that is told: 0 to 1. */
   readonly sampling: number;
 };
 
-export const EVERYTHING: AccessFilter = { namespaces: [], errorsOnly: false, sampling: 1 };
+export const EVERYTHING: AccessFilter = {
+  namespaces: [],
+  errorsOnly: false,
+  flags: [],
+  sampling: 1,
+};
+
+/** The flag of a connection that ended well. */
+const NO_FLAG = '-';
+
+/** What a filter may name. */
+export const ACCESS_FLAGS: ReadonlySet<string> = new Set([
+  NO_FLAG,
+  ...Object.values(FAILURES).map(({ flag }) => flag),
+]);
 
 export type AccessRecord = { readonly facts: TrailFacts; readonly counts: SpliceCounts };
 
@@ -42,6 +59,9 @@ export class AccessLog {
   }
 
   ended(record: AccessRecord, durationMs: number, failure: MeshError | undefined): void {
+    const { flags } = this.#filter;
+    const flag = failure === undefined ? NO_FLAG : FAILURES[failure.code].flag;
+    if (flags.length > 0 && !flags.includes(flag)) return;
     if (failure === undefined) this.#completed(record, durationMs);
     else if (this.#log.writes('error') && this.#isAskedFor(record.facts)) {
       this.#log.error('connection complete', fieldsOf(record, durationMs, failure));

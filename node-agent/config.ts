@@ -4,7 +4,7 @@ import type { IpPort } from '../mesh/address.ts';
 import type { Door } from '../runtime/admin.ts';
 import type { SettingsReader } from '../runtime/env.ts';
 import { IDLE_RELEASE_MS } from '../tunnel/pool.ts';
-import type { AccessFilter } from './access-log.ts';
+import { ACCESS_FLAGS, type AccessFilter } from './access-log.ts';
 import { parseNameServers } from './dns/resolv-conf.ts';
 import { DEFAULT_LIMITS, type LimitSettings } from './limits.ts';
 import { SERIES_IDLE_MS } from './trail.ts';
@@ -110,6 +110,7 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
     accessFilter: {
       namespaces: env.list('AMBIT_ACCESS_LOG_NAMESPACES', []),
       errorsOnly: env.flag('AMBIT_ACCESS_LOG_ERRORS_ONLY', false),
+      flags: env.parsed('AMBIT_ACCESS_LOG_FLAGS', responseFlags, []),
       sampling: env.parsed('AMBIT_ACCESS_LOG_SAMPLING', fraction, 1),
     },
     seriesIdleMs: env.durationMs('AMBIT_METRICS_IDLE', SERIES_IDLE_MS),
@@ -144,6 +145,14 @@ function nriOf(env: SettingsReader): AgentConfig['nri'] {
 }
 
 /** @throws RangeError */
+/** @throws Error naming a flag that no connection ends with */
+function responseFlags(text: string): string[] {
+  const flags = text.split(',').map((flag) => flag.trim());
+  const unknown = flags.find((flag) => !ACCESS_FLAGS.has(flag));
+  if (unknown === undefined) return flags;
+  throw new Error(`"${unknown}" is none of ${[...ACCESS_FLAGS].join(', ')}`);
+}
+
 function fraction(text: string): number {
   const number = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
   if (number >= 0 && number <= 1) return number;
