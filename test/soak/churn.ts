@@ -43,24 +43,31 @@ async function replaceEcho(
 ): Promise<void> {
   const { items } = await client.list<Pod>(PODS, { namespace, labelSelector: 'app=echo' });
   const pod = items[Math.floor(random() * items.length)];
-  await client.delete(PODS, pod?.metadata.name ?? '', namespace);
-  await settled(client, namespace);
+  const { name = '', uid } = pod?.metadata ?? {};
+  await client.delete(PODS, name, namespace);
+  await settled(client, namespace, { without: uid });
 }
 
 async function scale({ client }: Sandbox, namespace: string): Promise<void> {
   for (const replicas of [4, 2]) {
     await client.patch(DEPLOYMENTS, 'echo', namespace, { spec: { replicas } });
-    await settled(client, namespace, replicas);
+    await settled(client, namespace, { replicas });
   }
 }
 
 /** Every echo that is wanted is ready and in the mesh, and no other is left. */
-async function settled(client: Sandbox['client'], namespace: string, replicas = 2): Promise<void> {
+async function settled(
+  client: Sandbox['client'],
+  namespace: string,
+  { replicas = 2, without }: { readonly replicas?: number; readonly without?: string | undefined },
+): Promise<void> {
   await waitFor<Pod>(
     client,
     PODS,
     { namespace, labelSelector: 'app=echo', timeoutMs: 120_000 },
-    (pods) => pods.length === replicas && pods.every(isInMesh),
+    (pods) =>
+      pods.length === replicas &&
+      pods.every((pod) => pod.metadata.uid !== without && isInMesh(pod)),
   );
 }
 
