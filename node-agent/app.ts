@@ -151,11 +151,11 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   const load = new EndpointLoad();
   const affinity = new Affinity({ clock });
   const hosts = new HostLookup({ clock, random, resolve: parts.resolveHost ?? hostResolver([]) });
-  const record = new PolicyRecord({ log, metrics });
+  const record = new PolicyRecord({ log, metrics, clock });
   const policy = { snapshot: () => discovery.snapshot(), record };
   const shared = { trails, connections, snapshot: policy.snapshot, policy };
 
-  const countLookup = countLookups(metrics);
+  const countLookup = countLookups({ metrics, clock });
   const dns =
     settings.dns &&
     new Dns(

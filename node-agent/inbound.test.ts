@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { parseIp } from '../mesh/address.ts';
 import { MeshError } from '../mesh/failures.ts';
 import { emptySnapshot, type Snapshot } from '../mesh/snapshot.ts';
+import { systemClock } from '../runtime/clock.ts';
 import { ManualClock } from '../runtime/manual-clock.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import type { DialTarget } from '../tunnel/socket.ts';
@@ -94,7 +95,10 @@ async function outcomeOf(
     trails: new Trails({ log, clock, metrics }),
     connections,
     snapshot: () => snapshot,
-    policy: { snapshot: () => snapshot, record: new PolicyRecord({ log, metrics }) },
+    policy: {
+      snapshot: () => snapshot,
+      record: new PolicyRecord({ log, metrics, clock: systemClock }),
+    },
   });
   const line = lines.find((one) => one['message'] === 'connection complete');
   return { statuses, dialled, line, open: connections.count() };

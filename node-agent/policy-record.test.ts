@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseIp } from '../mesh/address.ts';
 import { type Decision, LEFT_TO_DESTINATION } from '../mesh/authorize.ts';
+import { systemClock } from '../runtime/clock.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { PolicyRecord, policyLabel } from './policy-record.ts';
 import { memoryLog } from './test-support/world.ts';
@@ -22,7 +23,7 @@ function recording(): {
 } {
   const metrics = new Metrics();
   const { log, lines } = memoryLog();
-  const record = new PolicyRecord({ log, metrics });
+  const record = new PolicyRecord({ log, metrics, clock: systemClock });
   return {
     say: (parts) => record.decided(decision(parts), 'k//Pod/shop/web', REQUEST),
     series: async (name) =>

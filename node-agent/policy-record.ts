@@ -1,51 +1,52 @@
 // What policy did, for people: counts of decisions by the policy that made them, and of what dry run and AUDIT saw. Called
 // by decide.ts for each new connection and by app.ts when open ones are cut. Invariant: however many policies come and
-// go, the series stay below MAX_SERIES.
+// go, the series stay bounded.
 
 import { formatIpPort } from '../mesh/address.ts';
 import type { Decision, Request } from '../mesh/authorize.ts';
 import { formatIdentity } from '../mesh/identity.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { LabelCounts } from '../runtime/label-counts.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Labels, Metrics } from '../runtime/metrics.ts';
 
-/** Policies on one node are tens; a policy made anew under ever new names must not grow the exposition for ever. */
-const MAX_SERIES = 2000;
 /** All the ALLOW policies of a default denial are named, but a label is no list: the first few say enough. */
 const MAX_NAMED = 3;
 /** Workloads whose unknown policies were told of; a node has some hundred pods. */
 const MAX_TOLD = 1000;
 
-type Counter = { inc(labels?: Labels): void };
-
 export class PolicyRecord {
   readonly #log: Log;
-  readonly #decisions: Counter;
-  readonly #observed: Counter;
-  readonly #cuts: Counter;
+  readonly #decisions: LabelCounts;
+  readonly #observed: LabelCounts;
+  readonly #cuts: LabelCounts;
   readonly #told = new Set<string>();
 
-  constructor({ log, metrics }: { readonly log: Log; readonly metrics: Metrics }) {
-    this.#log = log;
-    this.#decisions = bounded(
-      metrics.counter({
-        name: 'ambit_policy_decisions_total',
-        help: 'Connections decided upon, by what the decision stands on',
-        labels: ['policy', 'action', 'reason'],
-      }),
+  constructor(parts: {
+    readonly log: Log;
+    readonly metrics: Metrics;
+    readonly clock: Clock;
+  }) {
+    this.#log = parts.log;
+    const counter = (name: string, help: string, labels: readonly string[]): LabelCounts => {
+      const counts = new LabelCounts(parts, OTHER);
+      parts.metrics.collectedCounter({ name, help, labels }, () => counts.samples());
+      return counts;
+    };
+    this.#decisions = counter(
+      'ambit_policy_decisions_total',
+      'Connections decided upon, by what the decision stands on',
+      ['policy', 'action', 'reason'],
     );
-    this.#observed = bounded(
-      metrics.counter({
-        name: 'ambit_policy_dry_run_total',
-        help: 'Connections that a policy in dry run, or an AUDIT policy, matched',
-        labels: ['policy', 'kind', 'action', 'would_be'],
-      }),
+    this.#observed = counter(
+      'ambit_policy_dry_run_total',
+      'Connections that a policy in dry run, or an AUDIT policy, matched',
+      ['policy', 'kind', 'action', 'would_be'],
     );
-    this.#cuts = bounded(
-      metrics.counter({
-        name: 'ambit_policy_connections_cut_total',
-        help: 'Open connections cut because policy came to deny them',
-        labels: ['reason'],
-      }),
+    this.#cuts = counter(
+      'ambit_policy_connections_cut_total',
+      'Open connections cut because policy came to deny them',
+      ['reason'],
     );
   }
 
@@ -102,16 +103,10 @@ export function policyLabel({ policies }: Pick<Decision, 'policies'>): string {
   return policies.length > MAX_NAMED ? `${named},...` : named;
 }
 
-function bounded(counter: Counter): Counter {
-  const known = new Set<string>();
-  return {
-    inc(labels = {}) {
-      const key = Object.values(labels).join(' ');
-      if (known.has(key)) counter.inc(labels);
-      else if (known.size < MAX_SERIES) {
-        known.add(key);
-        counter.inc(labels);
-      } else counter.inc({ ...labels, ...('policy' in labels ? { policy: 'other' } : {}) });
-    },
-  };
-}
+/** Policies made anew under ever new names must not grow the exposition for ever. */
+const OTHER = {
+  beyond: (labels: Labels): Labels => ({
+    ...labels,
+    ...('policy' in labels ? { policy: 'other' } : {}),
+  }),
+};

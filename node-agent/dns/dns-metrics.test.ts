@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { systemClock } from '../../runtime/clock.ts';
 import { Metrics } from '../../runtime/metrics.ts';
 import { workloadOf } from '../test-support/world.ts';
 import { countLookups } from './dns-metrics.ts';
@@ -10,7 +11,7 @@ describe('lookups for connections', () => {
 
   test('are counted by who connects and to what', async () => {
     const metrics = new Metrics();
-    const count = countLookups(metrics);
+    const count = countLookups({ metrics, clock: systemClock });
     count('db.example', client);
     count('db.example', client);
     count('db.example', undefined);
@@ -24,7 +25,7 @@ describe('lookups for connections', () => {
 
   test('however many names there are, their series are not', async () => {
     const metrics = new Metrics();
-    const count = countLookups(metrics);
+    const count = countLookups({ metrics, clock: systemClock });
     for (let index = 0; index < 2500; index++) count(`host-${index}.example`, client);
     const lines = (await sample(metrics, 'istio_on_demand_dns_total{')).split('\n');
     assert.equal(lines.length, 2001);

@@ -1,8 +1,10 @@
 // The counters of captured DNS: the reference's istio_dns_* families and labels, and what the reference does not count.
-// Written by answer.ts and the doors. Counted in plain numbers; a scrape reads them.
+// Written by answer.ts and the doors.
 
 import type { Workload } from '../../mesh/workload.ts';
-import type { Labels, Metrics, Sample } from '../../runtime/metrics.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { LabelCounts } from '../../runtime/label-counts.ts';
+import type { Labels, Metrics } from '../../runtime/metrics.ts';
 import type { ForwardReason } from './forwarder.ts';
 import type { Transport } from './upstream.ts';
 
@@ -30,74 +32,49 @@ const QUERY_LABELS = [
 ];
 /** The reference's, in seconds. */
 const DURATION_BUCKETS = [0.0005, 0.001, 0.01, 0.1, 1, 5];
-/** Canonical services of one node's pods, times types: far below it. Beyond it, all new ones count as one. */
-const MAX_SERIES = 2000;
+type Parts = { readonly metrics: Metrics; readonly clock: Clock };
 
-type Cell = { readonly labels: Labels; value: number };
-/** No labels join to this. */
-const REST = '';
-
-class Counts {
-  readonly #cells = new Map<string, Cell>();
-
-  add(labels: Labels): void {
-    const key = Object.values(labels).join('\0');
-    const cell = this.#cells.get(key) ?? this.#make(key, labels);
-    cell.value++;
-  }
-
-  #make(key: string, labels: Labels): Cell {
-    if (this.#cells.size >= MAX_SERIES) {
-      const unknown = Object.fromEntries(Object.keys(labels).map((name) => [name, 'unknown']));
-      const rest = this.#cells.get(REST) ?? { labels: unknown, value: 0 };
-      this.#cells.set(REST, rest);
-      return rest;
-    }
-    const cell = { labels, value: 0 };
-    this.#cells.set(key, cell);
-    return cell;
-  }
-
-  samples(): Iterable<Sample> {
-    return this.#cells.values();
-  }
-}
+/** Beyond the bound all are counted as one. */
+const UNKNOWN = {
+  beyond: (labels: Labels): Labels =>
+    Object.fromEntries(Object.keys(labels).map((name) => [name, 'unknown'])),
+};
 
 export class DnsMetrics {
-  readonly #requests = new Counts();
-  readonly #upstreamRequests = new Counts();
-  readonly #upstreamFailures = new Counts();
-  readonly #failures = new Counts();
-  readonly #malformed = new Counts();
+  readonly #requests: LabelCounts;
+  readonly #upstreamRequests: LabelCounts;
+  readonly #upstreamFailures: LabelCounts;
+  readonly #failures: LabelCounts;
+  readonly #malformed: LabelCounts;
   readonly #durations: { observe(value: number, labels?: Labels): void };
 
-  constructor(metrics: Metrics, inFlight: () => number) {
-    const counter = (name: string, help: string, labels: readonly string[], counts: Counts): void =>
+  constructor(parts: Parts, inFlight: () => number) {
+    const { metrics } = parts;
+    const counter = (name: string, help: string, labels: readonly string[]): LabelCounts => {
+      const counts = new LabelCounts(parts, UNKNOWN);
       metrics.collectedCounter({ name, help, labels }, () => counts.samples());
-    counter('istio_dns_requests_total', 'DNS queries of pods', QUERY_LABELS, this.#requests);
-    counter(
+      return counts;
+    };
+    this.#requests = counter('istio_dns_requests_total', 'DNS queries of pods', QUERY_LABELS);
+    this.#upstreamRequests = counter(
       'istio_dns_upstream_requests_total',
       'DNS queries passed on to a name server',
       QUERY_LABELS,
-      this.#upstreamRequests,
     );
-    counter(
+    this.#upstreamFailures = counter(
       'istio_dns_upstream_failures_total',
       'DNS queries that no name server answered',
       QUERY_LABELS,
-      this.#upstreamFailures,
     );
-    counter(
+    this.#failures = counter(
       'ambit_dns_upstream_failures_total',
       'DNS queries that no name server answered, by reason',
       ['reason'],
-      this.#failures,
     );
-    counter(
+    this.#malformed = counter(
       'ambit_dns_malformed_total',
       'DNS messages of pods that were dropped or refused',
       ['reason'],
-      this.#malformed,
     );
     this.#durations = metrics.histogram({
       name: 'istio_dns_upstream_request_duration_seconds',
@@ -112,11 +89,11 @@ export class DnsMetrics {
   }
 
   request(type: number, transport: Transport, client: Workload | undefined): void {
-    this.#requests.add(labelsOf(type, transport, client));
+    this.#requests.inc(labelsOf(type, transport, client));
   }
 
   upstreamRequest(type: number, transport: Transport, client: Workload): void {
-    this.#upstreamRequests.add(labelsOf(type, transport, client));
+    this.#upstreamRequests.inc(labelsOf(type, transport, client));
   }
 
   upstreamFailure(
@@ -125,8 +102,8 @@ export class DnsMetrics {
     transport: Transport,
     client: Workload,
   ): void {
-    this.#upstreamFailures.add(labelsOf(type, transport, client));
-    this.#failures.add({ reason });
+    this.#upstreamFailures.inc(labelsOf(type, transport, client));
+    this.#failures.inc({ reason });
   }
 
   upstreamDuration(seconds: number, type: number, transport: Transport, client: Workload): void {
@@ -135,16 +112,16 @@ export class DnsMetrics {
 
   /** A message that was no query we take, or a door that is full; `reason` is one of a few words of ours. */
   malformed(reason: string): void {
-    this.#malformed.add({ reason });
+    this.#malformed.inc({ reason });
   }
 }
 
 /** Counts connections that needed an address looked up for them, by who connected and to what name. */
 export function countLookups(
-  metrics: Metrics,
+  parts: Parts,
 ): (hostname: string, client: Workload | undefined) => void {
-  const counts = new Counts();
-  metrics.collectedCounter(
+  const counts = new LabelCounts(parts, UNKNOWN);
+  parts.metrics.collectedCounter(
     {
       name: 'istio_on_demand_dns_total',
       help: 'Connections for which the name of an endpoint had to be looked up',
@@ -153,7 +130,7 @@ export function countLookups(
     () => counts.samples(),
   );
   return (hostname, client) =>
-    counts.add({
+    counts.inc({
       source_workload: client?.workloadName ?? 'unknown',
       source_workload_namespace: client?.namespace ?? 'unknown',
       source_canonical_service: client?.canonicalName ?? 'unknown',

@@ -47,7 +47,7 @@ export class Dns {
       snapshot: () => parts.discovery.snapshot(),
       clients: new KnownClients(parts),
       forwarder,
-      metrics: new DnsMetrics(parts.metrics, () => forwarder.inFlight),
+      metrics: new DnsMetrics(parts, () => forwarder.inFlight),
       place: {
         clusterDomain: settings.clusterDomain,
         preferredNamespace: settings.preferredNamespace,
