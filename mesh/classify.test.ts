@@ -5,7 +5,8 @@ import { type IpPort, parseIp } from './address.ts';
 import { classify } from './classify.ts';
 import { type FailureCode, failureCodeOf, MeshError } from './failures.ts';
 import type { Intent } from './intent.ts';
-import { emptySnapshot, type ResourceUpdate, type Snapshot } from './snapshot.ts';
+import type { ResourceUpdate } from './resource-update.ts';
+import { emptySnapshot, type Snapshot } from './snapshot.ts';
 import { ANY_IP, ANY_SERVICE, ANY_WORKLOAD, serviceOf, workloadOf } from './test-arbitraries.ts';
 import type { GatewayAddress, Workload } from './workload.ts';
 

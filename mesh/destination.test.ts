@@ -6,8 +6,9 @@ import fc from 'fast-check';
 import { type Authority, parseIp } from './address.ts';
 import { dialledAt, type Target, targetOf } from './destination.ts';
 import { type FailureCode, failureCodeOf } from './failures.ts';
+import type { ResourceUpdate } from './resource-update.ts';
 import type { Service } from './service.ts';
-import { emptySnapshot, type ResourceUpdate, type Snapshot } from './snapshot.ts';
+import { emptySnapshot, type Snapshot } from './snapshot.ts';
 import { ANY_IP, ANY_SERVICE, ANY_WORKLOAD, serviceOf, workloadOf } from './test-arbitraries.ts';
 import type { GatewayAddress, Workload } from './workload.ts';
 

@@ -3,7 +3,8 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { parseIp } from './address.ts';
 import { type AddressFamily, type NameResolution, resolveName } from './names.ts';
-import { emptySnapshot, type ResourceUpdate } from './snapshot.ts';
+import type { ResourceUpdate } from './resource-update.ts';
+import { emptySnapshot } from './snapshot.ts';
 import { ANY_SERVICE, ANY_WORKLOAD, serviceOf, workloadOf } from './test-arbitraries.ts';
 import type { Workload } from './workload.ts';
 

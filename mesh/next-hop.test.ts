@@ -17,8 +17,9 @@ import {
   type TunnelHop,
 } from './next-hop.ts';
 import { admit } from './permit.ts';
+import type { ResourceUpdate } from './resource-update.ts';
 import type { Service } from './service.ts';
-import { emptySnapshot, type ResourceUpdate, type Snapshot } from './snapshot.ts';
+import { emptySnapshot, type Snapshot } from './snapshot.ts';
 import { ANY_IP, ANY_SERVICE, ANY_WORKLOAD, serviceOf, workloadOf } from './test-arbitraries.ts';
 import { type GatewayAddress, type Workload, workloadIdentity } from './workload.ts';
 

@@ -28,6 +28,21 @@ export type PolicyMatch = {
   readonly notServiceAccounts?: readonly ServiceAccountMatch[];
 };
 
+/** Asks nothing: what {@link PolicyMatch}es are made from. */
+export const EMPTY_MATCH: PolicyMatch = {
+  namespaces: [],
+  notNamespaces: [],
+  principals: [],
+  notPrincipals: [],
+  sourceIps: [],
+  notSourceIps: [],
+  destinationIps: [],
+  notDestinationIps: [],
+  destinationPorts: [],
+  notDestinationPorts: [],
+  serviceAccounts: [],
+};
+
 /** Matches in a clause are ORed, clauses in a rule ANDed. */
 export type PolicyClause = { readonly matches: readonly PolicyMatch[] };
 export type PolicyRule = { readonly clauses: readonly PolicyClause[] };

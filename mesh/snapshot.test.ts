@@ -3,8 +3,9 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { parseIp } from './address.ts';
 import { policyKey } from './policy.ts';
+import type { ResourceUpdate } from './resource-update.ts';
 import { serviceKey } from './service.ts';
-import { emptySnapshot, type ResourceUpdate, type Snapshot } from './snapshot.ts';
+import { emptySnapshot, type Snapshot } from './snapshot.ts';
 import {
   ANY_ENROLMENT,
   ANY_MESH_NAMESPACE,

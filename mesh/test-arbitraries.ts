@@ -7,7 +7,13 @@ import type { CaptureOptions } from './capture-options.ts';
 import type { Enrolment, PodDns } from './enrolment.ts';
 import type { Identity } from './identity.ts';
 import type { MeshNamespace } from './namespace.ts';
-import type { AuthorizationPolicy, Cidr, PolicyMatch, StringMatch } from './policy.ts';
+import {
+  type AuthorizationPolicy,
+  type Cidr,
+  EMPTY_MATCH,
+  type PolicyMatch,
+  type StringMatch,
+} from './policy.ts';
 import type { LoadBalancing, Service, Vip } from './service.ts';
 import type { TrustBundle } from './trust.ts';
 import type { GatewayAddress, PortMapping, Workload } from './workload.ts';
@@ -359,18 +365,5 @@ export function policyOf(
 
 /** A match in which nothing is asked but what is given. */
 export function matchOf(parts: Partial<PolicyMatch>): PolicyMatch {
-  return {
-    namespaces: [],
-    notNamespaces: [],
-    principals: [],
-    notPrincipals: [],
-    sourceIps: [],
-    notSourceIps: [],
-    destinationIps: [],
-    notDestinationIps: [],
-    destinationPorts: [],
-    notDestinationPorts: [],
-    serviceAccounts: [],
-    ...parts,
-  };
+  return { ...EMPTY_MATCH, ...parts };
 }

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { parseIp } from '../mesh/address.ts';
 import type { AuthorizationPolicy } from '../mesh/policy.ts';
+import { matchOf } from '../mesh/test-arbitraries.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { encodeProxyHeader } from '../wire/proxy-protocol.ts';
 import { type Agent, startAgent } from './app.ts';
@@ -182,20 +183,7 @@ function echo(socket: Socket): void {
 }
 
 function denyAll(pod: PodSpec): AuthorizationPolicy {
-  const empty = {
-    namespaces: [],
-    notNamespaces: [],
-    principals: [],
-    notPrincipals: [],
-    sourceIps: [],
-    notSourceIps: [],
-    destinationIps: [],
-    notDestinationIps: [],
-    destinationPorts: [],
-    notDestinationPorts: [],
-    serviceAccounts: [],
-  };
-  const match = { ...empty, principals: [{ kind: 'suffix', value: `/sa/${pod.name}` } as const] };
+  const match = matchOf({ principals: [{ kind: 'suffix', value: `/sa/${pod.name}` }] });
   return {
     name: 'deny',
     namespace: 'shop',

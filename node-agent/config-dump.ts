@@ -6,6 +6,7 @@ import { formatIdentity } from '../mesh/identity.ts';
 import type { LoadBalancing, Service } from '../mesh/service.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
 import type { GatewayAddress, Workload } from '../mesh/workload.ts';
+import { splitPem } from '../runtime/trust.ts';
 import { VERSION } from '../runtime/version.ts';
 import type {
   CertificateDump,
@@ -126,8 +127,8 @@ export function describeCertificates(certificates: Certificates): IdentityDump[]
   const dumps = [...certificates.held()].map(({ identity, svid, roots, error }) => ({
     identity: formatIdentity(identity),
     state: svid === undefined ? waiting(error) : 'Available',
-    certChain: svid === undefined ? [] : split(svid.chainPem).map(describeCertificate),
-    rootCerts: roots.flatMap(split).map(describeCertificate),
+    certChain: svid === undefined ? [] : splitPem(svid.chainPem).map(describeCertificate),
+    rootCerts: roots.flatMap(splitPem).map(describeCertificate),
   }));
   return dumps.toSorted((a, b) => a.identity.localeCompare(b.identity));
 }
@@ -137,14 +138,10 @@ function waiting(error: unknown): string {
   return `Unavailable: ${error instanceof Error ? error.message : String(error)}`;
 }
 
-function split(pem: string): string[] {
-  return pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-}
-
 function describeCertificate(pem: string): CertificateDump {
   const certificate = new X509Certificate(pem);
   return {
-    pem: Buffer.from(`${pem}\n`).toString('base64'),
+    pem: Buffer.from(pem).toString('base64'),
     serialNumber: BigInt(`0x${certificate.serialNumber}`).toString(),
     validFrom: seconds(certificate.validFromDate),
     expirationTime: seconds(certificate.validToDate),

@@ -4,6 +4,7 @@
 
 import { type IpAddress, isIpv6 } from '../mesh/address.ts';
 import { MeshError } from '../mesh/failures.ts';
+import { orAborted } from '../runtime/aborted.ts';
 import type { Clock } from '../runtime/clock.ts';
 
 export type HostRecord = { readonly ip: IpAddress; readonly ttlSeconds: number };
@@ -105,14 +106,4 @@ export class HostLookup {
   #keep(hostname: string, addresses: Known['addresses'], until: number): void {
     this.#known.set(hostname, { until, addresses });
   }
-}
-
-/** Others may wait for the same answer, so one who gives up only stops waiting. */
-function orAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

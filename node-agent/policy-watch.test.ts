@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { AuthorizationPolicy } from '../mesh/policy.ts';
-import { emptySnapshot, type ResourceUpdate } from '../mesh/snapshot.ts';
+import type { ResourceUpdate } from '../mesh/resource-update.ts';
+import { emptySnapshot } from '../mesh/snapshot.ts';
 import { PolicyWatch } from './policy-watch.ts';
 import { workloadOf, workloadUid } from './test-support/world.ts';
 

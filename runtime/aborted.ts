@@ -8,12 +8,15 @@ export function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** What `promise` gives, or the signal's reason as soon as it is aborted. */
+/**
+ * What `promise` gives, or the signal's reason as soon as it is aborted. Who gives up only stops waiting: others may wait
+ * for the same answer. Nothing stays on a signal that outlives the wait.
+ */
 export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return Promise.race([
-    promise,
-    aborted(signal).then(() => {
-      throw signal.reason;
-    }),
-  ]);
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
 }

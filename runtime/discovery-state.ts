@@ -2,8 +2,9 @@
 // Invariant: `versions` holds exactly what is in the snapshot, so that a reconnect resumes and misses nothing.
 
 import { policyKey } from '../mesh/policy.ts';
+import type { ResourceUpdate } from '../mesh/resource-update.ts';
 import { serviceKey } from '../mesh/service.ts';
-import { emptySnapshot, type ResourceUpdate, type Snapshot } from '../mesh/snapshot.ts';
+import { emptySnapshot, type Snapshot } from '../mesh/snapshot.ts';
 import { decodeAddress } from '../wire/address-resource.ts';
 import {
   type DeltaRequest,

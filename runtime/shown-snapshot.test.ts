@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { emptySnapshot, type ResourceUpdate } from '../mesh/snapshot.ts';
+import type { ResourceUpdate } from '../mesh/resource-update.ts';
+import { emptySnapshot } from '../mesh/snapshot.ts';
 import { ANY_POLICY, ANY_SERVICE, ANY_WORKLOAD } from '../mesh/test-arbitraries.ts';
 import { SavedSnapshotError } from './saved-snapshot.ts';
 import { decodeShown, encodeShown } from './shown-snapshot.ts';

@@ -5,6 +5,7 @@
 import { formatIpPort, type IpAddress, type IpPort } from '../mesh/address.ts';
 import { type FailureCode, MeshError } from '../mesh/failures.ts';
 import { formatIdentity, type Identity } from '../mesh/identity.ts';
+import { orAborted } from '../runtime/aborted.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import type { PeerTrust } from './trust.ts';
 import { type ConnectHead, type Tunnel, type TunnelStream, UnprocessedError } from './tunnel.ts';
@@ -152,7 +153,7 @@ export class TunnelPool {
     entry.waiting++;
     try {
       entry.dialling ??= this.#start(name, entry);
-      return await orAborted(entry.dialling, signal);
+      return await (signal === undefined ? entry.dialling : orAborted(entry.dialling, signal));
     } finally {
       entry.waiting--;
       this.#forget(name, entry);
@@ -253,13 +254,4 @@ function passed({ destination, workload }: TunnelKey): MeshError {
 
 function limit(code: FailureCode, key: TunnelKey, why: string): MeshError {
   return new MeshError(code, `Cannot open a tunnel to ${formatIpPort(key.destination)}: ${why}`);
-}
-
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

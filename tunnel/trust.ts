@@ -3,6 +3,7 @@
 // domain's own roots, so one domain's authority can never name a workload of another.
 
 import { X509Certificate } from 'node:crypto';
+import { splitPem } from '../runtime/trust.ts';
 import { NO_REVOCATIONS, type Revocations } from './revocation.ts';
 
 /** What the mesh believes besides a workload's own certificate; the same for all identities of a process. */
@@ -94,8 +95,7 @@ export class PeerTrust {
 
 /** Every certificate in a PEM text. @throws Error when one cannot be read */
 export function certificatesIn(pem: string): X509Certificate[] {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  return blocks.map((block) => new X509Certificate(block));
+  return splitPem(pem).map((one) => new X509Certificate(one));
 }
 
 function intermediatesOf(leaf: X509Certificate): X509Certificate[] {

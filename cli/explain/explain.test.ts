@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseIp } from '../../mesh/address.ts';
 import type { AuthorizationPolicy, PolicyMatch } from '../../mesh/policy.ts';
+import type { ResourceUpdate } from '../../mesh/resource-update.ts';
 import type { Service } from '../../mesh/service.ts';
-import { emptySnapshot, type ResourceUpdate, type Snapshot } from '../../mesh/snapshot.ts';
-import { workloadOf } from '../../mesh/test-arbitraries.ts';
+import { emptySnapshot, type Snapshot } from '../../mesh/snapshot.ts';
+import { matchOf, serviceOf, workloadOf } from '../../mesh/test-arbitraries.ts';
 import type { Workload } from '../../mesh/workload.ts';
 import { CommandFailure } from '../exit.ts';
 import { renderExplanation } from '../render/explain.ts';
@@ -30,23 +31,12 @@ const CART = pod('cart-1', '10.0.0.2', {
   services: new Map([[KEY, [HTTP]]]),
   workloadName: 'cart',
 });
-const SERVICE: Service = {
-  name: 'cart',
-  namespace: 'shop',
+const SERVICE = serviceOf({
   hostname: 'cart.shop.svc.cluster.local',
   vips: [{ network: WEB.network, ip: parseIp('10.96.0.7'), prefixLength: undefined }],
   ports: [HTTP],
-  subjectAltNames: [],
-  waypoint: undefined,
-  weightedWaypoints: [],
-  ingressUseWaypoint: false,
-  loadBalancing: undefined,
-  ipFamilies: 'automatic',
   canonical: true,
-  visibility: 'public',
-  sessionAffinitySeconds: undefined,
-  balancing: 'least-request',
-};
+});
 
 function world(
   workloads: readonly Workload[] = [WEB, CART],
@@ -60,26 +50,13 @@ function world(
   ]);
 }
 
-const NO_MATCH: PolicyMatch = {
-  namespaces: [],
-  notNamespaces: [],
-  principals: [],
-  notPrincipals: [],
-  sourceIps: [],
-  notSourceIps: [],
-  destinationIps: [],
-  notDestinationIps: [],
-  destinationPorts: [],
-  notDestinationPorts: [],
-  serviceAccounts: [],
-};
 const allowing = (match: Partial<PolicyMatch>): AuthorizationPolicy => ({
   name: 'only',
   namespace: 'shop',
   scope: 'namespace',
   action: 'allow',
   dryRun: false,
-  rules: [{ clauses: [{ matches: [{ ...NO_MATCH, ...match }] }] }],
+  rules: [{ clauses: [{ matches: [matchOf(match)] }] }],
 });
 
 function explainTo(snapshot: Snapshot, to: string, source = WEB): ConnectionExplanation {

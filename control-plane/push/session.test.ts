@@ -9,7 +9,7 @@ import { CAPTURE_EVERYTHING } from '../../mesh/capture-options.ts';
 import type { MeshNamespace, Mode } from '../../mesh/namespace.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy.ts';
 import type { Snapshot } from '../../mesh/snapshot.ts';
-import { ANY_TRUST_BUNDLE } from '../../mesh/test-arbitraries.ts';
+import { ANY_TRUST_BUNDLE, workloadOf } from '../../mesh/test-arbitraries.ts';
 import type { TrustBundle } from '../../mesh/trust.ts';
 import type { Workload } from '../../mesh/workload.ts';
 import { DiscoveryState } from '../../runtime/discovery-state.ts';
@@ -27,35 +27,12 @@ import type { PlacedEnrolment } from '../translate/world.ts';
 import { Session } from './session.ts';
 
 function workload(name: string, changes: Partial<Workload> = {}): Workload {
-  return {
+  return workloadOf({
     uid: `Kubernetes//Pod/shop/${name}`,
-    name,
-    namespace: 'shop',
-    serviceAccount: 'web',
-    trustDomain: 'cluster.local',
-    cluster: 'Kubernetes',
-    network: '',
     node: 'n1',
     addresses: [parseIp('10.0.0.1')],
-    hostname: '',
-    locality: { region: '', zone: '', subzone: '' },
-    health: 'healthy',
-    protocol: 'tcp',
-    nativeTunnel: false,
-    applicationTunnel: undefined,
-    hostNetwork: false,
-    waypoint: undefined,
-    networkGateway: undefined,
-    canonicalName: name,
-    canonicalRevision: 'latest',
-    workloadName: name,
-    workloadType: 'pod',
-    services: new Map(),
-    authorizationPolicies: [],
-    capacity: 1,
-    outboundPolicy: 'allow-any',
     ...changes,
-  };
+  });
 }
 
 const policy = (name: string, dryRun = false): AuthorizationPolicy => ({

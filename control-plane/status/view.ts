@@ -3,6 +3,7 @@
 import { X509Certificate } from 'node:crypto';
 import { formatIdentity } from '../../mesh/identity.ts';
 import type { Namespace, Pod } from '../../runtime/kubernetes/objects.ts';
+import { splitPem } from '../../runtime/trust.ts';
 import type { RotationStatus } from '../../wire/rotation.ts';
 import type {
   AgentStatus,
@@ -115,8 +116,7 @@ function redirectionOf(pod: Pod, namespace: Namespace | undefined): WorkloadStat
 
 /** The root that ends first. */
 function rootEnd(rootsPem: string | undefined): string | undefined {
-  const certificates =
-    rootsPem?.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  const certificates = splitPem(rootsPem ?? '');
   try {
     const ends = certificates.map((pem) => new X509Certificate(pem).validToDate.getTime());
     return ends.length === 0 ? undefined : new Date(Math.min(...ends)).toISOString();

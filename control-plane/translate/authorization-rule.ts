@@ -3,12 +3,13 @@
 // the caller drops the rule; in a DENY the attribute is left open, so that it denies more.
 
 import { parseCidr } from '../../mesh/cidr.ts';
-import type {
-  Cidr,
-  PolicyClause,
-  PolicyMatch,
-  ServiceAccountMatch,
-  StringMatch,
+import {
+  type Cidr,
+  EMPTY_MATCH,
+  type PolicyClause,
+  type PolicyMatch,
+  type ServiceAccountMatch,
+  type StringMatch,
 } from '../../mesh/policy.ts';
 import { isEmptyMatch } from '../../mesh/policy-match.ts';
 
@@ -25,20 +26,6 @@ export type RuleTranslation = {
   readonly clauses: readonly PolicyClause[];
   /** Paths within the rule that node agents cannot evaluate, each with why. */
   readonly unsupported: readonly string[];
-};
-
-export const NO_MATCH: PolicyMatch = {
-  namespaces: [],
-  notNamespaces: [],
-  principals: [],
-  notPrincipals: [],
-  sourceIps: [],
-  notSourceIps: [],
-  destinationIps: [],
-  notDestinationIps: [],
-  destinationPorts: [],
-  notDestinationPorts: [],
-  serviceAccounts: [],
 };
 
 const SOURCE_FIELDS: ReadonlySet<string> = new Set([
@@ -83,7 +70,7 @@ class RuleReader {
   source(source: Fields, path: string): PolicyMatch {
     this.#only(source, path, SOURCE_FIELDS);
     return {
-      ...NO_MATCH,
+      ...EMPTY_MATCH,
       principals: strings(source['principals']),
       notPrincipals: strings(source['notPrincipals']),
       namespaces: strings(source['namespaces']),
@@ -100,7 +87,7 @@ class RuleReader {
   operation(operation: Fields, path: string): PolicyMatch {
     this.#only(operation, path, OPERATION_FIELDS);
     return {
-      ...NO_MATCH,
+      ...EMPTY_MATCH,
       destinationPorts: this.#all(operation['ports'], `${path}.ports`, readPort),
       notDestinationPorts: this.#some(operation['notPorts'], `${path}.notPorts`, readPort),
     };
@@ -110,39 +97,39 @@ class RuleReader {
     const [at, not] = [`${path}.values`, `${path}.notValues`];
     if ((values ?? []).length === 0 && (notValues ?? []).length === 0) {
       this.unsupported.push(`${path} (it has neither values nor notValues)`);
-      return NO_MATCH;
+      return EMPTY_MATCH;
     }
     switch (key) {
       case 'source.ip':
         return {
-          ...NO_MATCH,
+          ...EMPTY_MATCH,
           sourceIps: this.#all(values, at, readCidr),
           notSourceIps: this.#some(notValues, not, readCidr),
         };
       case 'source.namespace':
-        return { ...NO_MATCH, namespaces: strings(values), notNamespaces: strings(notValues) };
+        return { ...EMPTY_MATCH, namespaces: strings(values), notNamespaces: strings(notValues) };
       case 'source.principal':
-        return { ...NO_MATCH, principals: strings(values), notPrincipals: strings(notValues) };
+        return { ...EMPTY_MATCH, principals: strings(values), notPrincipals: strings(notValues) };
       case 'source.serviceAccount':
         return {
-          ...NO_MATCH,
+          ...EMPTY_MATCH,
           ...this.#accounts(values, notValues, { path: at, notPath: not }),
         };
       case 'destination.ip':
         return {
-          ...NO_MATCH,
+          ...EMPTY_MATCH,
           destinationIps: this.#all(values, at, readCidr),
           notDestinationIps: this.#some(notValues, not, readCidr),
         };
       case 'destination.port':
         return {
-          ...NO_MATCH,
+          ...EMPTY_MATCH,
           destinationPorts: this.#all(values, at, readPort),
           notDestinationPorts: this.#some(notValues, not, readPort),
         };
       default:
         this.unsupported.push(`${path}.key ${key}`);
-        return NO_MATCH;
+        return EMPTY_MATCH;
     }
   }
 

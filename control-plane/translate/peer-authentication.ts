@@ -4,12 +4,12 @@
 import {
   type AuthorizationPolicy,
   convertedPolicyName,
+  EMPTY_MATCH,
   type PolicyRule,
   STRICT_POLICY_NAME,
 } from '../../mesh/policy.ts';
 import type { KubeObject, Pod } from '../../runtime/kubernetes/objects.ts';
 import { PEER_AUTHENTICATIONS } from '../../runtime/kubernetes/resources.ts';
-import { NO_MATCH } from './authorization-rule.ts';
 import type { Finding, Outcome } from './outcome.ts';
 import { isUnselective, selects, type WorkloadSelector } from './selector.ts';
 
@@ -38,7 +38,7 @@ export type PeerAuthenticationEffect = {
 };
 
 const PLAINTEXT: PolicyRule['clauses'][number] = {
-  matches: [{ ...NO_MATCH, notPrincipals: [{ kind: 'presence' }] }],
+  matches: [{ ...EMPTY_MATCH, notPrincipals: [{ kind: 'presence' }] }],
 };
 
 type Mode = 'strict' | 'permissive' | 'unset';
@@ -131,12 +131,12 @@ function portRule(object: PeerAuthenticationObject, mode: Mode): PolicyRule | un
     const permissive = of('permissive');
     if (permissive.length === 0) return undefined;
     return {
-      clauses: [PLAINTEXT, { matches: [{ ...NO_MATCH, notDestinationPorts: permissive }] }],
+      clauses: [PLAINTEXT, { matches: [{ ...EMPTY_MATCH, notDestinationPorts: permissive }] }],
     };
   }
   const strict = of('strict');
   if (strict.length === 0) return undefined;
-  return { clauses: [PLAINTEXT, { matches: [{ ...NO_MATCH, destinationPorts: strict }] }] };
+  return { clauses: [PLAINTEXT, { matches: [{ ...EMPTY_MATCH, destinationPorts: strict }] }] };
 }
 
 function portsOf({ spec }: PeerAuthenticationObject): { port: number; mode: Mode }[] {

@@ -6,7 +6,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { afterEach } from 'node:test';
 import { type IpPort, parseIp } from '../../mesh/address.ts';
 import type { PodDns } from '../../mesh/enrolment.ts';
-import type { ResourceUpdate } from '../../mesh/snapshot.ts';
+import type { ResourceUpdate } from '../../mesh/resource-update.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { silentLog } from '../../runtime/log.ts';
 import { Metrics } from '../../runtime/metrics.ts';

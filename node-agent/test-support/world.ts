@@ -5,8 +5,10 @@ import { parseIp } from '../../mesh/address.ts';
 import { CAPTURE_EVERYTHING, type CaptureOptions } from '../../mesh/capture-options.ts';
 import type { Enrolment, EnrolmentReport } from '../../mesh/enrolment.ts';
 import type { Identity } from '../../mesh/identity.ts';
+import type { ResourceUpdate } from '../../mesh/resource-update.ts';
 import type { Service } from '../../mesh/service.ts';
-import { emptySnapshot, type ResourceUpdate, type Snapshot } from '../../mesh/snapshot.ts';
+import { emptySnapshot, type Snapshot } from '../../mesh/snapshot.ts';
+import { serviceOf as serviceIn, workloadOf as workloadIn } from '../../mesh/test-arbitraries.ts';
 import type { TrustReport } from '../../mesh/trust.ts';
 import type { PortMapping, Workload } from '../../mesh/workload.ts';
 import { createLog, type Log } from '../../runtime/log.ts';
@@ -110,55 +112,31 @@ export function workloadUid(pod: PodSpec): string {
 }
 
 export function workloadOf(pod: PodSpec, overrides: Partial<Workload> = {}): Workload {
-  return {
+  return workloadIn({
     uid: workloadUid(pod),
     name: pod.name,
     namespace: NAMESPACE,
     serviceAccount: pod.name,
     trustDomain: pod.trustDomain ?? 'cluster.local',
-    cluster: 'Kubernetes',
-    network: '',
     node: 'node',
     addresses: pod.addresses.map(parseIp),
-    hostname: '',
-    locality: { region: '', zone: '', subzone: '' },
-    health: 'healthy',
-    protocol: 'hbone',
-    nativeTunnel: false,
-    applicationTunnel: undefined,
-    hostNetwork: false,
-    waypoint: undefined,
-    networkGateway: undefined,
     canonicalName: pod.name,
     canonicalRevision: 'latest',
     workloadName: pod.name,
     workloadType: 'deployment',
-    services: new Map(),
-    authorizationPolicies: [],
-    capacity: 1,
-    outboundPolicy: 'allow-any',
     ...overrides,
-  };
+  });
 }
 
 export function serviceOf(name: string, vip: string, ports: readonly PortMapping[]): Service {
-  return {
+  return serviceIn({
     name,
     namespace: NAMESPACE,
     hostname: `${name}.${NAMESPACE}.svc.cluster.local`,
     vips: [{ network: '', ip: parseIp(vip), prefixLength: undefined }],
     ports,
-    subjectAltNames: [],
-    waypoint: undefined,
-    weightedWaypoints: [],
-    ingressUseWaypoint: false,
-    loadBalancing: undefined,
-    ipFamilies: 'automatic',
     canonical: true,
-    visibility: 'public',
-    sessionAffinitySeconds: undefined,
-    balancing: 'least-request',
-  };
+  });
 }
 
 export function portOf(servicePort: number, targetPort: number): PortMapping {

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import type { EnrolmentReport } from '../../mesh/enrolment.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy.ts';
-import type { ResourceUpdate } from '../../mesh/snapshot.ts';
+import type { ResourceUpdate } from '../../mesh/resource-update.ts';
 import { type Agent, type AgentParts, startAgent } from '../../node-agent/app.ts';
 import type { CaptureDriver } from '../../node-agent/capture/capture.ts';
 import { directorySource } from '../../node-agent/capture/find-netns.ts';

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { createTestCa, portOf, serviceOf } from '../../node-agent/test-support/world.ts';
+import { portOf, serviceOf } from '../../node-agent/test-support/world.ts';
 import { Cluster, turn } from './cluster.ts';
-import { ask, echo, fate, Lan, type Pod, text } from './lan.ts';
+import { ask, echo, fate, type Lan, type Pod, text } from './lan.ts';
 import { enterNamespaces } from './namespaces.ts';
 
 const VIP = '10.96.0.10';
@@ -20,16 +20,10 @@ if (enterNamespaces(import.meta.filename)) {
     let lan: Lan;
     let cluster: Cluster;
     before(async () => {
-      lan = new Lan();
-      cluster = new Cluster(lan, await createTestCa());
-      await cluster.startAgent('node-a');
-      await cluster.startAgent('node-b');
+      cluster = await Cluster.start();
+      ({ lan } = cluster);
     });
-    after(async () => {
-      await Promise.all([...cluster.nodes.values()].map(({ agent }) => agent.stop()));
-      for (const capture of cluster.captures) capture.close();
-      lan.close();
-    });
+    after(() => cluster.stop());
 
     /** Two pods on two nodes, announced as plain. */
     function pods(options: { trustDomain?: string } = {}): { client: Pod; server: Pod } {

@@ -6,11 +6,10 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { type AuthorizationPolicy, policyKey } from '../../mesh/policy.ts';
-import type { ResourceUpdate } from '../../mesh/snapshot.ts';
+import type { ResourceUpdate } from '../../mesh/resource-update.ts';
 import { matchOf } from '../../mesh/test-arbitraries.ts';
-import { createTestCa } from '../../node-agent/test-support/world.ts';
 import { Cluster, turn } from './cluster.ts';
-import { ask, echo, fate, Lan, type Pod } from './lan.ts';
+import { ask, echo, fate, type Lan, type Pod } from './lan.ts';
 import { enterNamespaces } from './namespaces.ts';
 
 /** From the arrival of the change at the agent to the reset at the client. */
@@ -32,15 +31,10 @@ if (enterNamespaces(import.meta.filename)) {
     let lan: Lan;
     let cluster: Cluster;
     before(async () => {
-      lan = new Lan();
-      cluster = new Cluster(lan, await createTestCa());
-      await cluster.startAgent('node-a');
-      await cluster.startAgent('node-b');
+      cluster = await Cluster.start();
+      ({ lan } = cluster);
     });
-    after(async () => {
-      await Promise.all([...cluster.nodes.values()].map(({ agent }) => agent.stop()));
-      lan.close();
-    });
+    after(() => cluster.stop());
 
     /** A captured server with two echoes, a captured client, and one outside the mesh. */
     async function trio(): Promise<{ server: Pod; client: Pod; outsider: Pod }> {

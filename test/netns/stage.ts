@@ -38,10 +38,8 @@ export class Stage {
     return { lan: this.lan, ca: this.ca };
   }
 
-  async close(): Promise<void> {
-    await Promise.all([...this.cluster.nodes.values()].map(({ agent }) => agent.stop()));
-    for (const capture of this.cluster.captures) capture.close();
-    this.lan.close();
+  close(): Promise<void> {
+    return this.cluster.stop();
   }
 
   /** A service of its own address and name; pods join it by `behind`. */

@@ -1,0 +1,23 @@
+// What discovery tells, one change at a time: a resource as it is now, or the name of one that is gone. Made by the wire
+// and by tests; applied to a Snapshot in batches.
+
+import type { Enrolment } from './enrolment.ts';
+import type { MeshNamespace } from './namespace.ts';
+import type { AuthorizationPolicy } from './policy.ts';
+import type { Service } from './service.ts';
+import type { TrustBundle } from './trust.ts';
+import type { Workload } from './workload.ts';
+
+export type ResourceUpdate =
+  | { readonly kind: 'workload'; readonly workload: Workload }
+  | { readonly kind: 'service'; readonly service: Service }
+  /** An Address that is gone: a workload's uid or a service's `namespace/hostname`. */
+  | { readonly kind: 'address-removed'; readonly name: string }
+  | { readonly kind: 'policy'; readonly policy: AuthorizationPolicy }
+  | { readonly kind: 'policy-removed'; readonly name: string }
+  | { readonly kind: 'enrolment'; readonly enrolment: Enrolment }
+  | { readonly kind: 'enrolment-removed'; readonly podUid: string }
+  | { readonly kind: 'namespace'; readonly namespace: MeshNamespace }
+  | { readonly kind: 'namespace-removed'; readonly name: string }
+  | { readonly kind: 'trust'; readonly bundle: TrustBundle }
+  | { readonly kind: 'trust-removed'; readonly trustDomain: string };
