@@ -1,15 +1,10 @@
-// The node agent put together: every part is built, wired and closed here, and nothing else constructs. Called by main.ts
-// with the real discovery, issuance and capture, and by tests with their own.
+// The node agent put together: every part is built, wired and closed here, and nothing else constructs. Called by
+// connected.ts with the real discovery, issuance and capture, and by tests with their own.
 
 import { randomInt } from 'node:crypto';
-import type { EnrolmentReport } from '../mesh/enrolment.ts';
-import { MeshError } from '../mesh/failures.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
-import type { TrustReport } from '../mesh/trust.ts';
 import { type Admin, startAdmin } from '../runtime/admin.ts';
-import type { Clock } from '../runtime/clock.ts';
-import { type DiscoveryRecord, exposeDiscovery } from '../runtime/discovery-metrics.ts';
-import type { Log } from '../runtime/log.ts';
+import { exposeDiscovery } from '../runtime/discovery-metrics.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { Readiness } from '../runtime/readiness.ts';
 import { followReadiness } from '../runtime/ready-file.ts';
@@ -18,84 +13,25 @@ import { IDLE_RELEASE_MS, TunnelPool } from '../tunnel/pool.ts';
 import type { PeerTrust } from '../tunnel/trust.ts';
 import { AccessLog, EVERYTHING } from './access-log.ts';
 import { type AdminView, adminRoutes } from './admin-routes.ts';
-import { Affinity } from './affinity.ts';
-import type { CaptureDriver } from './capture/capture.ts';
+import type { AgentParts, AgentSettings } from './agent-parts.ts';
 import { exposeCertificates, reportTrust } from './certificate-reports.ts';
 import { Certificates } from './certificates.ts';
-import type { AgentConfig } from './config.ts';
 import { Connections } from './connections.ts';
-import { Dns, type DnsSettings } from './dns/dns.ts';
-import { countLookups } from './dns/dns-metrics.ts';
+import { Dns } from './dns/dns.ts';
+import { drain } from './drain.ts';
 import { Enrolments } from './enrolment.ts';
 import { exposeGauges } from './gauges.ts';
-import type { Issue } from './held-certificate.ts';
-import { HostLookup, type ResolveHost } from './host-lookup.ts';
-import { receive } from './inbound.ts';
-import { knownSource, type SnapshotSource } from './known-source.ts';
+import { HostLookup } from './host-lookup.ts';
+import { journeysOf } from './journeys.ts';
 import { sweepLeftovers } from './leftovers.ts';
 import { DEFAULT_LIMITS, Limits } from './limits.ts';
-import type { Journeys } from './local-pod.ts';
-import type { Sandboxes } from './nri/sandboxes.ts';
 import { followStarts } from './nri/starts.ts';
-import { carry, EndpointLoad } from './outbound.ts';
-import { admitPlain } from './passthrough.ts';
 import { PolicyRecord } from './policy-record.ts';
 import { PolicyWatch } from './policy-watch.ts';
 import { hostResolver } from './resolve-host.ts';
 import { Trails } from './trail.ts';
 import { TunnelReports } from './tunnel-reports.ts';
-import { dialTunnel, isCurrent, openThrough, tunnelKey } from './tunnels.ts';
-
-export type Discovery = SnapshotSource & {
-  /** There is a snapshot to work from. */
-  readonly synced: Promise<void>;
-  /** The control plane itself has told everything; absent where every snapshot is its own. */
-  readonly live?: Promise<void>;
-  /** What is known of the connection, where there is one. */
-  readonly record?: DiscoveryRecord;
-  /** How often the snapshot could not be kept. */
-  readonly saveFailures?: () => number;
-  report(report: EnrolmentReport): void;
-  reportTrust(report: TrustReport): void;
-};
-
-export type AgentParts = {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly discovery: Discovery;
-  readonly issue: Issue;
-  readonly capture: CaptureDriver;
-  /** Where `capture` looks for what the container runtime tells of. */
-  readonly sandboxes?: Sandboxes;
-  readonly random?: () => number;
-  /** Ends the process politely: what /quitquitquit asks for. */
-  readonly quit?: (why: string) => void;
-  /** For endpoints that have a DNS name only. */
-  readonly resolveHost?: ResolveHost;
-};
-
-export type AgentSettings = Pick<
-  AgentConfig,
-  | 'trustDomain'
-  | 'certificateTtlMs'
-  | 'drainDeadlineMs'
-  | 'leaveGraceMs'
-  | 'watchIntervalMs'
-  | 'dnsCapture'
-  | 'nri'
-  | 'admin'
-  | 'metrics'
-  | 'ready'
-> &
-  Partial<
-    Pick<AgentConfig, 'tunnelIdleMs' | 'readyFile' | 'accessFilter' | 'seriesIdleMs' | 'limits'>
-  > & {
-    /** Without it the DNS of no pod is captured. */
-    readonly dns?: DnsSettings | undefined;
-  };
-
-/** Sockets that were reset end within one turn; nothing that hangs may hold up the end. */
-const CUT_GRACE_MS = 1000;
+import { dialTunnel, isCurrent } from './tunnels.ts';
 
 export type Agent = {
   readonly ports: Admin['ports'];
@@ -148,14 +84,8 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
         error,
       }),
   });
-  const load = new EndpointLoad();
-  const affinity = new Affinity({ clock });
   const hosts = new HostLookup({ clock, random, resolve: parts.resolveHost ?? hostResolver([]) });
   const record = new PolicyRecord({ log, metrics, clock });
-  const policy = { snapshot: () => discovery.snapshot(), record };
-  const shared = { trails, connections, snapshot: policy.snapshot, policy };
-
-  const countLookup = countLookups({ metrics, clock });
   const dns =
     settings.dns &&
     new Dns(
@@ -169,36 +99,19 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
       },
       settings.dns,
     );
-  const journeys: Journeys = {
-    outbound: (pod, captured) =>
-      void carry(pod, captured, {
-        trails,
-        connections,
-        load,
-        affinity,
-        random,
-        source: () => knownSource(parts, pod.enrolment.workloadUid),
-        openThrough: (_, hop, heads, signal) =>
-          openThrough({ clock, pod, pool, snapshot: policy.snapshot() }, hop, heads, signal),
-        lookup: (hostname, like, signal) => {
-          countLookup(hostname, policy.snapshot().workloadByUid(pod.enrolment.workloadUid));
-          return hosts.address(hostname, like, signal);
-        },
-        openTunnel: (_, hop, head, signal) =>
-          pool.open(tunnelKey(pod, hop, discovery.snapshot()), head, signal),
-      }),
-    inbound: (pod, request) => void receive(pod, request, shared),
-    passthrough: (pod, captured) => void admitPlain(pod, captured, shared),
-    denied: (_, { remote, local, error }) =>
-      tunnels.refused({ source: remote, destination: local, direction: 'inbound', error }),
-    lost: (_, { remote, local, error }) =>
-      tunnels.lost({ source: remote, destination: local, direction: 'inbound', error }),
-    ...(dns === undefined ? {} : { dns }),
-    left: ({ enrolment: { podUid } }, gone) => {
-      dns?.release(podUid);
-      return gone ? pool.release(podUid) : pool.drain(podUid);
-    },
-  };
+  const journeys = journeysOf({
+    clock,
+    discovery,
+    metrics,
+    random,
+    trails,
+    connections,
+    tunnels,
+    pool,
+    record,
+    hosts,
+    dns,
+  });
   const enrolments = new Enrolments({
     handshakes: new HandshakeGate(),
     clock,
@@ -300,26 +213,10 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
       unsubscribe();
       // the next agent holds these ports too: from here on only its answers count
       const doorsClosed = admin.close();
-      const deadline = new AbortController();
-      const timer = clock.timer(settings.drainDeadlineMs, () => deadline.abort());
-      log.info('Draining', {
-        connections: connections.count(),
-        tunnels: pool.tunnels,
-        deadlineMs: settings.drainDeadlineMs,
-      });
-      const drained = enrolments.drain();
-      const idle = await connections.idle(undefined, deadline.signal);
-      timer.cancel();
-      const cut = connections.count();
-      if (!idle) log.warn('Cutting open connections: the drain deadline is over', { cut });
-      connections.cutAll(
-        new MeshError('DRAIN_DEADLINE', 'The connection was cut: the node agent stopped'),
+      const cut = await drain(
+        { clock, log, connections, enrolments, pool, trails, dns },
+        settings.drainDeadlineMs,
       );
-      dns?.close();
-      await Promise.all([enrolments.close(), pool.close()]);
-      // each cut one has its line, before the process ends
-      await Promise.race([trails.allEnded(), clock.sleep(CUT_GRACE_MS)]);
-      await drained;
       await begun;
       trustReports.close();
       certificates.close();

@@ -1,5 +1,5 @@
 // Addresses of endpoints that have a DNS name only: looked up when a connection needs one, remembered for as long as the
-// answer says. Called by app.ts for outbound.ts; the queries themselves are passed in.
+// answer says. Called by journeys.ts for outbound.ts; the queries themselves are passed in.
 // Invariant: one query in flight a name, however many connections wait for it.
 
 import { type IpAddress, isIpv6 } from '../mesh/address.ts';

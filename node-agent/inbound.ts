@@ -1,5 +1,5 @@
 // A peer's tunnel stream arrives for a pod of this node. The whole journey is receive(), in the words of the data path:
-// accept, classify, authorize, tunnel (here: the pod's own application), splice. Called by app.ts for each CONNECT.
+// accept, classify, authorize, tunnel (here: the pod's own application), splice. Called by journeys.ts for each CONNECT.
 // Invariant: a refused peer never learns whether the pod listens, and 200 is sent only when it does.
 
 import { type Authority, formatIpPort, type IpPort } from '../mesh/address.ts';

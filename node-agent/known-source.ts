@@ -1,5 +1,5 @@
 // Waits for the workload of a pod whose connections are already captured: discovery may be a moment behind enrolment.
-// Called by app.ts for outbound.ts.
+// Called by journeys.ts for outbound.ts.
 
 import { MeshError } from '../mesh/failures.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';

@@ -10,7 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { systemClock } from '../runtime/clock.ts';
-import { type AgentParts, type AgentSettings, startAgent } from './app.ts';
+import type { AgentParts, AgentSettings } from './agent-parts.ts';
+import { startAgent } from './app.ts';
 import type { CaptureDriver } from './capture/capture.ts';
 import { loopbackCapture } from './capture/loopback.ts';
 import {

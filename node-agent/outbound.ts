@@ -1,5 +1,5 @@
 // A captured connection leaves its pod. The whole journey is carry(), in the words of the data path:
-// accept, classify, authorize, pick endpoint, tunnel, splice. Called by app.ts for each connection to port 15001.
+// accept, classify, authorize, pick endpoint, tunnel, splice. Called by journeys.ts for each connection to port 15001.
 
 import { formatIpPort, type IpAddress } from '../mesh/address.ts';
 import { LEFT_TO_DESTINATION } from '../mesh/authorize.ts';

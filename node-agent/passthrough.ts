@@ -1,5 +1,5 @@
 // Plaintext arrives for a pod of this node: from a client outside the mesh, so without an identity. The whole journey is
-// admitPlain(). Called by app.ts for each connection to port 15006.
+// admitPlain(). Called by journeys.ts for each connection to port 15006.
 
 import { formatIpPort, type IpPort } from '../mesh/address.ts';
 import { MeshError } from '../mesh/failures.ts';

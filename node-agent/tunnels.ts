@@ -1,5 +1,5 @@
 // The agent's side of its pool of tunnels: which tunnel a hop needs, how one is dialled from inside its pod, and when an
-// address has passed to another workload. Called by app.ts. Invariant: a tunnel is dialled, and used again, only while
+// address has passed to another workload. Called by app.ts and journeys.ts. Invariant: a tunnel is dialled, and used again, only while
 // the snapshot says that the address is the workload's the connection was meant for.
 
 import { formatIpPort } from '../mesh/address.ts';

@@ -13,7 +13,7 @@ import type { TrustReport } from '../../mesh/trust.ts';
 import type { PortMapping, Workload } from '../../mesh/workload.ts';
 import { createLog, type Log } from '../../runtime/log.ts';
 import { createTestCa, type TestCa } from '../../tunnel/test-ca.ts';
-import type { Discovery } from '../app.ts';
+import type { Discovery } from '../agent-parts.ts';
 import type { Issue } from '../held-certificate.ts';
 
 /** One node's view; all nodes of a test usually share one. */

@@ -3,7 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type Agent, type AgentSettings, startAgent } from '../../node-agent/app.ts';
+import type { AgentSettings } from '../../node-agent/agent-parts.ts';
+import { type Agent, startAgent } from '../../node-agent/app.ts';
 import { directorySource } from '../../node-agent/capture/find-netns.ts';
 import { netnsCapture } from '../../node-agent/capture/netns.ts';
 import {

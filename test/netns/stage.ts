@@ -3,7 +3,7 @@
 
 import type { Service } from '../../mesh/service.ts';
 import type { PortMapping, Workload } from '../../mesh/workload.ts';
-import type { AgentParts } from '../../node-agent/app.ts';
+import type { AgentParts } from '../../node-agent/agent-parts.ts';
 import {
   createTestCa,
   HandmadeDiscovery,
