@@ -251,6 +251,32 @@ describe('what a policy matches', () => {
     assert.equal(is('suffix', '/sa/api'), false);
   });
 
+  test('a name that looks like another is another: longer, shorter, in other case, in another piece', () => {
+    const namespaces = [{ kind: 'exact', value: 'shop' }] as const;
+    const principals = [{ kind: 'exact', value: 'cluster.local/ns/shop/sa/web' }] as const;
+    const ofNamespace = [{ kind: 'prefix', value: 'cluster.local/ns/shop/' }] as const;
+    const serviceAccounts = [{ namespace: 'shop', serviceAccount: 'web' }];
+    const looks = ['shop-b', 'sho', 'Shop', 'shop.', 'a-shop'].map((namespace) => ({
+      ...PEER,
+      namespace,
+    }));
+    looks.push({ ...PEER, namespace: 'ops', serviceAccount: 'shop' });
+    for (const peer of looks) {
+      for (const match of [
+        { namespaces },
+        { principals },
+        { principals: ofNamespace },
+        { serviceAccounts },
+      ]) {
+        assert.equal(verdict(match, request({ peer })), false, JSON.stringify([match, peer]));
+        assert.equal(verdict(match, request()), true);
+      }
+    }
+    const domain = { ...PEER, trustDomain: 'cluster.local.evil.test' };
+    assert.equal(verdict({ principals }, request({ peer: domain })), false);
+    assert.equal(verdict({ principals: ofNamespace }, request({ peer: domain })), false);
+  });
+
   test('without an identity no principal, namespace or account matches, and "not present" does: strict mTLS', () => {
     const present = [{ kind: 'presence' }] as const;
     assert.equal(verdict({ principals: present }, PLAINTEXT), false);

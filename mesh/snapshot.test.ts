@@ -322,6 +322,18 @@ describe('the policies of a workload', () => {
     ]);
   });
 
+  test('of ten thousand policies are its own few: others cost a decision nothing', () => {
+    const many = Array.from({ length: 10_000 }, (_, i) =>
+      policy({ name: `p${i}`, namespace: `ns${i % 1000}`, rules }),
+    );
+    const snapshot = apply(...many, policy({ name: 'selected', scope: 'workload' }));
+    const found = snapshot.policiesFor(
+      workloadOf({ uid: 'pod', namespace: 'ns7', authorizationPolicies: ['shop/selected'] }),
+    );
+    assert.equal(found.length, 11);
+    assert.ok(found.every(({ namespace }) => namespace === 'ns7' || namespace === 'shop'));
+  });
+
   test('a policy whose scope changes leaves where it was', () => {
     let snapshot = apply(policy({ name: 'p', scope: 'mesh' }));
     assert.deepEqual(names(snapshot), ['shop/p']);

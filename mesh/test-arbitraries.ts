@@ -189,7 +189,6 @@ const ANY_STRING_MATCH: fc.Arbitrary<StringMatch> = fc.oneof(
     {
       kind: oneOf<'exact' | 'prefix' | 'suffix'>('exact', 'prefix', 'suffix'),
       value: oneOf(
-        '',
         'shop',
         'sh',
         'op',

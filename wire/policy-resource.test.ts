@@ -100,6 +100,8 @@ describe('a policy on the wire', () => {
 
   test('what is read by half would allow too much: it is refused whole, by name', () => {
     refuses(policyBytes(field(1, ''))); // a match of strings that says nothing
+    // the text of whoever has no identity: exact, as a beginning, as an end
+    for (const kind of [1, 2, 3]) refuses(policyBytes(field(1, field(kind, ''))));
     refuses(policyBytes(field(5, join(field(1, hex('0a0000')), hex('10 08')))));
     refuses(policyBytes(field(5, join(field(1, hex('0a000000')), hex('10 21')))));
     refuses(join(field(1, 'p1'), field(2, 'shop'), hex('18 07')));

@@ -169,11 +169,13 @@ function writeMatch(match: PolicyMatch): MatchMessage {
 function readString(message: StringMatchMessage, what: string): StringMatch {
   switch (message.matchType) {
     case 'exact':
-      return { kind: 'exact', value: message.exact ?? '' };
     case 'prefix':
-      return { kind: 'prefix', value: message.prefix ?? '' };
-    case 'suffix':
-      return { kind: 'suffix', value: message.suffix ?? '' };
+    case 'suffix': {
+      const value = message[message.matchType] ?? '';
+      // a caller without an identity has an empty one: it would be let in by a match that names nobody
+      if (value === '') throw new DecodeError(`Cannot read ${what}: a match of a text has none`);
+      return { kind: message.matchType, value };
+    }
     case 'presence':
       return { kind: 'presence' };
     default:

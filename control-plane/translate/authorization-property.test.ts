@@ -20,6 +20,9 @@ const TEXTS = [
   'cluster.local/ns/shop/sa/web',
   'cluster.local/*',
   '*/sa/api',
+  '',
+  '*ho*',
+  'cluster.local/ns/*/sa/web',
 ];
 const RANGES = ['10.0.0.0/8', '10.0.0.1', 'fd00::/16', '0.0.0.0/0', 'x', '10.0.0.0/33'];
 const PORTS = ['80', '443', '8080', '0', 'http'];
@@ -111,7 +114,8 @@ function holds(
   }
 }
 
-function fits(pattern: string, text: string): boolean {
+function fits(pattern: string, text: string): boolean | undefined {
+  if (pattern === '' || /.\*.|\*.*\*/.test(pattern)) return undefined;
   if (pattern === '*') return text !== '';
   const [before = '', after] = pattern.split('*');
   return after === undefined ? text === pattern : text.startsWith(before) && text.endsWith(after);

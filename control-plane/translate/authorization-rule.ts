@@ -71,10 +71,10 @@ class RuleReader {
     this.#only(source, path, SOURCE_FIELDS);
     return {
       ...EMPTY_MATCH,
-      principals: strings(source['principals']),
-      notPrincipals: strings(source['notPrincipals']),
-      namespaces: strings(source['namespaces']),
-      notNamespaces: strings(source['notNamespaces']),
+      principals: this.#all(source['principals'], `${path}.principals`, readText),
+      notPrincipals: this.#some(source['notPrincipals'], `${path}.notPrincipals`, readText),
+      namespaces: this.#all(source['namespaces'], `${path}.namespaces`, readText),
+      notNamespaces: this.#some(source['notNamespaces'], `${path}.notNamespaces`, readText),
       sourceIps: this.#all(source['ipBlocks'], `${path}.ipBlocks`, readCidr),
       notSourceIps: this.#some(source['notIpBlocks'], `${path}.notIpBlocks`, readCidr),
       ...this.#accounts(source['serviceAccounts'], source['notServiceAccounts'], {
@@ -107,9 +107,17 @@ class RuleReader {
           notSourceIps: this.#some(notValues, not, readCidr),
         };
       case 'source.namespace':
-        return { ...EMPTY_MATCH, namespaces: strings(values), notNamespaces: strings(notValues) };
+        return {
+          ...EMPTY_MATCH,
+          namespaces: this.#all(values, at, readText),
+          notNamespaces: this.#some(notValues, not, readText),
+        };
       case 'source.principal':
-        return { ...EMPTY_MATCH, principals: strings(values), notPrincipals: strings(notValues) };
+        return {
+          ...EMPTY_MATCH,
+          principals: this.#all(values, at, readText),
+          notPrincipals: this.#some(notValues, not, readText),
+        };
       case 'source.serviceAccount':
         return {
           ...EMPTY_MATCH,
@@ -171,16 +179,15 @@ class RuleReader {
   }
 }
 
-function strings(values: Values = []): StringMatch[] {
-  return values.map(stringMatchOf);
-}
-
-/** `*` anything but nothing, `*x` by its end, `x*` by its beginning, else the text itself. */
-export function stringMatchOf(text: string): StringMatch {
+/**
+ * `*` anything but nothing, `*x` by its end, `x*` by its beginning, else the text itself. Nothing at all would be what a
+ * caller without an identity has, and no name has a `*` in it: one that is left would match nobody, and so a DENY nothing.
+ */
+function readText(text: string): StringMatch | undefined {
   if (text === '*') return { kind: 'presence' };
-  if (text.startsWith('*')) return { kind: 'suffix', value: text.slice(1) };
-  if (text.endsWith('*')) return { kind: 'prefix', value: text.slice(0, -1) };
-  return { kind: 'exact', value: text };
+  const kind = text.startsWith('*') ? 'suffix' : text.endsWith('*') ? 'prefix' : 'exact';
+  const value = kind === 'suffix' ? text.slice(1) : kind === 'prefix' ? text.slice(0, -1) : text;
+  return value === '' || value.includes('*') ? undefined : { kind, value };
 }
 
 /** `namespace/name`, or `name` in the policy's own namespace. */

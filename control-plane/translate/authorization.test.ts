@@ -143,6 +143,29 @@ describe('authorizationOf()', () => {
     });
   }
 
+  for (const text of ['', '**', '*shop*', 'cluster.local/ns/*/sa/web']) {
+    test(`a name "${text}" that no caller can have allows nobody, and makes no DENY or exception void`, () => {
+      for (const field of ['principals', 'notPrincipals', 'namespaces', 'notNamespaces']) {
+        const source = { [field]: [text], ipBlocks: ['10.0.0.1'] };
+        const rules = [{ from: [{ source }] }];
+        const { messages, rules: allowed } = authorize({ rules });
+        assert.deepEqual(allowed, []);
+        assert.ok(
+          messages.includes(`spec.rules[0].from[0].source.${field}[0] "${text}"`),
+          messages,
+        );
+        assert.deepEqual(authorize({ action: 'DENY', rules }).rules, [
+          [[{ sourceIps: [{ ip: '10.0.0.1', prefixLength: 32 }] }]],
+        ]);
+      }
+      for (const key of ['source.principal', 'source.namespace']) {
+        const rules = [{ when: [{ key, values: [text] }] }];
+        assert.deepEqual(authorize({ rules }).rules, []);
+        assert.deepEqual(authorize({ action: 'DENY', rules }).rules, [[]]);
+      }
+    });
+  }
+
   test('a value that cannot be read widens a DENY, and never narrows it', () => {
     const deny = (rule: object): object[][][] | undefined =>
       authorize({ action: 'DENY', rules: [rule] }).rules;
