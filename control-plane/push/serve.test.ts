@@ -1,10 +1,12 @@
 // Bad input on the discovery connection, from either end: one clear line, and both go on.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
 import type { EnrolmentReport } from '../../mesh/enrolment.ts';
 import { parseIdentity } from '../../mesh/identity.ts';
@@ -15,16 +17,19 @@ import { createTestCa, type TestCa } from '../../tunnel/test-ca.ts';
 import {
   type ClientFrame,
   decodeClientFrame,
+  encodeNamespace,
   encodeServerFrame,
   TYPE_ADDRESS,
+  TYPE_NAMESPACE,
 } from '../../wire/discovery.ts';
 import { Store } from '../store.ts';
 import { type AgentConnection, serveAgent } from './connection.ts';
-import { type PushServer, servePush } from './serve.ts';
+import { type Admission, MAX_PENDING_UPGRADES, type PushServer, servePush } from './serve.ts';
 
 const OWN = parseIdentity('spiffe://cluster.local/ns/ambit-system/sa/ambit-control-plane');
 
 type Line = { message: string; [field: string]: unknown };
+type Asking = { readonly socket: TLSSocket; readonly answer: Promise<string> };
 type Setup = {
   lines: Line[];
   server: PushServer;
@@ -165,6 +170,34 @@ describe('the discovery client', () => {
     await close();
   });
 
+  test('takes nothing of a message whose end never came, and comes back', async () => {
+    const { accepted, client, close } = await setup();
+    const body = encodeNamespace({ name: 'shop', mode: 'ambient' });
+    const resource = { name: 'shop', version: '1', aliases: [], typeUrl: TYPE_NAMESPACE, body };
+    const response = {
+      systemVersion: '1',
+      typeUrl: TYPE_NAMESPACE,
+      resources: [resource],
+      removed: [],
+      nonce: 'n1',
+    };
+    const frame = encodeServerFrame({ kind: 'discovery', response });
+    const first = await nextOf(accepted);
+    const sent = Promise.withResolvers<void>();
+    // all but its last fragment, which is empty
+    first.send(frame, { fin: false }, () => sent.resolve());
+    await sent.promise;
+    first.close();
+    const second = await nextOf(accepted);
+    assert.equal(client.snapshot().namespace('shop'), undefined);
+    const known = Promise.withResolvers<void>();
+    client.subscribe(() => known.resolve());
+    second.send(frame);
+    await known.promise;
+    assert.equal(client.snapshot().namespace('shop')?.mode, 'ambient');
+    await close();
+  });
+
   test('tells its reports again on a new connection', async () => {
     const { accepted, client, close } = await setup();
     const report: EnrolmentReport = {
@@ -181,6 +214,91 @@ describe('the discovery client', () => {
       socket.terminate();
     }
     await close();
+  });
+});
+
+describe('the door of the control plane', () => {
+  /** Asks for an upgrade of its own; resolves with the first line of the answer once the server has ended it. */
+  async function ask(port: number, target = '/v1/discovery'): Promise<Asking> {
+    const socket = connectTls({
+      host: '127.0.0.1',
+      port,
+      ca: ca.rootPem,
+      checkServerIdentity: () => undefined,
+      // never closed by this side first
+      allowHalfOpen: true,
+    } as never);
+    await once(socket, 'secureConnect');
+    let text = '';
+    const answer = new Promise<string>((resolve) => {
+      socket.on('data', (bytes) => {
+        text += String(bytes);
+      });
+      socket.once('end', () => resolve(text.split('\r\n')[0] ?? ''));
+    });
+    socket.on('error', () => {});
+    socket.write(
+      `GET ${target} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n` +
+        'sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+    );
+    return { socket, answer };
+  }
+
+  async function open(admit: () => Promise<Admission>): Promise<PushServer> {
+    const log = createLog({ component: 'test', write() {} });
+    const parts = { log, admit, onAgent: () => assert.fail('nobody is let in') };
+    const server = await servePush(parts, { host: '127.0.0.1', port: 0 });
+    const { chainPem, keyPem, notAfter } = await ca.svid(OWN);
+    server.use({ chainPem, keyPem, notAfter, rootsPem: ca.rootPem });
+    return server;
+  }
+
+  test('refuses a target that is another or none, ends the connection and goes on', async () => {
+    const server = await open(async () => ({ kind: 'refused', status: 401, reason: 'no' }));
+    for (const [target, status] of [
+      ['//[', /^HTTP\/1\.1 404 /],
+      ['//', /^HTTP\/1\.1 404 /],
+      ['/v1/discovery/x', /^HTTP\/1\.1 404 /],
+      ['/v1/discovery', /^HTTP\/1\.1 401 /],
+    ] as const) {
+      const { socket, answer } = await ask(server.port, target);
+      assert.match(await answer, status, target);
+      socket.destroy();
+    }
+    // resolves only when none of them is left
+    await server.close();
+  });
+
+  test('asks about so many agents at once; the next are told to come again, and do once there is room', async () => {
+    const waiting: ((admission: Admission) => void)[] = [];
+    let arrived = Promise.withResolvers<void>();
+    const server = await open(() => {
+      const { promise, resolve } = Promise.withResolvers<Admission>();
+      waiting.push(resolve);
+      arrived.resolve();
+      return promise;
+    });
+    const asking: Asking[] = [];
+    while (asking.length < MAX_PENDING_UPGRADES) {
+      arrived = Promise.withResolvers();
+      asking.push(await ask(server.port));
+      await arrived.promise;
+    }
+    const late = await ask(server.port);
+    assert.match(await late.answer, /^HTTP\/1\.1 503 /);
+    const no = { kind: 'refused', status: 403, reason: 'no' } as const;
+    waiting[0]?.(no);
+    assert.match(await asking[0]!.answer, /^HTTP\/1\.1 403 /);
+    arrived = Promise.withResolvers();
+    asking.push(await ask(server.port));
+    await arrived.promise;
+    assert.equal(waiting.length, MAX_PENDING_UPGRADES + 1);
+    for (const answer of waiting) answer(no);
+    for (const { socket, answer } of [late, ...asking]) {
+      await answer;
+      socket.destroy();
+    }
+    await server.close();
   });
 });
 

@@ -30,10 +30,12 @@ export type PushServer = {
 
 const PATH = '/v1/discovery';
 // A cluster has at most 5000 nodes (Kubernetes' own limit); upgrades wait for a token review.
-const MAX_PENDING_UPGRADES = 512;
+export const MAX_PENDING_UPGRADES = 512;
 // The largest message of an agent says which versions it has: 100 000 resources in under 16 MiB.
 const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
-// A client that connects and does not ask for anything.
+// Twice the nodes of the largest cluster, for agents that come while the server has not noticed that they had gone.
+const MAX_CONNECTIONS = 10_000;
+// A client that connects and does not ask for anything, or does not even finish its handshake.
 const HEADERS_TIMEOUT_MS = 10_000;
 const USER_AGENT_CHARS = 100;
 
@@ -42,7 +44,12 @@ export async function servePush(
   settings: { readonly host: string | undefined; readonly port: number },
 ): Promise<PushServer> {
   const { log } = parts;
-  const server = createServer({ minVersion: 'TLSv1.2', headersTimeout: HEADERS_TIMEOUT_MS });
+  const server = createServer({
+    minVersion: 'TLSv1.2',
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    handshakeTimeout: HEADERS_TIMEOUT_MS,
+  });
+  server.maxConnections = MAX_CONNECTIONS;
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -52,7 +59,8 @@ export async function servePush(
 
   const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
     const from = request.socket.remoteAddress;
-    if (new URL(request.url ?? '/', 'https://x').pathname !== PATH) {
+    // what is no address at all is not there either
+    if (URL.parse(request.url ?? '/', 'https://x')?.pathname !== PATH) {
       refuse(socket, 404, `There is nothing but ${PATH} here`);
       return;
     }
@@ -132,6 +140,8 @@ const STATUS_TEXT = {
 
 function refuse(socket: Duplex, status: keyof typeof STATUS_TEXT, reason: string): void {
   const body = `${reason}\n`;
+  // a client that does not close its side must not keep ours
+  socket.once('finish', () => socket.destroy());
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_TEXT[status]}\r\nconnection: close\r\ncontent-type: text/plain\r\n` +
       `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
