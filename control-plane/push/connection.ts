@@ -66,7 +66,7 @@ export function serveAgent(parts: ConnectionParts, agent: AgentIdentity): AgentC
   const log = parts.log.child({ node: agent.node, agent: agent.pod });
   const session = new Session({ publication: store.current }, { node: agent.node });
   const closed = Promise.withResolvers<void>();
-  let timers: Timer[] = [];
+  const timers: Timer[] = [];
   let trust: TrustReport | undefined;
 
   const close = (code: number, reason: string): void => {
@@ -145,11 +145,14 @@ export function serveAgent(parts: ConnectionParts, agent: AgentIdentity): AgentC
     }
     answered = false;
     socket.ping();
-    timers = [...timers.slice(1), clock.timer(PING_MS, ping)];
+    timers[0] = clock.timer(PING_MS, ping);
   };
   // spread over a tenth, so that agents that came together do not leave together
   const age = MAX_AGE_MS * (0.9 + 0.1 * Math.random());
-  timers = [clock.timer(PING_MS, ping), clock.timer(age, () => close(1001, 'Connect anew'))];
+  timers.push(
+    clock.timer(PING_MS, ping),
+    clock.timer(age, () => close(1001, 'Connect anew')),
+  );
 
   const unsubscribe = store.subscribe((publication) => {
     session.publish(publication);
