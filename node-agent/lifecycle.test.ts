@@ -15,8 +15,8 @@ import { startAgent } from './app.ts';
 import type { CaptureDriver } from './capture/capture.ts';
 import { loopbackCapture } from './capture/loopback.ts';
 import {
+  AGENT_SETTINGS,
   createTestCa,
-  EPHEMERAL_DOORS,
   enrolmentOf,
   HandmadeDiscovery,
   issueFrom,
@@ -25,16 +25,7 @@ import {
   workloadOf,
 } from './test-support/world.ts';
 
-const SETTINGS: AgentSettings = {
-  trustDomain: 'cluster.local',
-  certificateTtlMs: 3_600_000,
-  drainDeadlineMs: 5000,
-  leaveGraceMs: 100,
-  watchIntervalMs: 100,
-  dnsCapture: false,
-  nri: undefined,
-  ...EPHEMERAL_DOORS,
-};
+const SETTINGS: AgentSettings = { ...AGENT_SETTINGS, dnsCapture: false };
 // an address of this process only
 const ADDRESS = `127.${192 + (process.pid % 60)}.${(process.pid >> 6) % 256}.1`;
 const POD = { name: 'web', uid: 'u-web', addresses: [ADDRESS] };

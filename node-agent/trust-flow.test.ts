@@ -3,50 +3,22 @@
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import type { Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { parseIp } from '../mesh/address.ts';
 import type { TrustBundle } from '../mesh/trust.ts';
-import { systemClock } from '../runtime/clock.ts';
 import { bundleId, fingerprintOf } from '../runtime/trust.ts';
 import type { Svid } from '../tunnel/contexts.ts';
-import { encodeProxyHeader } from '../wire/proxy-protocol.ts';
-import { type Agent, startAgent } from './app.ts';
-import { loopbackCapture } from './capture/loopback.ts';
+import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
+import { echo } from '../tunnel/test-sockets.ts';
+import { LoopbackNodes, listen, type Node as Started } from './test-support/loopback-nodes.ts';
 import {
-  createTestCa,
-  EPHEMERAL_DOORS,
-  enrolmentOf,
-  HandmadeDiscovery,
+  type HandmadeDiscovery,
   issueFrom,
-  memoryLog,
   type PodSpec,
-  type TestCa,
   workloadOf,
 } from './test-support/world.ts';
 
-const SETTINGS = {
-  certificateTtlMs: 3_600_000,
-  drainDeadlineMs: 5000,
-  trustDomain: 'cluster.local',
-  leaveGraceMs: 100,
-  watchIntervalMs: 100,
-  dnsCapture: false,
-  nri: undefined,
-  ...EPHEMERAL_DOORS,
-};
-// addresses of this process only: pods of tests that run at the same time must not meet
-const BLOCK = `127.${192 + (process.pid % 60)}.${(process.pid >> 7) % 256}`;
-let nextAddress = 1;
-
-type Node = {
-  readonly agent: Agent;
-  readonly discovery: HandmadeDiscovery;
-  readonly lines: Record<string, unknown>[];
+type Node = Started & {
   readonly pod: PodSpec;
   /** What the node's CA signs with. */
   signer: TestCa;
@@ -55,76 +27,48 @@ type Node = {
 };
 
 let [old, next]: TestCa[] = [];
-let directory: string;
+let nodes: LoopbackNodes;
 before(async () => {
-  [old, next] = [await createTestCa(), await createTestCa()];
-  directory = await mkdtemp(join(tmpdir(), 'ambit-trust-'));
+  nodes = await LoopbackNodes.open();
+  [old, next] = [nodes.ca, await createTestCa()];
 });
-after(() => rm(directory, { recursive: true }));
+after(() => nodes.close());
 
 async function startNode(name: string): Promise<Node> {
-  const discovery = new HandmadeDiscovery();
-  const { log, lines } = memoryLog();
-  const pod = { name, uid: randomUUID(), addresses: [`${BLOCK}.${nextAddress++}`] };
   const leaves: string[] = [];
   const signing = { signer: old! };
-  const agent = await startAgent(
-    {
-      clock: systemClock,
-      log,
-      discovery,
-      issue: async (...asked) => {
-        const answer = await issueFrom(signing.signer)(...asked);
-        leaves.push(answer.chain[0] ?? '');
-        return answer;
-      },
-      capture: loopbackCapture({ clock: systemClock }, { directory }),
+  const started = await nodes.start({
+    issue: async (...asked) => {
+      const answer = await issueFrom(signing.signer)(...asked);
+      leaves.push(answer.chain[0] ?? '');
+      return answer;
     },
-    SETTINGS,
-  );
-  return Object.assign(signing, { agent, discovery, lines, pod, leaves });
+  });
+  return Object.assign(signing, { ...started, pod: nodes.pod(name), leaves });
 }
 
 /** `use` with a client's and a server's node, both enrolled; the server echoes on port 8080. */
 async function withNodes(use: (client: Node, server: Node) => Promise<void>): Promise<void> {
   const [client, server] = await Promise.all([startNode('client'), startNode('server')]);
-  const echo = createServer((socket) => {
-    socket.on('error', () => {});
-    socket.pipe(socket);
-  }).listen(8080, server.pod.addresses[0]);
-  await once(echo, 'listening');
+  const listener = await listen(server.pod.addresses[0]!, 8080, echo);
   try {
     for (const node of [client, server]) {
       node.discovery.push(
         { kind: 'workload', workload: workloadOf(client.pod) },
         { kind: 'workload', workload: workloadOf(server.pod) },
       );
-      await mkdir(join(directory, node.pod.uid), { recursive: true });
-      node.discovery.push({ kind: 'enrolment', enrolment: enrolmentOf(node.pod) });
-      await node.discovery.reported(node.pod.uid, 'enabled');
+      await nodes.enrol(node, node.pod);
     }
     await use(client, server);
   } finally {
     await Promise.all([client.agent.stop(), server.agent.stop()]);
-    echo.close();
+    listener.close();
   }
 }
 
-/** A connection of the client's application to the server's, as the hook in the pod makes one. */
-async function dial(client: Node, server: Node): Promise<Socket> {
-  const [own = ''] = client.pod.addresses;
-  const redirect = await readFile(join(directory, client.pod.uid, 'redirect.json'), 'utf8');
-  const { outbound } = JSON.parse(redirect) as { outbound: { host: string; port: number } };
-  const socket = connect({ ...outbound, localAddress: own });
-  socket.on('error', () => {});
-  await once(socket, 'connect');
-  socket.write(
-    encodeProxyHeader({
-      source: { ip: parseIp(own), port: socket.localPort ?? 0 },
-      destination: { ip: parseIp(server.pod.addresses[0] ?? ''), port: 8080 },
-    }),
-  );
-  return socket;
+/** A connection of the client's application to the server's. */
+function dial(client: Node, server: Node): Promise<Socket> {
+  return nodes.connectFrom(client.pod, server.pod.addresses[0]!, 8080);
 }
 
 /** True when what is said comes back; false when the connection ends instead. */

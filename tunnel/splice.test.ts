@@ -7,6 +7,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type Duplex, duplexPair } from 'node:stream';
 import { describe, test } from 'node:test';
 import { type Leg, type SpliceEnd, splice } from './splice.ts';
+import { fate, text } from './test-sockets.ts';
 
 type Line = {
   readonly client: Socket;
@@ -49,24 +50,6 @@ async function pair(): Promise<[Socket, Socket]> {
 
 function leg(socket: Socket): Leg {
   return { bytes: socket, reset: () => void socket.resetAndDestroy() };
-}
-
-async function text(socket: Socket): Promise<string> {
-  let got = '';
-  for await (const chunk of socket) got += String(chunk);
-  return got;
-}
-
-/** The error code a socket closes with, `clean` when it has none. */
-function fate(socket: Socket): Promise<string> {
-  socket.resume();
-  return new Promise((resolve) => {
-    let code = 'clean';
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      code = error.code ?? 'unknown';
-    });
-    socket.on('close', () => resolve(code));
-  });
 }
 
 describe('splice()', () => {

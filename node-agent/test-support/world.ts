@@ -13,7 +13,7 @@ import type { TrustReport } from '../../mesh/trust.ts';
 import type { PortMapping, Workload } from '../../mesh/workload.ts';
 import { createLog, type Log } from '../../runtime/log.ts';
 import { createTestCa, type TestCa } from '../../tunnel/test-ca.ts';
-import type { Discovery } from '../agent-parts.ts';
+import type { AgentSettings, Discovery } from '../agent-parts.ts';
 import type { Issue } from '../held-certificate.ts';
 
 /** One node's view; all nodes of a test usually share one. */
@@ -160,7 +160,15 @@ export function memoryLog(): { log: Log; lines: Record<string, unknown>[] } {
   return { log, lines };
 }
 
-export const EPHEMERAL_DOORS = {
+/** Of an agent in a test: short waits, doors of its own, no container runtime. Tests spread what they want otherwise. */
+export const AGENT_SETTINGS: AgentSettings = {
+  trustDomain: 'cluster.local',
+  certificateTtlMs: 3_600_000,
+  drainDeadlineMs: 5000,
+  leaveGraceMs: 100,
+  watchIntervalMs: 100,
+  dnsCapture: true,
+  nri: undefined,
   admin: { host: '127.0.0.1', port: 0 },
   metrics: { host: '127.0.0.1', port: 0 },
   ready: { host: '127.0.0.1', port: 0 },

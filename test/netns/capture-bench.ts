@@ -17,7 +17,8 @@ import { inNetns, openSocket } from '../../node-agent/capture/syscalls.ts';
 import { enrolmentOf } from '../../node-agent/test-support/world.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { silentLog } from '../../runtime/log.ts';
-import { Lan, type NodeName, type Place, type Pod, text } from './lan.ts';
+import { text } from '../../tunnel/test-sockets.ts';
+import { Lan, type NodeName, type Place, type Pod } from './lan.ts';
 
 /** Doors that answer with their name and where the connection was going. */
 export function namedDoors(): Doors {

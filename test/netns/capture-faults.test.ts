@@ -10,8 +10,9 @@ import { parseIp } from '../../mesh/address.ts';
 import { CaptureError } from '../../node-agent/capture/capture.ts';
 import { enrolmentOf } from '../../node-agent/test-support/world.ts';
 import { entryPath } from '../../runtime/entry.ts';
+import { ask, echo } from '../../tunnel/test-sockets.ts';
 import { CaptureBench, namedDoors } from './capture-bench.ts';
-import { ask, echo, type Lan, type Pod } from './lan.ts';
+import type { Lan, Pod } from './lan.ts';
 import { enterNamespaces } from './namespaces.ts';
 
 if (enterNamespaces(import.meta.filename)) {

@@ -5,14 +5,14 @@ import assert from 'node:assert/strict';
 import type { EnrolmentReport } from '../../mesh/enrolment.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy.ts';
 import type { ResourceUpdate } from '../../mesh/resource-update.ts';
-import type { AgentParts } from '../../node-agent/agent-parts.ts';
+import type { AgentParts, AgentSettings } from '../../node-agent/agent-parts.ts';
 import { type Agent, startAgent } from '../../node-agent/app.ts';
 import type { CaptureDriver } from '../../node-agent/capture/capture.ts';
 import { directorySource } from '../../node-agent/capture/find-netns.ts';
 import { netnsCapture } from '../../node-agent/capture/netns.ts';
 import {
+  AGENT_SETTINGS,
   createTestCa,
-  EPHEMERAL_DOORS,
   enrolmentOf,
   HandmadeDiscovery,
   issueFrom,
@@ -23,15 +23,11 @@ import {
 import { systemClock } from '../../runtime/clock.ts';
 import { Lan, type NodeName, type Pod } from './lan.ts';
 
-const SETTINGS = {
-  certificateTtlMs: 3_600_000,
+const SETTINGS: AgentSettings = {
+  ...AGENT_SETTINGS,
   drainDeadlineMs: 2000,
-  trustDomain: 'cluster.local',
   leaveGraceMs: 200,
   watchIntervalMs: 200,
-  dnsCapture: true,
-  nri: undefined,
-  ...EPHEMERAL_DOORS,
 };
 export type Node = { agent: Agent; discovery: HandmadeDiscovery; lines: Record<string, unknown>[] };
 

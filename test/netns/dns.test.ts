@@ -9,6 +9,7 @@ import { createServer, Socket, type SocketConstructorOpts } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { decode, encode } from 'dns-packet';
 import { type IpPort, isIpv6, parseIp } from '../../mesh/address.ts';
+import type { AgentSettings } from '../../node-agent/agent-parts.ts';
 import { type Agent, startAgent } from '../../node-agent/app.ts';
 import { directorySource } from '../../node-agent/capture/find-netns.ts';
 import { netnsCapture } from '../../node-agent/capture/netns.ts';
@@ -23,8 +24,8 @@ import {
   responseTo,
 } from '../../node-agent/test-support/name-server.ts';
 import {
+  AGENT_SETTINGS,
   createTestCa,
-  EPHEMERAL_DOORS,
   enrolmentOf,
   HandmadeDiscovery,
   issueFrom,
@@ -37,15 +38,11 @@ import { systemClock } from '../../runtime/clock.ts';
 import { Lan, type Pod } from './lan.ts';
 import { enterNamespaces } from './namespaces.ts';
 
-const SETTINGS = {
-  nri: undefined,
-  trustDomain: 'cluster.local',
-  certificateTtlMs: 3_600_000,
+const SETTINGS: AgentSettings = {
+  ...AGENT_SETTINGS,
   drainDeadlineMs: 2000,
   leaveGraceMs: 200,
   watchIntervalMs: 200,
-  dnsCapture: true,
-  ...EPHEMERAL_DOORS,
 };
 const NAMES = { name: 'only.upstream', type: 'A' as const, ttl: 9, data: '192.0.2.53' };
 

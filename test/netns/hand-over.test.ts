@@ -8,8 +8,8 @@ import { type Agent, startAgent } from '../../node-agent/app.ts';
 import { directorySource } from '../../node-agent/capture/find-netns.ts';
 import { netnsCapture } from '../../node-agent/capture/netns.ts';
 import {
+  AGENT_SETTINGS,
   createTestCa,
-  EPHEMERAL_DOORS,
   enrolmentOf,
   HandmadeDiscovery,
   issueFrom,
@@ -18,18 +18,15 @@ import {
   workloadOf,
 } from '../../node-agent/test-support/world.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import { ask, echo, fate, Lan, type NodeName, type Pod, text } from './lan.ts';
+import { ask, echo, fate, text } from '../../tunnel/test-sockets.ts';
+import { Lan, type NodeName, type Pod } from './lan.ts';
 import { enterNamespaces } from './namespaces.ts';
 
 const SETTINGS: AgentSettings = {
-  trustDomain: 'cluster.local',
-  dnsCapture: true,
-  nri: undefined,
-  certificateTtlMs: 3_600_000,
+  ...AGENT_SETTINGS,
   drainDeadlineMs: 20_000,
   leaveGraceMs: 200,
   watchIntervalMs: 200,
-  ...EPHEMERAL_DOORS,
 };
 
 type Node = { agent: Agent; discovery: HandmadeDiscovery; lines: Record<string, unknown>[] };

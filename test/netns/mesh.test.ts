@@ -5,8 +5,9 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { portOf, serviceOf } from '../../node-agent/test-support/world.ts';
+import { ask, echo, fate, text } from '../../tunnel/test-sockets.ts';
 import { Cluster, turn } from './cluster.ts';
-import { ask, echo, fate, type Lan, type Pod, text } from './lan.ts';
+import type { Lan, Pod } from './lan.ts';
 import { enterNamespaces } from './namespaces.ts';
 
 const VIP = '10.96.0.10';

@@ -15,8 +15,8 @@ import { procSource } from '../../node-agent/capture/find-netns.ts';
 import { netnsCapture } from '../../node-agent/capture/netns.ts';
 import { Sandboxes } from '../../node-agent/nri/sandboxes.ts';
 import {
+  AGENT_SETTINGS,
   createTestCa,
-  EPHEMERAL_DOORS,
   enrolmentOf,
   HandmadeDiscovery,
   issueFrom,
@@ -79,14 +79,11 @@ async function startNodeAgent(
       capture: wrap(capture),
     },
     {
-      certificateTtlMs: 3_600_000,
+      ...AGENT_SETTINGS,
       drainDeadlineMs: 1000,
-      trustDomain: 'cluster.local',
-      leaveGraceMs: 100,
       watchIntervalMs: 60_000,
       dnsCapture: false,
       nri: { socket: join(node.nodeDir, 'run/nri/nri.sock'), waitMs },
-      ...EPHEMERAL_DOORS,
     },
   );
   t.after(() => agent.stop());

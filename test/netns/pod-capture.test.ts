@@ -8,8 +8,9 @@ import { parseIp } from '../../mesh/address.ts';
 import { parseCidr } from '../../mesh/cidr.ts';
 import type { Captured } from '../../node-agent/capture/capture.ts';
 import { AGENT_MARK } from '../../node-agent/capture/rules.ts';
+import { ask } from '../../tunnel/test-sockets.ts';
 import { CaptureBench, namedDoors } from './capture-bench.ts';
-import { ask, type Lan, type Pod } from './lan.ts';
+import type { Lan, Pod } from './lan.ts';
 import { enterNamespaces } from './namespaces.ts';
 
 const FAMILIES = ['v4', 'v6'] as const;

@@ -8,8 +8,9 @@ import { after, before, describe, test } from 'node:test';
 import { type AuthorizationPolicy, policyKey } from '../../mesh/policy.ts';
 import type { ResourceUpdate } from '../../mesh/resource-update.ts';
 import { matchOf } from '../../mesh/test-arbitraries.ts';
+import { ask, echo, fate } from '../../tunnel/test-sockets.ts';
 import { Cluster, turn } from './cluster.ts';
-import { ask, echo, fate, type Lan, type Pod } from './lan.ts';
+import type { Lan, Pod } from './lan.ts';
 import { enterNamespaces } from './namespaces.ts';
 
 /** From the arrival of the change at the agent to the reset at the client. */

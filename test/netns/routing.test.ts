@@ -8,9 +8,10 @@ import { parseIp } from '../../mesh/address.ts';
 import type { Service } from '../../mesh/service.ts';
 import type { GatewayAddress } from '../../mesh/workload.ts';
 import { identityOf, portOf, serviceOf } from '../../node-agent/test-support/world.ts';
+import { text } from '../../tunnel/test-sockets.ts';
 import { readProxyHeader } from '../../wire/proxy-protocol.ts';
 import { gateway, waypoint } from './hbone-peer.ts';
-import { type Pod, text } from './lan.ts';
+import type { Pod } from './lan.ts';
 import { enterNamespaces } from './namespaces.ts';
 import { Stage } from './stage.ts';
 

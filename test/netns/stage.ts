@@ -11,8 +11,9 @@ import {
   serviceOf,
   type TestCa,
 } from '../../node-agent/test-support/world.ts';
+import { fate, text } from '../../tunnel/test-sockets.ts';
 import { Cluster, turn } from './cluster.ts';
-import { fate, Lan, type NodeName, type Pod, text } from './lan.ts';
+import { Lan, type NodeName, type Pod } from './lan.ts';
 
 export class Stage {
   readonly lan = new Lan();

@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { matchOf } from '../../mesh/test-arbitraries.ts';
 import { NAMESPACE } from '../../node-agent/test-support/world.ts';
+import { echo, fate, text } from '../../tunnel/test-sockets.ts';
 import { Cluster, type Node } from './cluster.ts';
-import { echo, fate, type Lan, type Pod, text } from './lan.ts';
+import type { Lan, Pod } from './lan.ts';
 import { enterNamespaces } from './namespaces.ts';
 
 const STRICT = `${NAMESPACE}/strict`;
