@@ -62,6 +62,7 @@ export class Cluster {
     name: NodeName,
     discovery = new HandmadeDiscovery(),
     parts: Pick<AgentParts, 'resolveHost'> = {},
+    settings: Partial<AgentSettings> = {},
   ): Promise<Node> {
     const { log, lines } = memoryLog();
     const capture = netnsCapture({
@@ -73,7 +74,7 @@ export class Cluster {
     this.captures.push(capture);
     const agent = await startAgent(
       { ...parts, clock: systemClock, log, discovery, issue: issueFrom(this.ca), capture },
-      SETTINGS,
+      { ...SETTINGS, ...settings },
     );
     const node = { agent, discovery, lines };
     this.nodes.set(name, node);

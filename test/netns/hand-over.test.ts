@@ -129,23 +129,27 @@ if (enterNamespaces(import.meta.filename)) {
       await stop(far.agent);
     });
 
-    test('cuts what is still open at its deadline, names it and counts it', async () => {
-      const { client, server, both } = pods();
-      await lan.serve(server, 8080, echo);
-      const near = await start('node-a', both, { ...SETTINGS, drainDeadlineMs: 300 });
-      const far = await start('node-b', both);
-      const socket = await lan.connect(client, server.v4, 8080);
-      assert.equal(await ask(socket, 'a'), 'a');
-      const ended = fate(socket);
-      await stop(near.agent);
-      assert.equal(await ended, 'ECONNRESET');
-      const line = near.lines.find((one) => one['message'] === 'connection complete');
-      assert.equal(line?.['flag'], 'DRAIN');
-      assert.match(String(line?.['error']), /the node agent stopped/);
-      const metrics = await near.agent.metrics.text();
-      assert.match(metrics, /^ambit_connections_cut_total\{reason="DRAIN_DEADLINE"\} 1$/m);
-      await stop(far.agent);
-    });
+    for (const side of ['near', 'far'] as const) {
+      test(`cuts what is still open at its deadline, names it and counts it: at the ${side} end`, async () => {
+        const { client, server, both } = pods();
+        await lan.serve(server, 8080, echo);
+        const short = { ...SETTINGS, drainDeadlineMs: 300 };
+        const near = await start('node-a', both, side === 'near' ? short : SETTINGS);
+        const far = await start('node-b', both, side === 'far' ? short : SETTINGS);
+        const [leaving, other] = side === 'near' ? [near, far] : [far, near];
+        const socket = await lan.connect(client, server.v4, 8080);
+        assert.equal(await ask(socket, 'a'), 'a');
+        const ended = fate(socket);
+        await stop(leaving.agent);
+        assert.equal(await ended, 'ECONNRESET');
+        const line = leaving.lines.find((one) => one['message'] === 'connection complete');
+        assert.equal(line?.['flag'], 'DRAIN');
+        assert.match(String(line?.['error']), /the node agent stopped/);
+        const metrics = await leaving.agent.metrics.text();
+        assert.match(metrics, /^ambit_connections_cut_total\{reason="DRAIN_DEADLINE"\} 1$/m);
+        await stop(other.agent);
+      });
+    }
   });
 }
 

@@ -88,6 +88,25 @@ export class Lan {
     return node;
   }
 
+  /**
+   * Gives this process's own network a link to the node's pods, so that what it listens on is met as an agent's doors on
+   * the network of its node are. Returns its addresses.
+   */
+  joinNode(node: NodeName): { readonly v4: string; readonly v6: string } {
+    const subnet = SUBNET[node];
+    const own = { v4: `10.244.${subnet}.5`, v6: parseIp(`fd00:${subnet}::5`) };
+    ip(`
+      link add host type veth peer name host netns ${node}
+      -n ${node} link set host master br0 up
+      addr add ${own.v4}/24 dev host
+      addr add ${own.v6}/64 dev host nodad
+      link set host up
+      route add 10.244.0.0/16 via 10.244.${subnet}.1
+      -6 route add fd00::/16 via fd00:${subnet}::1
+    `);
+    return own;
+  }
+
   /** What a node's agent finds its pods in: `<directory>/<podUid>/netns`. */
   podDirectory(node: NodeName): string {
     return join(this.#directory, node);

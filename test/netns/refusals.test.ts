@@ -82,7 +82,7 @@ if (enterNamespaces(import.meta.filename)) {
 
       test('reach no application and no data from inside the mesh, by own address or loopback', async () => {
         const client = await stage.enrolled('client', 'node-a');
-        for (const host of [client.v4, client.v6, '127.0.0.1']) {
+        for (const host of [client.v4, client.v6, '127.0.0.1', '::1']) {
           for (const port of [15001, 15006]) {
             assert.equal(await outcome(client, host, port), '0 bytes', `${host} ${port}`);
           }
