@@ -12,6 +12,7 @@ import type { DnsSettings } from './dns/dns.ts';
 import type { Issue } from './held-certificate.ts';
 import type { ResolveHost } from './host-lookup.ts';
 import type { SnapshotSource } from './known-source.ts';
+import type { MetricsTunnelSettings } from './metrics-tunnel.ts';
 import type { Sandboxes } from './nri/sandboxes.ts';
 
 export type Discovery = SnapshotSource & {
@@ -60,4 +61,6 @@ export type AgentSettings = Pick<
   > & {
     /** Without it the DNS of no pod is captured. */
     readonly dns?: DnsSettings | undefined;
+    /** Without it metrics are served in plain text only. */
+    readonly metricsTunnel?: MetricsTunnelSettings | undefined;
   };

@@ -25,6 +25,7 @@ import { HostLookup } from './host-lookup.ts';
 import { journeysOf } from './journeys.ts';
 import { sweepLeftovers } from './leftovers.ts';
 import { DEFAULT_LIMITS, Limits } from './limits.ts';
+import { openMetricsTunnel, ownEnrolment } from './metrics-tunnel.ts';
 import { followStarts } from './nri/starts.ts';
 import { PolicyRecord } from './policy-record.ts';
 import { PolicyWatch } from './policy-watch.ts';
@@ -112,8 +113,9 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     hosts,
     dns,
   });
+  const handshakes = new HandshakeGate();
   const enrolments = new Enrolments({
-    handshakes: new HandshakeGate(),
+    handshakes,
     clock,
     log,
     capture: parts.capture,
@@ -133,12 +135,14 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   });
   const starts = followStarts({ ...parts, enrolments, metrics }, settings.nri);
 
+  const { metricsTunnel } = settings;
   const watch = new PolicyWatch();
   const take = (snapshot: Snapshot): void => {
     certificates.believe(snapshot.trustBundles());
     enrolments.apply(snapshot.enrolments());
     starts.reconsider();
     const pods = [...enrolments.pods()].map(({ enrolment }) => enrolment);
+    if (metricsTunnel !== undefined) pods.push(ownEnrolment(metricsTunnel));
     const cut = connections.recheck(watch.concerned(snapshot, pods));
     for (const { code } of cut) record.cut(code);
     tunnels.evicted(pool.evict());
@@ -166,13 +170,24 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   exposeCertificates(metrics, certificates, clock);
   const trustReports = reportTrust(parts, certificates);
   const doors = { log, metrics, readiness, ...(parts.quit && { quit: parts.quit }) };
-  const admin = await startAdmin(doors, settings, adminRoutes(view)).catch(async (error) => {
+  const giveUp = async (error: unknown): Promise<never> => {
     unsubscribe();
     await starts.close();
     trustReports.close();
     own?.close();
     throw error;
-  });
+  };
+  const admin = await startAdmin(doors, settings, adminRoutes(view)).catch(giveUp);
+  const tunnelled =
+    metricsTunnel &&
+    (await openMetricsTunnel(
+      { clock, certificates, journeys, handshakes },
+      metricsTunnel,
+      admin.ports.metrics,
+    ).catch(async (error: unknown) => {
+      await admin.close();
+      return giveUp(error);
+    }));
 
   void starts.settled.then(runtimeKnown);
 
@@ -212,11 +227,12 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
       await starts.close();
       unsubscribe();
       // the next agent holds these ports too: from here on only its answers count
-      const doorsClosed = admin.close();
+      const doorsClosed = Promise.all([admin.close(), tunnelled?.drain()]);
       const cut = await drain(
         { clock, log, connections, enrolments, pool, trails, dns },
         settings.drainDeadlineMs,
       );
+      await tunnelled?.close();
       await begun;
       trustReports.close();
       certificates.close();

@@ -37,6 +37,14 @@ test('the container runtime is listened to where it usually is, for a second a p
   assert.equal(read({ AMBIT_NRI: 'false' }), undefined);
 });
 
+test('metrics have a tunnel where a port is given for it only', () => {
+  const read = (env: Record<string, string>) =>
+    readAgentConfig(new SettingsReader({ NODE_NAME: 'n', ...env })).metricsTunnelDoor;
+  assert.equal(read({}), undefined);
+  const door = { host: '0.0.0.0', port: 15008, shared: true };
+  assert.deepEqual(read({ AMBIT_METRICS_TUNNEL_PORT: '15008' }), door);
+});
+
 test('all wrong settings are told together', () => {
   const env = { AMBIT_CAPTURE: 'ebpf', AMBIT_DRAIN_DEADLINE: 'soon' };
   assert.throws(

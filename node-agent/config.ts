@@ -47,6 +47,8 @@ export type AgentConfig = {
   readonly admin: Door;
   readonly metrics: Door;
   readonly ready: Door;
+  /** Where the metrics are had through a mutual-TLS tunnel too; undefined: nowhere. */
+  readonly metricsTunnelDoor: Door | undefined;
   /** Where this very agent's readiness is written, for its probe: the ready door may be another agent's. */
   readonly readyFile: string | undefined;
 };
@@ -120,6 +122,7 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
     admin: { host: '127.0.0.1', port: port('AMBIT_ADMIN_PORT', 15000), shared: true },
     metrics: { host: '0.0.0.0', port: port('AMBIT_METRICS_PORT', 15020), shared: true },
     ready: { host: '0.0.0.0', port: port('AMBIT_READY_PORT', 15021), shared: true },
+    metricsTunnelDoor: metricsTunnelOf(env),
     readyFile: env.optional('AMBIT_READY_FILE'),
   };
   env.finish();
@@ -142,6 +145,12 @@ function nriOf(env: SettingsReader): AgentConfig['nri'] {
   const socket = env.text('AMBIT_NRI_SOCKET', '/var/run/nri/nri.sock');
   const waitMs = env.durationMs('AMBIT_NRI_WAIT', NRI_WAIT_MS);
   return use ? { socket, waitMs } : undefined;
+}
+
+/** Off unless a port is given: a node's port is not ours to take unasked. */
+function metricsTunnelOf(env: SettingsReader): Door | undefined {
+  const port = env.integer('AMBIT_METRICS_TUNNEL_PORT', 0, { max: 65535 });
+  return port === 0 ? undefined : { host: '0.0.0.0', port, shared: true };
 }
 
 /** @throws RangeError */

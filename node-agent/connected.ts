@@ -1,7 +1,7 @@
 // The agent with the real control plane, ca and capture around it. Called by main.ts only; what is inside is app.ts.
 
 import { join } from 'node:path';
-import { parseIdentity } from '../mesh/identity.ts';
+import { parseIdentity, sameIdentity } from '../mesh/identity.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { createDiscoveryClient } from '../runtime/discovery-client.ts';
 import { createIssuanceClient } from '../runtime/issuance-client.ts';
@@ -30,6 +30,8 @@ export async function connectAgent(
   const { trustDomain, namespace, tokenFile, rootCertFile, clusterId } = config;
   const identityOf = (account: string) =>
     parseIdentity(`spiffe://${trustDomain}/ns/${namespace}/sa/${account}`);
+  const ownIdentity = identityOf('ambit-node-agent');
+  const { metricsTunnelDoor } = config;
   const shared = { tokenFile, rootCertFile, clusterId };
   const ca = createIssuanceClient(parts, {
     ...shared,
@@ -62,12 +64,27 @@ export async function connectAgent(
         ...parts,
         discovery,
         issue: (identity, csrPem, ttlSeconds, signal) =>
-          ca.issue({ identity, csrPem, ttlSeconds }, signal),
+          // its own the CA gives for the token alone
+          ca.issue(
+            sameIdentity(identity, ownIdentity)
+              ? { csrPem, ttlSeconds }
+              : { identity, csrPem, ttlSeconds },
+            signal,
+          ),
         capture,
         sandboxes,
         resolveHost: hostResolver(config.dnsUpstream),
       },
-      { ...config, dns: await dnsOf(parts, config) },
+      {
+        ...config,
+        dns: await dnsOf(parts, config),
+        metricsTunnel: metricsTunnelDoor && {
+          door: metricsTunnelDoor,
+          identity: ownIdentity,
+          podName: config.podName,
+          workloadUid: `${clusterId}//Pod/${namespace}/${config.podName}`,
+        },
+      },
     );
     return {
       async stop() {
