@@ -6,7 +6,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { formatIdentity, type Identity } from '../mesh/identity.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { randomSerial, type Signer } from './signer.ts';
+import { randomSerial, type Signer, SKEW_MS } from './signer.ts';
 
 /** The request is wrong (`request`), or this CA cannot sign at present (`signer`). */
 export class IssueError extends Error {
@@ -34,8 +34,6 @@ export type Issued = {
   readonly notAfter: number;
 };
 
-// Nodes' clocks may be behind ours: the reference's allowance.
-const SKEW_MS = 120_000;
 // A CSR with an RSA-4096 key is under 3 kB.
 const MAX_CSR_CHARS = 16 * 1024;
 const MIN_RSA_BITS = 2048;

@@ -35,8 +35,8 @@ export type SignerPem = {
 };
 
 const EC_P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
-// Nodes' clocks may be behind ours: the same allowance as for workload certificates.
-const SKEW_MS = 120_000;
+// Nodes' clocks may be five minutes behind ours (what Kerberos made people keep to), and then some: for roots and leaves.
+export const SKEW_MS = 360_000;
 // What TLS libraries of today still believe.
 const MIN_RSA_BITS = 2048;
 

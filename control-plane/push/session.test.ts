@@ -283,6 +283,42 @@ describe('Session', () => {
     assert.deepEqual([stale.kind, unknown.kind], ['ignored', 'ignored']);
     assert.equal(session.acked(TYPE_AUTHORIZATION), 0);
   });
+
+  test('a policy that takes the place of another leaves no moment without one, however slow the agent', () => {
+    const store = new Store();
+    publish(store, { policies: [policy('p0')], workloads: [workload('a')] });
+    const state = new DiscoveryState();
+    const session = new Session({ publication: store.current }, { node: 'n1' });
+    for (const request of state.openingRequests({ id: 'x', cluster: 'c' }))
+      session.receive(request);
+    let seen = 0;
+    const deliver = (): boolean => {
+      const response = session.next();
+      if (response === undefined) return false;
+      session.receive(state.apply(response).answer);
+      if (state.complete) {
+        seen++;
+        assert.notEqual([...state.snapshot.policies()].length, 0);
+      }
+      return true;
+    };
+    while (deliver());
+    for (let i = 1; i <= 60; i++) {
+      // some of them together with a change of the workload, after which policies may go
+      const node = i % 5 === 0 ? `n${i}` : 'n1';
+      session.publish(
+        publish(store, { policies: [policy(`p${i}`)], workloads: [workload('a', { node })] }),
+      );
+      // an agent that takes one response while several changes come
+      if (i % 3 === 0) deliver();
+    }
+    while (deliver());
+    assert.deepEqual(
+      [...state.snapshot.policies()].map(({ name }) => name),
+      ['p60'],
+    );
+    assert.ok(seen > 20, `${seen} snapshots`);
+  });
 });
 
 /** All that a snapshot knows, in an order of its own. */
