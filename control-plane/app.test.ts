@@ -399,4 +399,36 @@ describe('the control plane', () => {
     assert.equal(protocolOf(snapshot, 'cart'), 'tcp');
     assert.ok(snapshot.version <= known.version + 2, 'one or two updates, not everything anew');
   });
+
+  test('started while Kubernetes is away, it serves nobody until it knows everything; agents keep what they have', async () => {
+    const client = clients[0]!;
+    const known = client.snapshot();
+    const port = controlPlane.port;
+    await controlPlane.close();
+    kube.breakDown();
+    const tried = untilLine(({ message }) =>
+      String(message).startsWith('Lost sight of Kubernetes'),
+    );
+    const starting = start(port);
+    await tried;
+    for (let i = 0; i < 2; i++) {
+      await untilLine(
+        ({ address, why }) =>
+          address === `127.0.0.1:${port}` && String(why).includes('ECONNREFUSED'),
+      );
+    }
+    assert.equal(client.snapshot(), known);
+    kube.restore();
+    await kube.create(PODS, pod('newest', 'n2'));
+    controlPlane = await starting;
+    const seen: number[] = [];
+    const unsubscribe = client.subscribe((s) => seen.push([...s.workloads()].length));
+    await until(client, (s) => s.workloadByUid('Kubernetes//Pod/shop/newest') !== undefined);
+    unsubscribe();
+    const before = [...known.workloads()].length;
+    assert.ok(
+      seen.every((count) => count >= before),
+      `${seen} of ${before}`,
+    );
+  });
 });

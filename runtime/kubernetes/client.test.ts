@@ -194,6 +194,58 @@ describe('KubeClient', () => {
     );
   });
 
+  test('an answer that is no list is an error, never an empty cluster; one of null is empty', async () => {
+    for (const body of [{}, { kind: 'Status', status: 'Success' }, { metadata: {}, items: 'x' }]) {
+      answer = (_, response) => json(response, 200, body);
+      await assert.rejects(kube.list(PODS), { reason: 'Malformed' }, JSON.stringify(body));
+    }
+    answer = (_, response) => json(response, 200, 'null');
+    await assert.rejects(kube.list(PODS), { reason: 'Malformed' });
+    answer = (_, response) => json(response, 200, { metadata: {}, items: null });
+    assert.deepEqual((await kube.list(PODS)).items, []);
+  });
+
+  test('an object as large as etcd takes is one event, and what follows it comes too', async () => {
+    const note = 'x'.repeat(1_500_000);
+    answer = (_, response) => {
+      response.writeHead(200);
+      for (const annotations of [{ note }, {}]) {
+        const metadata = { name: 'a', resourceVersion: '1', annotations };
+        response.write(`${JSON.stringify({ type: 'MODIFIED', object: { metadata } })}\n`);
+      }
+      response.end();
+    };
+    const sizes: (number | undefined)[] = [];
+    const { signal } = new AbortController();
+    await kube.watch<Pod>(
+      PODS,
+      { resourceVersion: '7' },
+      ({ object }) => sizes.push(object.metadata.annotations?.['note']?.length),
+      signal,
+    );
+    assert.deepEqual(sizes, [note.length, undefined]);
+  });
+
+  test('a watch that says what is no JSON, or no event, rejects after what came before', async () => {
+    const event = JSON.stringify({ type: 'ADDED', object: { metadata: { name: 'a' } } });
+    for (const rest of ['{"type":\n', '\0\n', 'null\n', '{}\n', '{"type":"ADDED"}\n']) {
+      answer = (_, response) => {
+        response.writeHead(200).end(`${event}\n${rest}`);
+      };
+      const seen: string[] = [];
+      await assert.rejects(
+        kube.watch<Pod>(
+          PODS,
+          { resourceVersion: '7' },
+          ({ object }) => seen.push(object.metadata.name ?? ''),
+          new AbortController().signal,
+        ),
+        JSON.stringify(rest),
+      );
+      assert.deepEqual(seen, ['a'], JSON.stringify(rest));
+    }
+  });
+
   test('an ERROR event of a watch rejects with its status', async () => {
     answer = (_, response) => {
       response.end(

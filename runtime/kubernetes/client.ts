@@ -150,10 +150,15 @@ export function clientOver(
     ) {
       const { namespace, ...query } = options;
       const path = pathOf(resource, placed(namespace)) + queryOf(query);
+      const what = `list ${resource.plural}`;
       const answer = await call<{
         metadata?: { resourceVersion?: string; continue?: string };
         items?: T[] | null;
-      }>(`list ${resource.plural}`, { method: 'GET', path }, signal);
+      }>(what, { method: 'GET', path }, signal);
+      // taken for an empty list, another answer would be taken for an empty cluster
+      if (answer?.items !== null && !Array.isArray(answer?.items)) {
+        throw new KubeError(0, 'Malformed', `Cannot ${what}: the answer is no list`);
+      }
       const next = answer.metadata?.continue;
       return {
         items: answer.items ?? [],
