@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
-import { text } from './lan.ts';
+import { text } from '../../tunnel/test-sockets.ts';
 import { enterNamespaces } from './namespaces.ts';
 import { Stage } from './stage.ts';
 
