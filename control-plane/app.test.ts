@@ -139,6 +139,13 @@ function untilLine(isRight: (line: Line) => boolean): Promise<Line> {
   });
 }
 
+/** The next time an agent finds nobody at the port. */
+function untilRefused(port: number): Promise<Line> {
+  return untilLine(
+    ({ address, why }) => address === `127.0.0.1:${port}` && String(why).includes('ECONNREFUSED'),
+  );
+}
+
 /** The next change of a pod that makes `isRight` true. */
 function untilPod(name: string, isRight: (pod: Pod) => boolean): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -411,12 +418,7 @@ describe('the control plane', () => {
     );
     const starting = start(port);
     await tried;
-    for (let i = 0; i < 2; i++) {
-      await untilLine(
-        ({ address, why }) =>
-          address === `127.0.0.1:${port}` && String(why).includes('ECONNREFUSED'),
-      );
-    }
+    for (let i = 0; i < 2; i++) await untilRefused(port);
     assert.equal(client.snapshot(), known);
     kube.restore();
     await kube.create(PODS, pod('newest', 'n2'));
@@ -430,5 +432,28 @@ describe('the control plane', () => {
       seen.every((count) => count >= before),
       `${seen} of ${before}`,
     );
+  });
+
+  test('that cannot translate what it found tells nobody of an empty cluster: it serves once it can', async () => {
+    const client = clients[0]!;
+    const known = client.snapshot();
+    const port = controlPlane.port;
+    await controlPlane.close();
+    // no server lets it in: what is left is a fault of ours
+    const metadata = { namespace: 'shop', name: 'unheard-of', uid: 'uid-unheard-of' };
+    await kube.create<Pod>(PODS, { metadata } as Pod);
+    const failed = untilLine(({ message }) => String(message).startsWith('Cannot translate'));
+    const starting = start(port);
+    await failed;
+    for (let i = 0; i < 2; i++) await untilRefused(port);
+    assert.equal(client.snapshot(), known);
+    await kube.delete(PODS, 'unheard-of', 'shop');
+    controlPlane = await starting;
+    await kube.create(PODS, pod('latest', 'n2'));
+    const snapshot = await until(
+      client,
+      (s) => s.workloadByUid('Kubernetes//Pod/shop/latest') !== undefined,
+    );
+    assert.equal([...snapshot.workloads()].length, [...known.workloads()].length + 1);
   });
 });

@@ -79,6 +79,7 @@ export async function startControlPlane(
     if (store.publish({ ...newest, enrolments, trust: believed.bundles })) {
       log.debug('Published', { version: store.current.version });
     }
+    published.resolve();
     retirement.published(store.current.version);
     conditions.wish(newest.outcomes);
     problems.tell(known);
@@ -91,6 +92,7 @@ export async function startControlPlane(
       log.error('Cannot translate the cluster: publishing nothing new', { error });
     }
   };
+  const published = Promise.withResolvers<void>();
   let synced = false;
   const changes = open.adopt(
     batch({ clock, run: tryPublish }, { quietMs: config.quietMs, maxMs: config.maxDelayMs }),
@@ -165,6 +167,8 @@ export async function startControlPlane(
   await Promise.race([Promise.all([cluster.synced, trust.synced]), ended]);
   synced = true;
   tryPublish();
+  // agents that were told of an empty cluster would let go of all they know
+  await Promise.race([published.promise, ended]);
   unready[0]?.();
 
   // push -> ACK
