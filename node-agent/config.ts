@@ -153,7 +153,6 @@ function metricsTunnelOf(env: SettingsReader): Door | undefined {
   return port === 0 ? undefined : { host: '0.0.0.0', port, shared: true };
 }
 
-/** @throws RangeError */
 /** @throws Error naming a flag that no connection ends with */
 function responseFlags(text: string): string[] {
   const flags = text.split(',').map((flag) => flag.trim());
@@ -162,6 +161,7 @@ function responseFlags(text: string): string[] {
   throw new Error(`"${unknown}" is none of ${[...ACCESS_FLAGS].join(', ')}`);
 }
 
+/** @throws RangeError */
 function fraction(text: string): number {
   const number = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
   if (number >= 0 && number <= 1) return number;

@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { borderProblems } from './borders.ts';
 import { deadLinks } from './links.ts';
+import { settingProblems } from './settings.ts';
 
 type Step = { readonly name: string; readonly run: () => string | undefined };
 
@@ -29,6 +30,7 @@ const STEPS: readonly Step[] = [
   { name: 'lint', run: command('oxlint', ['--type-aware']) },
   { name: 'borders', run: listed(borderProblems) },
   { name: 'links', run: listed(deadLinks) },
+  { name: 'settings', run: listed(settingProblems) },
   { name: 'unused code', run: command('knip', ['--no-progress', '--no-config-hints']) },
 ];
 
