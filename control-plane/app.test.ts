@@ -6,7 +6,6 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { WebSocket } from 'ws';
 import { parseIdentity } from '../mesh/identity.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
@@ -18,10 +17,10 @@ import type { Event, Lease, Namespace, Pod, TokenReview } from '../runtime/kuber
 import { EVENTS, LEASES, NAMESPACES, NODES, PODS } from '../runtime/kubernetes/resources.ts';
 import { createLog } from '../runtime/log.ts';
 import { createTestCa } from '../tunnel/test-ca.ts';
-import { type CertificateRequest, CREATE_CERTIFICATE } from '../wire/issuance.ts';
 import type { ControlPlaneStatus } from '../wire/status.ts';
 import { type ControlPlane, startControlPlane } from './app.ts';
 import { readControlPlaneConfig } from './config.ts';
+import { type Authority, startAuthority } from './test-authority.ts';
 
 const OWN = parseIdentity('spiffe://cluster.local/ns/ambit-system/sa/ambit-control-plane');
 const CA = parseIdentity('spiffe://cluster.local/ns/ambit-system/sa/ambit-ca');
@@ -40,8 +39,7 @@ const log = createLog({
 const abort = new AbortController();
 const clients: DiscoveryClient[] = [];
 let folder: string;
-let authority: Server;
-let caPort: number;
+let authority: Authority;
 let controlPlane: ControlPlane;
 
 function pod(name: string, node: string, annotations: Record<string, string> = {}): Pod {
@@ -79,7 +77,7 @@ async function start(port = 0): Promise<ControlPlane> {
     KUBERNETES_SERVICE_HOST: '127.0.0.1',
     AMBIT_DISCOVERY_HOST: '127.0.0.1',
     AMBIT_DISCOVERY_PORT: String(port),
-    AMBIT_CA_ADDRESS: `127.0.0.1:${caPort}`,
+    AMBIT_CA_ADDRESS: `127.0.0.1:${authority.port}`,
     AMBIT_TOKEN_FILE: join(folder, 'token'),
     AMBIT_ROOT_CERT_FILE: join(folder, 'root.pem'),
     AMBIT_ADMIN_PORT: '0',
@@ -178,29 +176,7 @@ before(async () => {
   const ca = await createTestCa();
   await writeFile(join(folder, 'root.pem'), ca.rootPem);
   await writeFile(join(folder, 'token'), 'ambit-control-plane@n1');
-  const svid = await ca.svid(CA);
-  authority = new Server();
-  authority.addService(
-    { CreateCertificate: CREATE_CERTIFICATE },
-    {
-      CreateCertificate: (
-        call: { request: CertificateRequest },
-        respond: (error: Error | null, response?: object) => void,
-      ) => {
-        ca.sign(call.request.csr, OWN).then(
-          (leaf) => respond(null, { chain: [leaf, ca.rootPem] }),
-          (error: Error) => respond(error),
-        );
-      },
-    },
-  );
-  const pair = { private_key: Buffer.from(svid.keyPem), cert_chain: Buffer.from(svid.chainPem) };
-  const secure = ServerCredentials.createSsl(null, [pair]);
-  caPort = await new Promise<number>((resolve, reject) => {
-    authority.bindAsync('127.0.0.1:0', secure, (error, port) =>
-      error ? reject(error) : resolve(port),
-    );
-  });
+  authority = await startAuthority(ca, { own: OWN, serving: CA });
   kube.reviewToken = review;
   await kube.create(NODES, { metadata: { name: 'n1' } });
   await kube.create<Namespace>(NAMESPACES, { metadata: { name: 'shop' } });
@@ -212,7 +188,7 @@ before(async () => {
 after(async () => {
   for (const client of clients) await client.close();
   await controlPlane.close();
-  authority.forceShutdown();
+  authority.close();
   await rm(folder, { recursive: true });
 });
 

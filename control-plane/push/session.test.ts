@@ -3,119 +3,28 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
-import { parseIp } from '../../mesh/address.ts';
-import { CAPTURE_EVERYTHING } from '../../mesh/capture-options.ts';
-import type { MeshNamespace, Mode } from '../../mesh/namespace.ts';
-import type { AuthorizationPolicy } from '../../mesh/policy.ts';
-import type { Snapshot } from '../../mesh/snapshot.ts';
-import { ANY_TRUST_BUNDLE, workloadOf } from '../../mesh/test-arbitraries.ts';
 import type { TrustBundle } from '../../mesh/trust.ts';
-import type { Workload } from '../../mesh/workload.ts';
 import { DiscoveryState } from '../../runtime/discovery-state.ts';
 import {
-  type DeltaRequest,
-  type DeltaResponse,
   TYPE_ADDRESS,
   TYPE_AUTHORIZATION,
   TYPE_ENROLMENT,
   TYPE_NAMESPACE,
 } from '../../wire/discovery.ts';
 import { TYPE_TRUST } from '../../wire/trust-resource.ts';
-import { type Publication, Store } from '../store.ts';
-import type { PlacedEnrolment } from '../translate/world.ts';
+import { Store } from '../store.ts';
 import { Session } from './session.ts';
-
-function workload(name: string, changes: Partial<Workload> = {}): Workload {
-  return workloadOf({
-    uid: `Kubernetes//Pod/shop/${name}`,
-    node: 'n1',
-    addresses: [parseIp('10.0.0.1')],
-    ...changes,
-  });
-}
-
-const policy = (name: string, dryRun = false): AuthorizationPolicy => ({
-  name,
-  namespace: 'shop',
-  scope: 'namespace',
-  action: 'deny',
-  rules: [],
-  dryRun,
-});
-
-const enrolment = (podUid: string, node: string): PlacedEnrolment => ({
-  node,
-  enrolment: {
-    podUid,
-    workloadUid: `Kubernetes//Pod/shop/${podUid}`,
-    name: podUid,
-    namespace: 'shop',
-    identity: { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'web' },
-    addresses: [parseIp('10.0.0.1')],
-    capture: CAPTURE_EVERYTHING,
-  },
-});
-
-type World = {
-  workloads?: readonly Workload[];
-  policies?: readonly AuthorizationPolicy[];
-  namespaces?: readonly MeshNamespace[];
-  enrolments?: readonly PlacedEnrolment[];
-  trust?: readonly TrustBundle[];
-};
-
-function publish(store: Store, world: World): Publication {
-  store.publish({
-    workloads: [],
-    services: [],
-    policies: [],
-    namespaces: [],
-    enrolments: [],
-    trust: [],
-    ...world,
-  });
-  return store.current;
-}
-
-const REQUEST: Omit<DeltaRequest, 'typeUrl'> = {
-  node: undefined,
-  subscribe: [],
-  unsubscribe: [],
-  initialVersions: new Map(),
-  nonce: '',
-  error: undefined,
-};
-
-function subscribe(store: Store, node = 'n1'): Session {
-  const session = new Session({ publication: store.current }, { node });
-  for (const typeUrl of [
-    TYPE_ADDRESS,
-    TYPE_AUTHORIZATION,
-    TYPE_ENROLMENT,
-    TYPE_NAMESPACE,
-    TYPE_TRUST,
-  ]) {
-    session.receive({ ...REQUEST, typeUrl });
-  }
-  return session;
-}
-
-/** Subscribed to everything; trust, which comes first, is acknowledged already. */
-function connect(store: Store, node = 'n1'): Session {
-  const session = subscribe(store, node);
-  ack(session, session.next());
-  return session;
-}
-
-function ack(session: Session, response: DeltaResponse | undefined, message?: string) {
-  assert.ok(response);
-  const { typeUrl, nonce } = response;
-  const error = message === undefined ? undefined : { code: 3, message };
-  return session.receive({ ...REQUEST, typeUrl, nonce, error });
-}
-
-const names = (response: DeltaResponse | undefined) => response?.resources.map(({ name }) => name);
+import {
+  ack,
+  connect,
+  enrolment,
+  names,
+  policy,
+  publish,
+  REQUEST,
+  subscribe,
+  workload,
+} from './test-world.ts';
 
 describe('Session', () => {
   test('sends policies, addresses, namespaces, enrolments in this order, each once even if there is nothing', () => {
@@ -318,126 +227,5 @@ describe('Session', () => {
       ['p60'],
     );
     assert.ok(seen > 20, `${seen} snapshots`);
-  });
-});
-
-/** All that a snapshot knows, in an order of its own. */
-function contentOf(snapshot: Snapshot) {
-  const byText = (a: object, b: object) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
-  return {
-    workloads: [...snapshot.workloads()].toSorted(byText),
-    policies: [...snapshot.policies()].toSorted(byText),
-    namespaces: ['m', 'n'].map((name) => snapshot.namespace(name)),
-    enrolments: [...snapshot.enrolments()].toSorted(byText),
-    trust: [...snapshot.trustBundles()].toSorted(byText),
-  };
-}
-
-describe('Session with DiscoveryState', () => {
-  // Moreover: at no moment does a workload name a policy that the agent does not know.
-  const choice = fc.record({
-    workloads: fc.uniqueArray(fc.tuple(fc.constantFrom('a', 'b', 'c', 'd'), fc.nat(2)), {
-      selector: ([name]) => name,
-    }),
-    policies: fc.uniqueArray(fc.tuple(fc.constantFrom('p', 'q'), fc.boolean()), {
-      selector: ([name]) => name,
-    }),
-    namespaces: fc.uniqueArray(
-      fc.tuple(fc.constantFrom('m', 'n'), fc.constantFrom<Mode[]>('ambient', 'none', 'unset')),
-      { selector: ([name]) => name },
-    ),
-    enrolments: fc.uniqueArray(
-      fc.tuple(fc.constantFrom('u', 'v', 'w'), fc.constantFrom('n1', 'n2')),
-      {
-        selector: ([uid]) => uid,
-      },
-    ),
-    trust: fc.uniqueArray(ANY_TRUST_BUNDLE, { selector: ({ trustDomain }) => trustDomain }),
-  });
-  const step = fc.oneof(
-    fc.record({ kind: fc.constant('publish' as const), world: choice }),
-    fc.record({ kind: fc.constant('deliver' as const), count: fc.nat(3) }),
-    fc.record({ kind: fc.constant('reconnect' as const) }),
-    fc.record({ kind: fc.constant('restart' as const) }),
-  );
-  const worldOf = (chosen: {
-    workloads: [string, number][];
-    policies: [string, boolean][];
-    namespaces: [string, Mode][];
-    enrolments: [string, string][];
-    trust: TrustBundle[];
-  }): Required<World> => ({
-    workloads: chosen.workloads.map(([name, n]) => {
-      // each names some of the policies there are
-      const some = chosen.policies.slice(0, n).map(([policyName]) => `shop/${policyName}`);
-      return workload(name, { node: `n${n}`, authorizationPolicies: some });
-    }),
-    policies: chosen.policies.map(([name, dryRun]) => policy(name, dryRun)),
-    namespaces: chosen.namespaces.map(([name, mode]) => ({ name, mode })),
-    enrolments: chosen.enrolments.map(([uid, node]) => enrolment(uid, node)),
-    trust: chosen.trust,
-  });
-
-  test('any history of changes, slow answers, reconnects and restarts ends with the published state', () => {
-    fc.assert(
-      fc.property(fc.array(step, { maxLength: 40 }), choice, (steps, last) => {
-        let store = new Store();
-        let world: Required<World> = {
-          workloads: [],
-          policies: [],
-          namespaces: [],
-          enrolments: [],
-          trust: [],
-        };
-        publish(store, world);
-        const state = new DiscoveryState();
-        const open = (): Session => {
-          const session = new Session({ publication: store.current }, { node: 'n1' });
-          for (const request of state.openingRequests({ id: 'x', cluster: 'c' }))
-            session.receive(request);
-          return session;
-        };
-        const deliver = (): boolean => {
-          const response = session.next();
-          if (response === undefined) return false;
-          session.receive(state.apply(response).answer);
-          const { snapshot } = state;
-          for (const one of state.complete ? snapshot.workloads() : []) {
-            assert.deepEqual(snapshot.unknownPoliciesOf(one), [], 'refused for want of a policy');
-          }
-          return true;
-        };
-        let session = open();
-        for (const one of steps) {
-          if (one.kind === 'publish') {
-            world = worldOf(one.world);
-            session.publish(publish(store, world));
-          } else if (one.kind === 'deliver') {
-            for (let i = 0; i < one.count; i++) deliver();
-          } else {
-            if (one.kind === 'restart') {
-              store = new Store();
-              publish(store, world);
-            }
-            // what was on its way is lost
-            session.next();
-            session = open();
-          }
-        }
-        world = worldOf(last);
-        session.publish(publish(store, world));
-        while (deliver()) assert.equal(session.acked('x' as never), 0);
-        const rebuilt = new DiscoveryState();
-        const fresh = new Session({ publication: store.current }, { node: 'n1' });
-        for (const request of rebuilt.openingRequests({ id: 'x', cluster: 'c' }))
-          fresh.receive(request);
-        for (let r = fresh.next(); r !== undefined; r = fresh.next())
-          fresh.receive(rebuilt.apply(r).answer);
-        assert.deepEqual(contentOf(state.snapshot), contentOf(rebuilt.snapshot));
-        assert.equal(contentOf(state.snapshot).workloads.length, world.workloads.length);
-        assert.ok(session.inSync && state.complete);
-      }),
-      { numRuns: 500 },
-    );
   });
 });

@@ -2,83 +2,19 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Service as KubeService, Pod } from '../../runtime/kubernetes/objects.ts';
-import type { Outcome } from './outcome.ts';
+import type { Service as KubeService } from '../../runtime/kubernetes/objects.ts';
 import type { ServiceEntryObject, ServiceEntrySpec } from './service-entry.ts';
-import type { WorkloadEntryObject, WorkloadEntrySpec } from './workload-entry.ts';
-import { type Translation, translate, type World } from './world.ts';
-
-const SETTINGS = {
-  cluster: 'Kubernetes',
-  network: '',
-  trustDomain: 'cluster.local',
-  clusterDomain: 'cluster.local',
-  rootNamespace: 'ambit-system',
-  outboundPolicy: 'allow-any' as const,
-};
-const HTTP = { number: 80, name: 'http', protocol: 'HTTP' };
-const TLS = { number: 443, name: 'tls', protocol: 'TLS', targetPort: 8443 };
-
-function serviceEntry(
-  spec: ServiceEntrySpec,
-  {
-    name = 'ext',
-    age = '1',
-    ...more
-  }: { name?: string; age?: string } & Partial<ServiceEntryObject> = {},
-): ServiceEntryObject {
-  return {
-    metadata: { name, namespace: 'shop', uid: `u-${name}`, creationTimestamp: age },
-    spec: { ports: [HTTP], ...spec },
-    ...more,
-  };
-}
-function workloadEntry(spec: WorkloadEntrySpec, name = 'vm'): WorkloadEntryObject {
-  return { metadata: { name, namespace: 'shop', uid: `u-${name}` }, spec };
-}
-function pod(name: string, labels: Record<string, string>, spec: object = {}): Pod {
-  return {
-    metadata: { name, namespace: 'shop', uid: `u-${name}`, labels },
-    spec: { nodeName: 'n1', containers: [], ...spec },
-    status: {
-      phase: 'Running',
-      podIP: '10.0.0.7',
-      conditions: [{ type: 'Ready', status: 'True' }],
-    },
-  };
-}
-function run(world: Partial<World>): Translation {
-  return translate(
-    {
-      namespaces: new Map([['shop', { metadata: { name: 'shop' } }]]),
-      nodes: new Map(),
-      pods: [],
-      services: [],
-      endpointSlices: [],
-      authorizationPolicies: [],
-      peerAuthentications: [],
-      requestAuthentications: [],
-      serviceEntries: [],
-      workloadEntries: [],
-      ...world,
-    },
-    SETTINGS,
-  );
-}
-const ofOne = (spec: ServiceEntrySpec): Translation =>
-  run({ serviceEntries: [serviceEntry(spec)] });
-
-function conditions(outcome: Outcome | undefined): string[] {
-  return (outcome?.findings ?? []).map(({ type, status, reason }) => `${type}=${status} ${reason}`);
-}
-const vipsOf = (translation: Translation, host: string): string[] =>
-  translation.services
-    .filter(({ hostname }) => hostname === host)
-    .flatMap(({ vips }) =>
-      vips.map(({ ip, prefixLength }) =>
-        prefixLength === undefined ? ip : `${ip}/${prefixLength}`,
-      ),
-    );
+import {
+  conditions,
+  HTTP,
+  ofOne,
+  pod,
+  run,
+  serviceEntry,
+  TLS,
+  vipsOf,
+  workloadEntry,
+} from './test-entries.ts';
 
 describe('a ServiceEntry', () => {
   test('is one service for each host, with its ports and identities', () => {
@@ -447,99 +383,6 @@ describe('a ServiceEntry', () => {
     assert.deepEqual(
       run({ serviceEntries: entries, pods }),
       run({ serviceEntries: entries.toReversed(), pods }),
-    );
-  });
-});
-
-describe('a WorkloadEntry', () => {
-  test('is behind Kubernetes Services that select its labels, named ports by its own word', () => {
-    const kube: KubeService = {
-      metadata: { name: 'db', namespace: 'shop' },
-      spec: {
-        clusterIP: '10.96.0.1',
-        selector: { app: 'db' },
-        ports: [
-          { name: 'pg', port: 5432 },
-          { name: 'admin', port: 80, targetPort: 'web' },
-          { name: 'other', port: 81, targetPort: 'unknown' },
-        ],
-      },
-    };
-    const { workloads } = run({
-      services: [kube],
-      workloadEntries: [
-        workloadEntry({ address: '192.0.2.9', labels: { app: 'db' }, ports: { web: 8080 } }),
-      ],
-    });
-    const ports = workloads[0]?.services.get('shop/db.shop.svc.cluster.local');
-    assert.deepEqual(
-      ports?.map(({ servicePort, targetPort }) => [servicePort, targetPort]),
-      [
-        [5432, 5432],
-        [80, 8080],
-      ],
-    );
-  });
-
-  test('reached by name keeps its name', () => {
-    const { workloads } = run({ workloadEntries: [workloadEntry({ address: 'VM.example' })] });
-    assert.deepEqual([workloads[0]?.hostname, workloads[0]?.addresses], ['vm.example', []]);
-  });
-
-  for (const address of ['unix:///run/x', '10.0.0', 'a b', '']) {
-    test(`at "${address}" is nobody, and its status says so`, () => {
-      const { workloads, outcomes } = run({ workloadEntries: [workloadEntry({ address })] });
-      assert.deepEqual(workloads, []);
-      assert.deepEqual(conditions(outcomes[0]), ['Accepted=False UnsupportedAddress']);
-    });
-  }
-});
-
-describe('a pod', () => {
-  const dnsOf = (spec: object): unknown => {
-    const ambient = { metadata: { name: 'shop', labels: { 'ambit-mesh.io/mode': 'ambient' } } };
-    const world = { pods: [pod('web', {}, spec)], namespaces: new Map([['shop', ambient]]) };
-    return run(world).enrolments[0]?.enrolment.dns;
-  };
-
-  test('that says nothing of DNS resolves as pods do', () => {
-    assert.equal(dnsOf({}), undefined);
-    assert.equal(dnsOf({ dnsPolicy: 'ClusterFirst', dnsConfig: {} }), undefined);
-  });
-
-  test('of dnsPolicy None has only the servers and search domains it names', () => {
-    assert.deepEqual(
-      dnsOf({
-        dnsPolicy: 'None',
-        dnsConfig: { nameservers: ['10.9.9.9'], searches: ['Corp.test.'] },
-      }),
-      { servers: ['10.9.9.9'], order: 'instead', search: ['corp.test'] },
-    );
-  });
-
-  test('that names more has them after those of the cluster', () => {
-    assert.deepEqual(
-      dnsOf({
-        dnsConfig: { nameservers: ['10.9.9.9', 'x'], searches: ['corp.test', 'cluster.local'] },
-      }),
-      {
-        servers: ['10.9.9.9'],
-        order: 'after',
-        search: ['shop.svc.cluster.local', 'svc.cluster.local', 'cluster.local', 'corp.test'],
-      },
-    );
-  });
-
-  test('with hostname and subdomain has a name of its own', () => {
-    const { workloads } = run({
-      pods: [
-        pod('db-0', {}, { hostname: 'db-0', subdomain: 'db' }),
-        pod('x', {}, { hostname: 'x' }),
-      ],
-    });
-    assert.deepEqual(
-      workloads.map(({ hostname }) => hostname),
-      ['db-0.db.shop.svc.cluster.local', ''],
     );
   });
 });

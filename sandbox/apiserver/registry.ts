@@ -1,7 +1,8 @@
 // Which kinds are served now: the built-in ones and those of CustomResourceDefinitions.
 // The request router, discovery and OpenAPI read it; crd/ registers and unregisters.
 
-import { apiVersionOf, BUILT_IN_KINDS, type KindDefinition } from './kinds.ts';
+import { BUILT_IN_KINDS } from './built-in-kinds.ts';
+import { apiVersionOf, type KindDefinition } from './kinds.ts';
 
 export class KindRegistry {
   readonly #byPath = new Map<string, KindDefinition>();

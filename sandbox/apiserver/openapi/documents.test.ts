@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { BUILT_IN_KINDS, type KindDefinition } from '../kinds.ts';
+import { BUILT_IN_KINDS } from '../built-in-kinds.ts';
+import type { KindDefinition } from '../kinds.ts';
 import { isRecord, type JsonObject, recordAt } from '../object.ts';
 import type { Schema } from '../schema.ts';
 import { openApiV2, openApiV3Group, openApiV3Root } from './documents.ts';
