@@ -6,7 +6,8 @@ import { X509Certificate } from 'node:crypto';
 import { before, describe, test } from 'node:test';
 import { bundleId, fingerprintOf } from '../runtime/trust.ts';
 import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
-import { believed, bundleOf, ca, other, setUp, until, WEB } from './test-support/certificates.ts';
+import { believed, bundleOf, ca, other, setUp, WEB } from './test-support/certificates.ts';
+import { until } from './test-support/world.ts';
 
 describe('whom to believe', () => {
   let next: TestCa;

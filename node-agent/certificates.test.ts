@@ -7,7 +7,8 @@ import { silentLog } from '../runtime/log.ts';
 import { ManualClock } from '../runtime/manual-clock.ts';
 import { Certificates } from './certificates.ts';
 import type { Issue } from './held-certificate.ts';
-import { bundleOf, ca, HOUR, other, pass, setUp, until, WEB } from './test-support/certificates.ts';
+import { bundleOf, ca, HOUR, other, pass, setUp, WEB } from './test-support/certificates.ts';
+import { until } from './test-support/world.ts';
 
 describe('Certificates', () => {
   test('are asked for once an identity, however many pods claim it', async () => {

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseIp } from '../mesh/address.ts';
 import { CaptureError } from './capture/capture.ts';
-import { GRACE_MS, OTHER, POD, setUp, until, WATCH_MS } from './test-support/enrolments.ts';
+import { GRACE_MS, OTHER, POD, setUp, WATCH_MS } from './test-support/enrolments.ts';
+import { until } from './test-support/world.ts';
 
 describe('Enrolments', () => {
   test('take a pod in: doors before redirection, and the report last', async () => {

@@ -1,6 +1,7 @@
 // The life of a component's process: its signals, its exit code, its last words. Each main.ts calls run() and no more.
 // First SIGTERM or SIGINT: stop politely (the signal aborts). Second: exit at once.
 
+import { aborted } from './aborted.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { ConfigError, SettingsReader } from './env.ts';
 import { createLog, LOG_LEVELS, type Log } from './log.ts';
@@ -59,4 +60,23 @@ export function run(component: string, main: (parts: ProcessParts) => Promise<vo
       process.exit(1);
     },
   );
+}
+
+/**
+ * A component's life: started, kept until `stop`, closed. What fails because it was asked to stop while it still started is
+ * no failure.
+ */
+export async function liveUntil(
+  stop: AbortSignal,
+  start: () => Promise<{ close(): Promise<void> }>,
+): Promise<void> {
+  let component: { close(): Promise<void> };
+  try {
+    component = await start();
+  } catch (error) {
+    if (stop.aborted) return;
+    throw error;
+  }
+  await aborted(stop);
+  await component.close();
 }

@@ -6,6 +6,7 @@ import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { TYPE_ADDRESS, TYPE_ENROLMENT } from '../wire/discovery.ts';
 import { createLog } from './log.ts';
@@ -166,8 +167,4 @@ function plain(all: SavedResources): unknown {
     typeUrl,
     some.map(({ name, version, body }) => ({ name, version, body: [...body] })),
   ]);
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

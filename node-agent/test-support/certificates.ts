@@ -10,6 +10,7 @@ import { createTestCa, type TestCa } from '../../tunnel/test-ca.ts';
 import type { PeerTrust } from '../../tunnel/trust.ts';
 import { Certificates } from '../certificates.ts';
 import type { Issue } from '../held-certificate.ts';
+import { until } from './world.ts';
 
 export const WEB = parseIdentity('spiffe://cluster.local/ns/shop/sa/web');
 export const HOUR = 3_600_000;
@@ -70,9 +71,4 @@ export async function pass(
     await clock.advance(step);
     await until(() => certificates.queue.running === 0);
   }
-}
-
-/** Lets key generation and signing, which leave the event loop, come back. */
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -130,8 +130,3 @@ export function setUp() {
     end,
   };
 }
-
-/** Lets work that leaves the event loop (keys, signatures) come back. */
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
-}

@@ -1,6 +1,7 @@
 // A small mesh for tests in one process: a discovery that says what the test wants, a CA, and values with defaults.
 // Called by the agent's flow tests, over loopback and in network namespaces alike.
 
+import { setImmediate as turn } from 'node:timers/promises';
 import { parseIp } from '../../mesh/address.ts';
 import { CAPTURE_EVERYTHING, type CaptureOptions } from '../../mesh/capture-options.ts';
 import type { Enrolment, EnrolmentReport } from '../../mesh/enrolment.ts';
@@ -173,3 +174,8 @@ export const AGENT_SETTINGS: AgentSettings = {
   metrics: { host: '127.0.0.1', port: 0 },
   ready: { host: '127.0.0.1', port: 0 },
 };
+
+/** Lets work that leaves the event loop (keys, signatures) come back. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await turn();
+}

@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { createLog } from '../../runtime/log.ts';
 import { ManualClock } from '../../runtime/manual-clock.ts';
 import { SnapshotStore } from '../../runtime/snapshot-store.ts';
@@ -39,8 +40,4 @@ if (enterNamespaces(import.meta.filename)) {
     const saved = await new SnapshotStore({ clock, log }, settings).load();
     assert.deepEqual(saved?.resources.get(TYPE_ENROLMENT)?.[0]?.body.length, body.length);
   });
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

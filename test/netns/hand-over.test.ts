@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { AgentSettings } from '../../node-agent/agent-parts.ts';
 import { type Agent, startAgent } from '../../node-agent/app.ts';
 import { directorySource } from '../../node-agent/capture/find-netns.ts';
@@ -151,8 +152,4 @@ if (enterNamespaces(import.meta.filename)) {
       });
     }
   });
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
