@@ -135,7 +135,7 @@ export class Certificates {
     return {
       // not before every context knows it
       bundle: this.#retrusting.length > 0 ? '' : this.trust.bundle,
-      retiring: this.trust.leaving,
+      retiring: this.trust.retiring,
       rootsInUse: [...new Set(issued.map(({ root }) => root.fingerprint))].toSorted(),
       earliestEnd: issued.length === 0 ? 0 : Math.min(...issued.map(({ notAfter }) => notAfter)),
       failing: this.failing,

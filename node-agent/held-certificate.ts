@@ -117,7 +117,7 @@ export class HeldCertificate {
   retrust(): void {
     if (this.#issued === undefined) return;
     this.#use(this.#issued);
-    const retiring = this.#parts.trust.retiring(this.#issued);
+    const retiring = this.#parts.trust.renewalOf(this.#issued);
     if (retiring === undefined || this.#pending !== undefined) return;
     const at = this.#parts.clock.now() + retiring.withinMs * this.#parts.random();
     if (this.#next === undefined || at < this.#next.at) this.#schedule(at);
@@ -158,7 +158,7 @@ export class HeldCertificate {
     });
     const credentials = this.#use(issued);
     // a replica of the CA that has not switched yet may answer under the leaving root once more
-    const retiring = trust.retiring(issued);
+    const retiring = trust.renewalOf(issued);
     const at =
       retiring === undefined
         ? renewAt(issued, random())

@@ -62,7 +62,7 @@ export class AgentTrust {
     this.#log.info('Whom to believe has changed', {
       bundle: this.bundle,
       roots: this.roots.length,
-      retiring: this.leaving.length,
+      retiring: this.retiring.length,
       revoked: this.#believed.revocations.size,
       trustDomains: all.map(({ trustDomain }) => trustDomain),
     });
@@ -75,7 +75,7 @@ export class AgentTrust {
   }
 
   /** The roots of our own trust domain that are about to leave. */
-  get leaving(): readonly string[] {
+  get retiring(): readonly string[] {
     return this.#own(this.#trustDomain)?.retiring ?? [];
   }
 
@@ -90,7 +90,7 @@ export class AgentTrust {
   }
 
   /** Whether the root it is under leaves, so that it is to be renewed now, and over how long to spread that. */
-  retiring({ identity, root }: Issued): { readonly withinMs: number } | undefined {
+  renewalOf({ identity, root }: Issued): { readonly withinMs: number } | undefined {
     const own = this.#own(identity.trustDomain);
     const leaves =
       own?.retiring.includes(root.fingerprint) === true || this.#left.has(root.fingerprint);
