@@ -13,7 +13,7 @@ import { systemClock } from '../runtime/clock.ts';
 import { createDiscoveryClient, type DiscoveryClient } from '../runtime/discovery-client.ts';
 import { SettingsReader } from '../runtime/env.ts';
 import { MemoryKube } from '../runtime/kubernetes/memory.ts';
-import type { Event, Lease, Namespace, Pod, TokenReview } from '../runtime/kubernetes/objects.ts';
+import type { Event, Lease, Namespace, Pod } from '../runtime/kubernetes/objects.ts';
 import { EVENTS, LEASES, NAMESPACES, NODES, PODS } from '../runtime/kubernetes/resources.ts';
 import { createLog } from '../runtime/log.ts';
 import { createTestCa } from '../tunnel/test-ca.ts';
@@ -21,6 +21,7 @@ import type { ControlPlaneStatus } from '../wire/status.ts';
 import { type ControlPlane, startControlPlane } from './app.ts';
 import { readControlPlaneConfig } from './config.ts';
 import { type Authority, startAuthority } from './test-authority.ts';
+import { pod, review, until } from './test-cluster.ts';
 
 const OWN = parseIdentity('spiffe://cluster.local/ns/ambit-system/sa/ambit-control-plane');
 const CA = parseIdentity('spiffe://cluster.local/ns/ambit-system/sa/ambit-ca');
@@ -41,36 +42,6 @@ const clients: DiscoveryClient[] = [];
 let folder: string;
 let authority: Authority;
 let controlPlane: ControlPlane;
-
-function pod(name: string, node: string, annotations: Record<string, string> = {}): Pod {
-  return {
-    metadata: { namespace: 'shop', name, uid: `uid-${name}`, annotations },
-    spec: { nodeName: node, serviceAccountName: 'web', containers: [] },
-    status: {
-      phase: 'Running',
-      podIP: `10.0.0.${name.length}`,
-      conditions: [{ type: 'Ready', status: 'True' }],
-    },
-  };
-}
-
-/** Tokens are `account@node`. */
-function review({ spec }: TokenReview): TokenReview['status'] {
-  const [account = '', node = ''] = spec.token.split('@');
-  if (account === 'expired') return { authenticated: false, error: 'token has expired' };
-  return {
-    authenticated: true,
-    audiences: ['ambit-ca'],
-    user: {
-      username: `system:serviceaccount:ambit-system:${account}`,
-      extra: {
-        'authentication.kubernetes.io/pod-name': [`agent-${node}`],
-        'authentication.kubernetes.io/pod-uid': ['u'],
-        'authentication.kubernetes.io/node-name': [node],
-      },
-    },
-  };
-}
 
 async function start(port = 0): Promise<ControlPlane> {
   const env = new SettingsReader({
@@ -108,21 +79,6 @@ async function agent(node: string, identity = OWN): Promise<DiscoveryClient> {
   );
   clients.push(client);
   return client;
-}
-
-/** The first snapshot, present or coming, of which `isRight` holds. */
-function until(
-  client: DiscoveryClient,
-  isRight: (snapshot: Snapshot) => boolean,
-): Promise<Snapshot> {
-  return new Promise((resolve) => {
-    if (isRight(client.snapshot())) resolve(client.snapshot());
-    const unsubscribe = client.subscribe((snapshot) => {
-      if (!isRight(snapshot)) return;
-      unsubscribe();
-      resolve(snapshot);
-    });
-  });
 }
 
 /** The next log line of which `isRight` holds. */
