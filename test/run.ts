@@ -22,13 +22,13 @@ const RUNGS = [
   {
     name: 'network namespaces',
     pick: (file: string) => file.startsWith('test/netns/'),
-    concurrency: 1,
+    concurrency: 2,
     timeoutMs: 240_000,
   },
   {
     name: 'end to end',
     pick: (file: string) => file.startsWith('test/e2e/'),
-    concurrency: 1,
+    concurrency: 2,
     timeoutMs: 300_000,
   },
 ];
