@@ -103,6 +103,7 @@ export class ServerTunnel {
     this.#streams.add(opened);
     stream.once('close', () => {
       this.#streams.delete(opened);
+      this.#closeWhenDrained();
       if (answered) return;
       gone.abort(new MeshError('UPSTREAM_RESET', 'The peer gave up'));
       this.#countTakenBack();
@@ -155,10 +156,15 @@ export class ServerTunnel {
   async drain(): Promise<void> {
     const session = this.#session;
     if (this.#lifecycle.move({ state: 'draining' }) && !session.destroyed) {
-      session.goaway(constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1);
-      session.ping(() => {
-        if (!session.destroyed) session.close();
-      });
+      // after a GOAWAY nghttp2 reads only while a stream is open: without one no PING would be answered any more
+      if (this.#streams.size === 0) {
+        session.close();
+      } else {
+        session.goaway(constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1);
+        session.ping(() => {
+          if (!session.destroyed) session.close();
+        });
+      }
     }
     await this.ended;
   }
@@ -166,6 +172,12 @@ export class ServerTunnel {
   async close(): Promise<void> {
     this.#end();
     await this.ended;
+  }
+
+  /** The last stream of a draining tunnel ends it; a stream on its way is refused by number and opened elsewhere. */
+  #closeWhenDrained(): void {
+    if (!this.#lifecycle.is('draining') || this.#streams.size > 0) return;
+    if (!this.#session.destroyed) this.#session.close();
   }
 
   #end(cause?: MeshError): void {
