@@ -11,6 +11,7 @@ import { connectTunnel } from '../tunnel/connect.ts';
 import { openThroughGateway } from '../tunnel/gateway.ts';
 import type { TunnelKey, TunnelPool } from '../tunnel/pool.ts';
 import type { ConnectHead, Tunnel, TunnelStream } from '../tunnel/tunnel.ts';
+import { TUNNEL_ROOM_BYTES } from '../tunnel/windows.ts';
 import type { LocalPod } from './local-pod.ts';
 
 type ToTunnel = Pick<TunnelHop, 'expected' | 'to' | 'workload'>;
@@ -78,7 +79,7 @@ export async function dialTunnel(
   }
   const credentials = await pod.credentials();
   const socket = await pod
-    .dial({ to: destination }, signal)
+    .dial({ to: destination, roomBytes: TUNNEL_ROOM_BYTES }, signal)
     .catch((error: unknown) => Promise.reject(asTunnelFailure(error, name)));
   return connectTunnel({ clock, credentials }, socket, { name, expected }, signal);
 }

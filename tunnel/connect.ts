@@ -26,7 +26,6 @@ import {
   type StreamOwner,
   sessionFault,
   tunnelStream,
-  widenConnectionWindow,
 } from './session.ts';
 import { ignoreError } from './socket.ts';
 import type { PeerTrust } from './trust.ts';
@@ -37,6 +36,7 @@ import {
   type VerifiedPeer,
   verifyAnsweringPeer,
 } from './verify.ts';
+import { askingWindow } from './windows.ts';
 
 /** TLS and SETTINGS together; the TCP connect before has its own limit. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -82,7 +82,7 @@ export async function connectTunnel(
       trust: credentials.trust,
       now: clock.now(),
     });
-    const session = await startSession(tls, settings.name);
+    const session = await startSession(tls, askingWindow(socket), settings.name);
     // a stream of another tunnel is counted there
     const wire = socket instanceof Socket ? socket : NOT_COUNTED;
     return new ClientTunnel(parts, session, wire, peer, settings.name);
@@ -123,7 +123,11 @@ function encrypt(credentials: Credentials, socket: Duplex, name: string): Promis
   });
 }
 
-function startSession(tls: TLSSocket, name: string): Promise<ClientHttp2Session> {
+function startSession(
+  tls: TLSSocket,
+  windowBytes: number,
+  name: string,
+): Promise<ClientHttp2Session> {
   return new Promise((resolve, reject) => {
     const session = connectHttp2('https://tunnel', {
       ...CLIENT_OPTIONS,
@@ -141,7 +145,7 @@ function startSession(tls: TLSSocket, name: string): Promise<ClientHttp2Session>
     const onClose = (): void => fail();
     session.once('error', fail);
     session.once('close', onClose);
-    session.once('connect', () => widenConnectionWindow(session));
+    session.once('connect', () => session.setLocalWindowSize(windowBytes));
     session.once('remoteSettings', () => {
       session.off('error', fail);
       session.off('close', onClose);

@@ -22,11 +22,11 @@ import {
   SERVER_OPTIONS,
   sessionFault,
   tunnelStream,
-  widenConnectionWindow,
 } from './session.ts';
 import type { PeerTrust } from './trust.ts';
 import type { TunnelRequest, TunnelStream } from './tunnel.ts';
 import { revokedPeer, type VerifiedPeer } from './verify.ts';
+import { CONNECTION_WINDOW_BYTES } from './windows.ts';
 
 // Streams a peer may take back before they are answered: each has begun a dial. An application whose connections time out
 // takes back what it has open, a few hundred at most; who goes on makes us dial for nothing (CVE-2023-44487).
@@ -85,7 +85,7 @@ export class ServerTunnel {
       if (!parts.admit(stream, ends)) return;
       parts.onRequest({ ...ends, peer: peer.identity, ...this.#request(stream, headers) });
     });
-    widenConnectionWindow(session);
+    session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
   }
 
   #request(

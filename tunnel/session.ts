@@ -8,7 +8,7 @@ import type { Identity } from '../mesh/identity.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { ignoreError } from './socket.ts';
 import type { TunnelFields, TunnelStream } from './tunnel.ts';
-import { CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES } from './windows.ts';
+import { STREAM_WINDOW_BYTES } from './windows.ts';
 
 // The reference peers' values.
 const MAX_FRAME_BYTES = 1024 * 1024;
@@ -50,10 +50,6 @@ export const SERVER_OPTIONS = {
   streamResetBurst: RESET_BURST,
   streamResetRate: RESETS_PER_SECOND,
 };
-
-export function widenConnectionWindow(session: Http2Session): void {
-  session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
-}
 
 /**
  * First PING after 10 s, then one every 10 s; `lost` is called once when one stays unanswered for 20 s. Counts turns of

@@ -1,7 +1,7 @@
 // TCP sockets with the options every data socket of the mesh has. Called by whoever dials or listens; tunnels and
 // captured connections alike. A socket made here has an error listener from its first moment.
 
-import { createConnection, type Socket } from 'node:net';
+import { createConnection, Socket, type SocketConstructorOpts } from 'node:net';
 import { formatIpPort, type IpAddress, type IpPort } from '../mesh/address.ts';
 import { MeshError } from '../mesh/failures.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -17,12 +17,24 @@ export type DialTarget = {
   readonly to: IpPort;
   /** The address to be seen as; the kernel's choice without it. */
   readonly from?: IpAddress;
+  /** What the socket is to hold unread; a {@link RoomySocket} tells how much that became. The kernel's choice without it. */
+  readonly roomBytes?: number;
 };
 
-/** @throws MeshError UPSTREAM_CONNECT, UPSTREAM_CONNECT_TIMEOUT, or `signal.reason` */
+/** A socket whose kernel takes `roomBytes` off the peer's hands also while nobody reads here. */
+export class RoomySocket extends Socket {
+  readonly roomBytes: number;
+
+  constructor(options: SocketConstructorOpts, roomBytes: number) {
+    super(options);
+    this.roomBytes = roomBytes;
+  }
+}
+
+/** From this process's own network. @throws MeshError UPSTREAM_CONNECT, UPSTREAM_CONNECT_TIMEOUT, or `signal.reason` */
 export async function dial(
   parts: { readonly clock: Clock },
-  target: DialTarget,
+  target: Omit<DialTarget, 'roomBytes'>,
   signal?: AbortSignal,
 ): Promise<Socket> {
   signal?.throwIfAborted();

@@ -11,7 +11,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, Socket } from 'node:net';
 import { before, describe, test } from 'node:test';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { parseIp } from '../mesh/address.ts';
@@ -20,9 +20,10 @@ import { systemClock } from '../runtime/clock.ts';
 import { TunnelAcceptor } from './accept.ts';
 import { connectTunnel } from './connect.ts';
 import type { Credentials } from './contexts.ts';
-import { dial } from './socket.ts';
+import { connected, RoomySocket } from './socket.ts';
 import { createTestCa } from './test-ca.ts';
 import type { Tunnel, TunnelRequest } from './tunnel.ts';
+import { TUNNEL_ROOM_BYTES } from './windows.ts';
 
 const ID = parseIdentity('spiffe://cluster.local/ns/shop/sa/any');
 const MIB = 1024 * 1024;
@@ -73,8 +74,11 @@ type Foreign = {
   nextStream(): Promise<{ stream: ServerHttp2Stream; headers: IncomingHttpHeaders }>;
 };
 
-/** Our asking end, and a foreign server's session to it. */
-async function asForeignServer(use: (foreign: Foreign) => Promise<void>): Promise<void> {
+/** Our asking end, on a socket with room for all that its windows allow, and a foreign server's session to it. */
+async function asForeignServer(
+  use: (foreign: Foreign) => Promise<void>,
+  own: Socket = new RoomySocket({}, TUNNEL_ROOM_BYTES),
+): Promise<void> {
   const sessions = Promise.withResolvers<{ session: ServerHttp2Session; socket: TLSSocket }>();
   const server = createTlsServer(
     { ...credentials.options, ALPNProtocols: ['h2'], requestCert: true },
@@ -87,8 +91,12 @@ async function asForeignServer(use: (foreign: Foreign) => Promise<void>): Promis
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const socket = await dial({ clock: systemClock }, { to: { ip: parseIp('127.0.0.1'), port } });
-  const tunnel = await connectTunnel({ clock: systemClock, credentials }, socket, {
+  const clock = systemClock;
+  const socket = await connected({ clock }, own.connect(port, '127.0.0.1'), {
+    ip: parseIp('127.0.0.1'),
+    port,
+  });
+  const tunnel = await connectTunnel({ clock, credentials }, socket, {
     name: 'foreign',
     expected: [ID],
   });
@@ -212,6 +220,19 @@ describe('our asking end', () => {
       assert.equal(session.state.remoteWindowSize, 16 * MIB);
     });
   });
+
+  for (const [holds, socket, window] of [
+    ['the kernel chose', new Socket(), 65_535],
+    ['little was granted', new RoomySocket({}, 9000), 65_535],
+    ['some was granted', new RoomySocket({}, 9 * MIB), 8 * MIB],
+  ] as const) {
+    test(`lets a peer send no more than its socket holds unread: ${holds}`, async () => {
+      await asForeignServer(async ({ session }) => {
+        await roundTrip(session);
+        assert.equal(session.state.remoteWindowSize, window);
+      }, socket);
+    });
+  }
 
   test('sends no server name, TLS 1.3 and its certificate', async () => {
     await asForeignServer(async ({ socket }) => {

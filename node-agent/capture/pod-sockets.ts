@@ -5,10 +5,10 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { closeSync } from 'node:fs';
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import { type IpPort, isIpv6, parseIp } from '../../mesh/address.ts';
-import type { DialTarget } from '../../tunnel/socket.ts';
+import { type DialTarget, RoomySocket } from '../../tunnel/socket.ts';
 import type { Captured } from './capture.ts';
 import { AGENT_MARK } from './rules.ts';
-import { inNetns, type Netns, openSocket, originalDestination } from './syscalls.ts';
+import { inNetns, type Netns, openSocket, originalDestination, receiveRoom } from './syscalls.ts';
 
 export type Family = 'ipv4' | 'ipv6';
 
@@ -58,12 +58,13 @@ export function boundToLoopback(
  * IP_BIND_ADDRESS_NO_PORT has it) it would follow the very sequence of the caller's own kernel, and meet the caller's own
  * connections. @throws SyscallError
  */
-export function dialSocket(netns: Netns, { to, from }: DialTarget): Socket {
+export function dialSocket(netns: Netns, { to, from, roomBytes }: DialTarget): Socket {
   const fd = inNetns(netns, () =>
     openSocket({
       family: isIpv6(to.ip) ? 'ipv6' : 'ipv4',
       mark: AGENT_MARK,
       ...(from === undefined ? {} : { transparent: true, bind: { ip: from, port: 0 } }),
+      ...(roomBytes === undefined ? {} : { receiveBytes: roomBytes }),
     }),
   );
   // manualStart: Node would else read at once from a socket that is not connected yet
@@ -74,7 +75,7 @@ export function dialSocket(netns: Netns, { to, from }: DialTarget): Socket {
     readable: true,
     writable: true,
   };
-  return new Socket(options);
+  return roomBytes === undefined ? new Socket(options) : new RoomySocket(options, receiveRoom(fd));
 }
 
 /** An unbound UDP socket; the kernel gives it a port when it first sends. @throws SyscallError */

@@ -151,6 +151,8 @@ export type SocketOptions = {
   readonly bind?: IpPort;
   /** Listen backlog; without it the socket does not listen. */
   readonly backlog?: number;
+  /** Bytes it is to hold unread, as far as we may; {@link receiveRoom} tells. The kernel adapts it otherwise. */
+  readonly receiveBytes?: number;
 };
 
 /** A raw, non-blocking, close-on-exec socket made in the thread's present namespace. @throws SyscallError; nothing leaks */
@@ -168,6 +170,8 @@ export function openSocket(options: SocketOptions): number {
       // an IPv6 socket carries v4-mapped peers too, for which the IPv4 option counts
       setFlag(fd, SOL_IP, IP_TRANSPARENT, 1);
     }
+    // before it connects: the handshake fixes how large a window can ever be told
+    if (options.receiveBytes !== undefined) setReceiveBuffer(fd, options.receiveBytes);
     if (v6 && options.bind !== undefined && options.bind.ip !== '::')
       setFlag(fd, SOL_IPV6, IPV6_V6ONLY, 1);
     if (options.bind !== undefined) {
@@ -180,6 +184,13 @@ export function openSocket(options: SocketOptions): number {
     closeSync(fd);
     throw error;
   }
+}
+
+/** Payload bytes that the socket's receive buffer holds: the kernel keeps twice as much for their wrapping (socket(7)). */
+export function receiveRoom(fd: number): number {
+  const buffer = Buffer.alloc(4);
+  check('getsockopt', c.getsockopt(fd, SOL_SOCKET, SO_RCVBUF, buffer, [4]));
+  return buffer.readInt32LE(0) / 2;
 }
 
 /**
@@ -219,11 +230,7 @@ export function openPacketSocket(settings: {
     }
     const program = { length: settings.filter.length, instructions };
     check('setsockopt', c.attachFilter(fd, SOL_SOCKET, SO_ATTACH_FILTER, program, 16));
-    const size = Buffer.alloc(4);
-    size.writeInt32LE(settings.receiveBytes);
-    // beyond net.core.rmem_max only where we hold CAP_NET_ADMIN of the machine itself
-    if (c.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, size, 4) < 0)
-      check('setsockopt', c.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, size, 4));
+    setReceiveBuffer(fd, settings.receiveBytes);
     const address = Buffer.alloc(20);
     address.writeUInt16LE(AF_PACKET, 0);
     address.writeUInt16LE(ETH_P_ALL_NETWORK_ORDER, 2);
@@ -301,6 +308,14 @@ export function takeFrameDrops(fd: number): number {
   const statistics = Buffer.alloc(8);
   check('getsockopt', c.getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, statistics, [8]));
   return statistics.readUInt32LE(4);
+}
+
+/** Beyond net.core.rmem_max only where we hold CAP_NET_ADMIN of the machine itself; without it, up to that. */
+function setReceiveBuffer(fd: number, bytes: number): void {
+  const size = Buffer.alloc(4);
+  size.writeInt32LE(bytes);
+  if (c.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, size, 4) < 0)
+    check('setsockopt', c.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, size, 4));
 }
 
 function setFlag(fd: number, level: number, name: number, value: number): void {
