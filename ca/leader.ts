@@ -14,7 +14,7 @@ import {
   ROOT_KEY,
   ROOT_MAP,
   ROTATION_MAP,
-  readAgentTrust,
+  readMeshTrust,
   readRotationRequest,
   STATUS_KEY,
 } from '../wire/rotation.ts';
@@ -240,7 +240,7 @@ function observe(
   const data = Object.entries(maps.get(ROTATION_MAP, namespace)?.data ?? {});
   const words = data.flatMap(([key, text]) =>
     key.startsWith(AGENTS_PREFIX) && runs(namespace, key.slice(AGENTS_PREFIX.length))
-      ? readAgentTrust(text)
+      ? readMeshTrust(text)
       : [],
   );
   return { participants: participants(), words };

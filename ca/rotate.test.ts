@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { bundleId, fingerprintOf, splitPem } from '../runtime/trust.ts';
-import type { AgentTrust } from '../wire/rotation.ts';
+import type { MeshTrust } from '../wire/rotation.ts';
 import { bundleOf, type Kept, type KeptSigner, newKept, readKept, writeKept } from './kept.ts';
 import { distributed, nextStep, type Observed, type Step, type Wish } from './rotate.ts';
 import { makeRoot, type SignerPem } from './signer.ts';
@@ -34,7 +34,7 @@ before(async () => {
 
 const prints = (pem: string): string[] => splitPem(pem).map(fingerprintOf);
 const rootOfSigner = ({ roots }: SignerPem): string => prints(roots)[0] ?? '';
-const word = (pod: string, parts: Partial<AgentTrust> = {}): AgentTrust => ({
+const word = (pod: string, parts: Partial<MeshTrust> = {}): MeshTrust => ({
   pod,
   node: `node-${pod}`,
   bundle: '',
@@ -115,7 +115,7 @@ describe('a rotation', () => {
     const known = word('a', { bundle: idOf(renewing), retiring });
     const later = NOW + 60_000;
     const held = { ...known, rootsInUse: retiring };
-    const at = (one: AgentTrust, now = later) =>
+    const at = (one: MeshTrust, now = later) =>
       step(renewing, { participants, words: [one] }, {}, now);
     assert.deepEqual(waits(at(held)), ['node-a (a): holds certificates of the old root']);
     assert.deepEqual(waits(at({ ...known, retiring: [] })), [
@@ -205,7 +205,7 @@ type Agent = {
   trusted: Set<string>;
   known: { bundle: string; retiring: readonly string[] };
   leaf: string;
-  word: AgentTrust | undefined;
+  word: MeshTrust | undefined;
 };
 
 /** A mesh of agents that do what agents do, in any order, around the very decision. */

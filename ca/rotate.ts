@@ -3,7 +3,7 @@
 // some agent holds a certificate under it.
 
 import { bundleId, fingerprintOf, splitPem } from '../runtime/trust.ts';
-import type { AgentTrust, RotationRequest } from '../wire/rotation.ts';
+import type { MeshTrust, RotationRequest } from '../wire/rotation.ts';
 import { bundleOf, type Kept, type KeptSigner } from './kept.ts';
 import type { SignerPem } from './signer.ts';
 
@@ -18,7 +18,7 @@ export type Participant = {
 
 export type Observed = {
   readonly participants: readonly Participant[];
-  readonly words: readonly AgentTrust[];
+  readonly words: readonly MeshTrust[];
 };
 
 export type Wish = {
@@ -158,7 +158,7 @@ function waitFor(
   { participants, words }: Observed,
   now: number,
   { maxTtlMs }: RotateSettings,
-  lacks: (word: AgentTrust) => string | undefined,
+  lacks: (word: MeshTrust) => string | undefined,
 ): string[] {
   if (now - kept.since > maxTtlMs) return [];
   return participants.flatMap(({ pod, node, ready, leaving }) => {

@@ -7,7 +7,7 @@ import { type KubeClient, KubeError } from '../runtime/kubernetes/client.ts';
 import type { ConfigMap } from '../runtime/kubernetes/objects.ts';
 import { CONFIG_MAPS } from '../runtime/kubernetes/resources.ts';
 import type { Log } from '../runtime/log.ts';
-import { AGENTS_PREFIX, type AgentTrust, ROTATION_MAP } from '../wire/rotation.ts';
+import { AGENTS_PREFIX, type MeshTrust, ROTATION_MAP } from '../wire/rotation.ts';
 
 export type TrustReportParts = {
   readonly client: KubeClient;
@@ -15,7 +15,7 @@ export type TrustReportParts = {
   readonly log: Log;
   readonly isRotating: () => boolean;
   /** What they say now, this replica's own word included. */
-  readonly agents: () => readonly AgentTrust[];
+  readonly agents: () => readonly MeshTrust[];
 };
 
 // Agents answer together: one write a second tells of all of them.

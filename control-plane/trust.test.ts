@@ -11,7 +11,7 @@ import { silentLog } from '../runtime/log.ts';
 import { ManualClock } from '../runtime/manual-clock.ts';
 import { bundleId, fingerprintOf } from '../runtime/trust.ts';
 import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
-import { ROOT_MAP, ROTATION_MAP, type RotationStatus, readAgentTrust } from '../wire/rotation.ts';
+import { ROOT_MAP, ROTATION_MAP, type RotationStatus, readMeshTrust } from '../wire/rotation.ts';
 import type { AgentConnection } from './push/connection.ts';
 import { followTrust } from './trust.ts';
 
@@ -78,9 +78,7 @@ async function setUp() {
     trust.heard();
   };
   const written = async () =>
-    readAgentTrust(
-      (await client.get<ConfigMap>(CONFIG_MAPS, ROTATION_MAP, NAMESPACE))?.data?.[KEY],
-    );
+    readMeshTrust((await client.get<ConfigMap>(CONFIG_MAPS, ROTATION_MAP, NAMESPACE))?.data?.[KEY]);
   const hold = async (ca: TestCa): Promise<void> => {
     const { chainPem, keyPem, notAfter } = await ca.svid(IDENTITY);
     trust.holds({ chainPem, keyPem, notAfter, rootsPem: ca.rootPem });

@@ -7,7 +7,7 @@ import type { KubeClient } from '../runtime/kubernetes/client.ts';
 import type { Log } from '../runtime/log.ts';
 import type { OwnCertificate } from '../runtime/own-certificate.ts';
 import { bundleId, fingerprintOf, rootOf, splitPem } from '../runtime/trust.ts';
-import type { AgentTrust } from '../wire/rotation.ts';
+import type { MeshTrust } from '../wire/rotation.ts';
 import type { AgentConnection } from './push/connection.ts';
 import type { TrustSettings } from './translate/trust.ts';
 import { TrustReportWriter } from './trust-reports.ts';
@@ -39,14 +39,14 @@ export function followTrust(
   let renew = (): void => {};
   let again: Timer | undefined;
 
-  const ownWord = (): AgentTrust[] => {
+  const ownWord = (): MeshTrust[] => {
     const roots = splitPem(watch.rootsPem());
     if (ownRoot === undefined || roots.length === 0) return [];
     const { retiring = [] } = watch.rotation() ?? {};
     const bundle = bundleId(roots);
     return [{ pod: settings.pod, node: '', bundle, retiring, rootsInUse: [ownRoot] }];
   };
-  const words = (): AgentTrust[] => [
+  const words = (): MeshTrust[] => [
     ...ownWord(),
     ...parts.agents().flatMap(({ agent, trust }) => {
       const report = trust();

@@ -4,9 +4,9 @@
 import type { Clock } from '../runtime/clock.ts';
 import { json, type Routes } from '../runtime/http-door.ts';
 import { encodeShown } from '../runtime/shown-snapshot.ts';
+import type { Certificates } from '../tunnel/certificates/certificates.ts';
 import type { TunnelPool } from '../tunnel/pool.ts';
 import type { OpenConnectionDump } from '../wire/config-dump.ts';
-import type { Certificates } from './certificates.ts';
 import { configDump, describeCertificates } from './config-dump.ts';
 import { describeOpen } from './connection-dump.ts';
 import type { Connections } from './connections.ts';

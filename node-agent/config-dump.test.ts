@@ -7,9 +7,9 @@ import type { AuthorizationPolicy } from '../mesh/policy.ts';
 import { emptySnapshot } from '../mesh/snapshot.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { silentLog } from '../runtime/log.ts';
+import { Certificates } from '../tunnel/certificates/certificates.ts';
 import type { ConfigDump } from '../wire/config-dump.ts';
 import { adminRoutes } from './admin-routes.ts';
-import { Certificates } from './certificates.ts';
 import { Connections } from './connections.ts';
 import { createTestCa, issueFrom, portOf, serviceOf, workloadOf } from './test-support/world.ts';
 

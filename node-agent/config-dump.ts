@@ -8,6 +8,7 @@ import type { Snapshot } from '../mesh/snapshot.ts';
 import type { GatewayAddress, Workload } from '../mesh/workload.ts';
 import { splitPem } from '../runtime/trust.ts';
 import { VERSION } from '../runtime/version.ts';
+import type { Certificates } from '../tunnel/certificates/certificates.ts';
 import type {
   CertificateDump,
   ConfigDump,
@@ -21,7 +22,6 @@ import type {
 } from '../wire/config-dump.ts';
 import { dumpPolicy } from '../wire/policy-dump.ts';
 import type { AdminView } from './admin-routes.ts';
-import type { Certificates } from './certificates.ts';
 import { describeConnection } from './connection-dump.ts';
 
 export function configDump(view: AdminView): ConfigDump {

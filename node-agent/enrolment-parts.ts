@@ -3,9 +3,9 @@
 
 import type { IpAddress } from '../mesh/address.ts';
 import type { Enrolment, EnrolmentReport } from '../mesh/enrolment.ts';
+import type { Certificates } from '../tunnel/certificates/certificates.ts';
 import type { HandshakeGate } from '../tunnel/handshake-gate.ts';
 import type { CaptureDriver, PodPlace } from './capture/capture.ts';
-import type { Certificates } from './certificates.ts';
 import type { Connections } from './connections.ts';
 import type { Journeys } from './local-pod.ts';
 import type { PodWatchParts } from './pod-watch.ts';

@@ -10,11 +10,11 @@ import type { Identity } from '../mesh/identity.ts';
 import type { Door } from '../runtime/admin.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { TunnelAcceptor } from '../tunnel/accept.ts';
+import type { Certificates } from '../tunnel/certificates/certificates.ts';
 import type { Credentials } from '../tunnel/contexts.ts';
 import type { HandshakeGate } from '../tunnel/handshake-gate.ts';
 import { type DialTarget, dial } from '../tunnel/socket.ts';
 import { type Listener, listen } from './capture/listener.ts';
-import type { Certificates } from './certificates.ts';
 import type { Journeys, LocalPod } from './local-pod.ts';
 
 export type MetricsTunnelSettings = {

@@ -23,7 +23,7 @@ import {
 import {
   type Acquainted,
   acquaint,
-  dialLoopback,
+  dialWithRoom,
   HEAD,
   readAll,
   rejection,
@@ -54,7 +54,7 @@ async function withOdd(
         credentials: known.client,
       };
       const to = { name: 'odd', expected: [SERVER] };
-      const tunnel = await connectTunnel(parts, await dialLoopback(port), to);
+      const tunnel = await connectTunnel(parts, await dialWithRoom(port), to);
       try {
         await use({ tunnel, server: await peers, clock });
       } finally {

@@ -13,9 +13,10 @@ import type { ManualClock } from '../runtime/manual-clock.ts';
 import { type AcceptParts, type Denied, TunnelAcceptor } from './accept.ts';
 import { connectTunnel } from './connect.ts';
 import type { Credentials } from './contexts.ts';
-import { dial } from './socket.ts';
+import { connected, dial, RoomySocket } from './socket.ts';
 import { createTestCa, type TestCa } from './test-ca.ts';
 import type { Tunnel, TunnelRequest } from './tunnel.ts';
+import { TUNNEL_ROOM_BYTES } from './windows.ts';
 
 export const CLIENT = parseIdentity('spiffe://cluster.local/ns/shop/sa/client');
 export const SERVER = parseIdentity('spiffe://cluster.local/ns/shop/sa/server');
@@ -110,6 +111,15 @@ export function closed(stream: Duplex): Promise<void> {
 
 export function dialLoopback(port: number): Promise<Socket> {
   return dial({ clock: systemClock }, { to: { ip: parseIp('127.0.0.1'), port } });
+}
+
+/** On a socket that says of itself to hold all that a tunnel's windows allow. */
+export function dialWithRoom(
+  port: number,
+  socket: Socket = new RoomySocket({}, TUNNEL_ROOM_BYTES),
+): Promise<Socket> {
+  const to = { ip: parseIp('127.0.0.1'), port };
+  return connected({ clock: systemClock }, socket.connect(port, to.ip), to);
 }
 
 export function echo(request: TunnelRequest): void {

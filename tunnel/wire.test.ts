@@ -14,16 +14,15 @@ import {
 import { type AddressInfo, createServer, Socket } from 'node:net';
 import { before, describe, test } from 'node:test';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
-import { parseIp } from '../mesh/address.ts';
 import { parseIdentity } from '../mesh/identity.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { TunnelAcceptor } from './accept.ts';
 import { connectTunnel } from './connect.ts';
 import type { Credentials } from './contexts.ts';
-import { connected, RoomySocket } from './socket.ts';
+import { RoomySocket } from './socket.ts';
 import { createTestCa } from './test-ca.ts';
+import { dialWithRoom } from './test-peers.ts';
 import type { Tunnel, TunnelRequest } from './tunnel.ts';
-import { TUNNEL_ROOM_BYTES } from './windows.ts';
 
 const ID = parseIdentity('spiffe://cluster.local/ns/shop/sa/any');
 const MIB = 1024 * 1024;
@@ -77,7 +76,7 @@ type Foreign = {
 /** Our asking end, on a socket with room for all that its windows allow, and a foreign server's session to it. */
 async function asForeignServer(
   use: (foreign: Foreign) => Promise<void>,
-  own: Socket = new RoomySocket({}, TUNNEL_ROOM_BYTES),
+  own?: Socket,
 ): Promise<void> {
   const sessions = Promise.withResolvers<{ session: ServerHttp2Session; socket: TLSSocket }>();
   const server = createTlsServer(
@@ -92,10 +91,7 @@ async function asForeignServer(
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const clock = systemClock;
-  const socket = await connected({ clock }, own.connect(port, '127.0.0.1'), {
-    ip: parseIp('127.0.0.1'),
-    port,
-  });
+  const socket = await dialWithRoom(port, own);
   const tunnel = await connectTunnel({ clock, credentials }, socket, {
     name: 'foreign',
     expected: [ID],

@@ -17,7 +17,7 @@ export const FOREIGN_MAP = 'ambit-trust-bundles';
 export const ROTATION_MAP = 'ambit-ca-rotation';
 export const REQUEST_KEY = 'request';
 export const STATUS_KEY = 'status';
-/** The rest of the key is the pod of a control-plane replica; the value {@link AgentTrust} of its agents. */
+/** The rest of the key is the pod of a control-plane replica; the value {@link MeshTrust} of its agents. */
 export const AGENTS_PREFIX = 'agents.';
 
 export type RotationRequest = {
@@ -68,7 +68,7 @@ export type RotationStatus = {
 };
 
 /** An agent's own word on its trust, as its control-plane replica heard it. */
-export type AgentTrust = {
+export type MeshTrust = {
   readonly pod: string;
   readonly node: string;
 } & Pick<TrustReport, 'bundle' | 'retiring' | 'rootsInUse'>;
@@ -94,11 +94,11 @@ export function readRotationRequest(text: string | undefined): RotationRequest |
   return { id, force: force === true };
 }
 
-export function readAgentTrust(text: string | undefined): AgentTrust[] {
+export function readMeshTrust(text: string | undefined): MeshTrust[] {
   const list: unknown = parsed(text);
   if (!Array.isArray(list)) return [];
-  return list.filter((one): one is AgentTrust => {
-    const { pod, node, bundle, retiring, rootsInUse } = (one ?? {}) as Partial<AgentTrust>;
+  return list.filter((one): one is MeshTrust => {
+    const { pod, node, bundle, retiring, rootsInUse } = (one ?? {}) as Partial<MeshTrust>;
     return (
       [pod, node, bundle].every((field) => typeof field === 'string') &&
       [retiring, rootsInUse].every(Array.isArray)

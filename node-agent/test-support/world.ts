@@ -13,9 +13,9 @@ import { serviceOf as serviceIn, workloadOf as workloadIn } from '../../mesh/tes
 import type { TrustReport } from '../../mesh/trust.ts';
 import type { PortMapping, Workload } from '../../mesh/workload.ts';
 import { createLog, type Log } from '../../runtime/log.ts';
+import type { Issue } from '../../tunnel/certificates/held-certificate.ts';
 import { createTestCa, type TestCa } from '../../tunnel/test-ca.ts';
 import type { AgentSettings, Discovery } from '../agent-parts.ts';
-import type { Issue } from '../held-certificate.ts';
 
 /** One node's view; all nodes of a test usually share one. */
 export class HandmadeDiscovery implements Discovery {

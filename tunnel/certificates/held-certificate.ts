@@ -2,17 +2,17 @@
 // certificates.ts. Invariants: a valid certificate is kept whatever the CA does; one request at most is under way; a
 // renewed certificate is what the next handshake uses.
 
-import { MeshError } from '../mesh/failures.ts';
-import { formatIdentity, type Identity } from '../mesh/identity.ts';
-import { type Backoff, backoff } from '../runtime/backoff.ts';
-import type { Clock, Timer } from '../runtime/clock.ts';
-import { makeCsr } from '../runtime/csr.ts';
-import type { Log } from '../runtime/log.ts';
-import { overdueAt, renewAt } from '../runtime/renewal.ts';
-import { type Credentials, credentialsOf } from '../tunnel/contexts.ts';
+import { MeshError } from '../../mesh/failures.ts';
+import { formatIdentity, type Identity } from '../../mesh/identity.ts';
+import { type Backoff, backoff } from '../../runtime/backoff.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
+import { makeCsr } from '../../runtime/csr.ts';
+import type { Log } from '../../runtime/log.ts';
+import { overdueAt, renewAt } from '../../runtime/renewal.ts';
+import { type Credentials, credentialsOf } from '../contexts.ts';
 import { type Issued, readIssued } from './issued.ts';
 import type { Priority, SigningQueue, Ticket } from './signing-queue.ts';
-import type { AgentTrust } from './trust.ts';
+import type { MeshTrust } from './trust.ts';
 
 /** Asks the CA. The chain is leaf, intermediates, roots last. */
 export type Issue = (
@@ -26,7 +26,7 @@ export type HeldParts = {
   readonly clock: Clock;
   readonly log: Log;
   readonly issue: Issue;
-  readonly trust: AgentTrust;
+  readonly trust: MeshTrust;
   readonly queue: SigningQueue;
   readonly random: () => number;
   /** What is held, or that it fails, has changed. */

@@ -2,9 +2,9 @@
 // what we held before stays. Called by held-certificate.ts.
 
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { formatIdentity, type Identity } from '../mesh/identity.ts';
-import { fingerprintOf, rootOf, splitPem } from '../runtime/trust.ts';
-import { uriNames } from '../tunnel/der.ts';
+import { formatIdentity, type Identity } from '../../mesh/identity.ts';
+import { fingerprintOf, rootOf, splitPem } from '../../runtime/trust.ts';
+import { uriNames } from '../der.ts';
 
 export type Issued = {
   readonly identity: Identity;

@@ -1,17 +1,17 @@
-// Certificates for the identities that have a pod on this node: issued when the first such pod is enrolled, forgotten
+// Certificates for the identities a proxy speaks for: issued when the first claims one (a pod is enrolled, say), forgotten
 // with the last. Called by pod-enrolment.ts (claim), the data path (current) and app.ts (trust). Invariants: at most
 // MAX_SIGNING requests are under way, those waited for first, and nobody pays for a change of trust but once a change.
 
-import { formatIdentity, type Identity } from '../mesh/identity.ts';
-import type { TrustBundle, TrustReport } from '../mesh/trust.ts';
-import type { Clock } from '../runtime/clock.ts';
-import { watchClock } from '../runtime/clock-jumps.ts';
-import type { Log } from '../runtime/log.ts';
-import type { Credentials, Svid } from '../tunnel/contexts.ts';
-import type { PeerTrust } from '../tunnel/trust.ts';
+import { formatIdentity, type Identity } from '../../mesh/identity.ts';
+import type { TrustBundle, TrustReport } from '../../mesh/trust.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { watchClock } from '../../runtime/clock-jumps.ts';
+import type { Log } from '../../runtime/log.ts';
+import type { Credentials, Svid } from '../contexts.ts';
+import type { PeerTrust } from '../trust.ts';
 import { HeldCertificate, type HeldParts, type Issue } from './held-certificate.ts';
 import { type Priority, SigningQueue } from './signing-queue.ts';
-import { AgentTrust } from './trust.ts';
+import { MeshTrust } from './trust.ts';
 
 /** As the reference: a restarted agent with a hundred pods must not flood the CA. */
 const MAX_SIGNING = 8;
@@ -51,7 +51,7 @@ type Shown = {
 type Slot = { readonly held: HeldCertificate; claims: number };
 
 export class Certificates {
-  readonly trust: AgentTrust;
+  readonly trust: MeshTrust;
   readonly queue = new SigningQueue({ limit: MAX_SIGNING });
   readonly #parts: HeldParts;
   readonly #ttlSeconds: number;
@@ -63,7 +63,7 @@ export class Certificates {
   #retrusting: HeldCertificate[] = [];
 
   constructor(parts: Parts, settings: Settings) {
-    this.trust = new AgentTrust(parts, settings);
+    this.trust = new MeshTrust(parts, settings);
     this.#ttlSeconds = settings.ttlSeconds;
     this.#onTrust = parts.onTrust ?? (() => {});
     this.#parts = {

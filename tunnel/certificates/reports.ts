@@ -2,11 +2,11 @@
 // a rotation of the root goes on. Called by app.ts.
 
 import { X509Certificate } from 'node:crypto';
-import { formatIdentity } from '../mesh/identity.ts';
-import type { TrustReport } from '../mesh/trust.ts';
-import type { Clock, Timer } from '../runtime/clock.ts';
-import type { Metrics, Sample } from '../runtime/metrics.ts';
-import { fingerprintOf } from '../runtime/trust.ts';
+import { formatIdentity } from '../../mesh/identity.ts';
+import type { TrustReport } from '../../mesh/trust.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
+import type { Metrics, Sample } from '../../runtime/metrics.ts';
+import { fingerprintOf } from '../../runtime/trust.ts';
 import type { Certificates } from './certificates.ts';
 import type { Priority } from './signing-queue.ts';
 

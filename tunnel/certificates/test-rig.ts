@@ -3,14 +3,14 @@
 
 import { formatIdentity, type Identity, parseIdentity } from '../../mesh/identity.ts';
 import type { TrustBundle } from '../../mesh/trust.ts';
+import { until } from '../../node-agent/test-support/world.ts';
 import { silentLog } from '../../runtime/log.ts';
 import { ManualClock } from '../../runtime/manual-clock.ts';
-import type { Credentials } from '../../tunnel/contexts.ts';
-import { createTestCa, type TestCa } from '../../tunnel/test-ca.ts';
-import type { PeerTrust } from '../../tunnel/trust.ts';
-import { Certificates } from '../certificates.ts';
-import type { Issue } from '../held-certificate.ts';
-import { until } from './world.ts';
+import type { Credentials } from '../contexts.ts';
+import { createTestCa, type TestCa } from '../test-ca.ts';
+import type { PeerTrust } from '../trust.ts';
+import { Certificates } from './certificates.ts';
+import type { Issue } from './held-certificate.ts';
 
 export const WEB = parseIdentity('spiffe://cluster.local/ns/shop/sa/web');
 export const HOUR = 3_600_000;

@@ -2,12 +2,12 @@
 // each snapshot, asked by held-certificate.ts for each certificate. Invariant: a bundle that cannot be read changes
 // nothing: what was believed before is believed on.
 
-import type { TrustBundle } from '../mesh/trust.ts';
-import type { Log } from '../runtime/log.ts';
-import { bundleId, fingerprintOf, mergeRoots, splitPem } from '../runtime/trust.ts';
-import { readCrls } from '../tunnel/crl.ts';
-import { indexRevocations, NO_REVOCATIONS, type Revocations } from '../tunnel/revocation.ts';
-import type { Trust } from '../tunnel/trust.ts';
+import type { TrustBundle } from '../../mesh/trust.ts';
+import type { Log } from '../../runtime/log.ts';
+import { bundleId, fingerprintOf, mergeRoots, splitPem } from '../../runtime/trust.ts';
+import { readCrls } from '../crl.ts';
+import { indexRevocations, NO_REVOCATIONS, type Revocations } from '../revocation.ts';
+import type { Trust } from '../trust.ts';
 import type { Issued } from './issued.ts';
 
 /** A bundle whose roots were read, one certificate each. */
@@ -22,7 +22,7 @@ type Believed = {
 
 const NOTHING: Believed = { source: '[]', bundles: [], revocations: NO_REVOCATIONS };
 
-export class AgentTrust {
+export class MeshTrust {
   readonly #log: Log;
   readonly #trustDomain: string;
   #believed = NOTHING;

@@ -4,10 +4,10 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { before, describe, test } from 'node:test';
-import { bundleId, fingerprintOf } from '../runtime/trust.ts';
-import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
-import { believed, bundleOf, ca, other, setUp, WEB } from './test-support/certificates.ts';
-import { until } from './test-support/world.ts';
+import { until } from '../../node-agent/test-support/world.ts';
+import { bundleId, fingerprintOf } from '../../runtime/trust.ts';
+import { createTestCa, type TestCa } from '../test-ca.ts';
+import { believed, bundleOf, ca, other, setUp, WEB } from './test-rig.ts';
 
 describe('whom to believe', () => {
   let next: TestCa;

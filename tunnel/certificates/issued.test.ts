@@ -4,9 +4,9 @@ import 'reflect-metadata';
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { before, describe, test } from 'node:test';
-import { parseIdentity } from '../mesh/identity.ts';
-import { makeCsr } from '../runtime/csr.ts';
-import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
+import { parseIdentity } from '../../mesh/identity.ts';
+import { makeCsr } from '../../runtime/csr.ts';
+import { createTestCa, type TestCa } from '../test-ca.ts';
 import { readIssued } from './issued.ts';
 
 const WEB = parseIdentity('spiffe://cluster.local/ns/shop/sa/web');

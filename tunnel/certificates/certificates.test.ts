@@ -2,13 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { formatIdentity } from '../mesh/identity.ts';
-import { silentLog } from '../runtime/log.ts';
-import { ManualClock } from '../runtime/manual-clock.ts';
+import { formatIdentity } from '../../mesh/identity.ts';
+import { until } from '../../node-agent/test-support/world.ts';
+import { silentLog } from '../../runtime/log.ts';
+import { ManualClock } from '../../runtime/manual-clock.ts';
 import { Certificates } from './certificates.ts';
 import type { Issue } from './held-certificate.ts';
-import { bundleOf, ca, HOUR, other, pass, setUp, WEB } from './test-support/certificates.ts';
-import { until } from './test-support/world.ts';
+import { bundleOf, ca, HOUR, other, pass, setUp, WEB } from './test-rig.ts';
 
 describe('Certificates', () => {
   test('are asked for once an identity, however many pods claim it', async () => {
