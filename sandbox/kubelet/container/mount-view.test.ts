@@ -5,11 +5,11 @@ import fc from 'fast-check';
 import { type Bind, type Look, planView, quote } from './mount-view.ts';
 
 /** A machine with these directories; a value is where a link leads. */
-function machine(paths: Record<string, string | 'directory' | 'file'>): Look {
+function machine(paths: Record<string, string>): Look {
   return (path) => {
     const found = paths[path];
-    if (found === undefined || found === 'directory' || found === 'file') return found;
-    return { link: found };
+    if (found === 'directory' || found === 'closed' || found === 'file') return found;
+    return found === undefined ? undefined : { link: found };
   };
 }
 
@@ -22,6 +22,7 @@ const look = machine({
   '/run': 'directory',
   '/tmp': 'directory',
   '/loop': 'loop',
+  '/var/closed': 'closed',
 });
 
 function bind(target: string): Bind {
@@ -45,6 +46,13 @@ describe('planView()', () => {
       assert.deepEqual(view.overlays, overlays);
     });
   }
+
+  test('a directory that is not ours to look into is covered by an empty one', () => {
+    const view = planView([bind('/var/closed/a/b')], look);
+    assert.deepEqual([view.covers, view.overlays], [['/var/closed'], []]);
+    assert.equal(view.binds[0]?.target, '/var/closed/a/b');
+    assert.deepEqual(planView([bind('/var/closed')], look).covers, []);
+  });
 
   test('outer targets are mounted before inner ones', () => {
     const view = planView([bind('/data/a/b'), bind('/data'), bind('/data/a')], look);

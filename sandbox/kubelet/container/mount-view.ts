@@ -2,7 +2,7 @@
 // bound over it. planView() decides from the machine's file system, viewScript() writes the decision as a shell script
 // that runs inside a new mount namespace: nothing of it is ever seen outside, and it ends with its last process.
 
-import { lstatSync, readlinkSync } from 'node:fs';
+import { accessSync, constants, lstatSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { SEARCH_PATH } from '../tools.ts';
 
@@ -17,12 +17,16 @@ export type Bind = {
 export type View = {
   /** Directories that lack a bind's target: covered by an overlay in which it can be made. Outer ones first. */
   readonly overlays: readonly string[];
+  /** Directories that are not ours to look into, with a bind's target inside: covered by empty ones. */
+  readonly covers: readonly string[];
   /** In the order of mounting, with targets free of symbolic links. */
   readonly binds: readonly Bind[];
 };
 
-/** What is at a path, not following links; undefined: nothing. */
-export type Look = (path: string) => { readonly link: string } | 'directory' | 'file' | undefined;
+/** What is at a path, not following links; `closed` is a directory we may not look into; undefined: nothing. */
+export type Look = (
+  path: string,
+) => { readonly link: string } | 'directory' | 'closed' | 'file' | undefined;
 
 const OVERLAYS = '.overlays';
 // the kernel's own limit (MAXSYMLINKS)
@@ -32,14 +36,22 @@ export function lookOnDisk(path: string): ReturnType<Look> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return undefined;
   if (found.isSymbolicLink()) return { link: readlinkSync(path) };
-  return found.isDirectory() ? 'directory' : 'file';
+  if (!found.isDirectory()) return 'file';
+  try {
+    accessSync(path, constants.X_OK);
+    return 'directory';
+  } catch {
+    return 'closed';
+  }
 }
 
 /** @throws RangeError when a mount path is relative or runs through a file */
 export function planView(binds: readonly Bind[], look: Look = lookOnDisk): View {
   const overlays = new Set<string>();
+  const covers = new Set<string>();
   const planned = binds.map((bind) => {
-    const { path, missingFrom } = resolveTarget(bind.target, look);
+    const { path, missingFrom, closed } = resolveTarget(bind.target, look);
+    if (closed !== undefined) covers.add(closed);
     // the root itself and /run are ours anyway: there anything can be made
     const inRun = path === '/run' || path.startsWith('/run/');
     if (!inRun && missingFrom !== undefined && missingFrom !== '/') overlays.add(missingFrom);
@@ -48,6 +60,7 @@ export function planView(binds: readonly Bind[], look: Look = lookOnDisk): View 
   const depth = (path: string): number => path.split('/').length;
   return {
     overlays: [...overlays].toSorted((a, b) => depth(a) - depth(b)),
+    covers: [...covers],
     binds: planned.toSorted((a, b) => depth(a.target) - depth(b.target)),
   };
 }
@@ -56,6 +69,8 @@ type Target = {
   readonly path: string;
   /** The deepest directory that exists, when the target does not. */
   readonly missingFrom?: string;
+  /** The directory on the way that we may not look into. */
+  readonly closed?: string;
 };
 
 function resolveTarget(target: string, look: Look): Target {
@@ -83,6 +98,9 @@ function resolveTarget(target: string, look: Look): Target {
       pending = [...found.link.split('/').filter((piece) => piece !== ''), ...pending];
       if (found.link.startsWith('/')) path = '';
       continue;
+    }
+    if (found === 'closed' && pending.length > 0) {
+      return { path: [next, ...pending].join('/'), closed: next };
     }
     if (found === 'file' && pending.length > 0) {
       throw new RangeError(`Cannot mount at "${target}": "${next}" is a file`);
@@ -123,6 +141,7 @@ export function viewScript(view: View, settings: ViewSettings): string {
     `mount -n -t tmpfs -o mode=755 sandbox-run ${at('/run')} || fail 'no /run'`,
     ...(view.overlays.length === 0 ? [] : overlayRoom(settings.stage)),
     ...view.overlays.flatMap((path, index) => overlay(path, index, settings.stage)),
+    ...view.covers.map((path) => cover(path, at(path))),
     ...view.binds.flatMap((bind) => bindInto(bind, at(bind.target))),
     `cd ${stage} && mkdir .old && pivot_root . .old || fail 'pivot_root failed'`,
     "cd / && umount -n -l /.old && rmdir /.old || fail 'the old root stays'",
@@ -167,6 +186,10 @@ function overlay(path: string, index: number, stage: string): string[] {
     `mount -n -t overlay -o ${quote(options)} sandbox ${quote(join(stage, path))} || ` +
       `fail ${quote(`no overlay over ${path}: mount volumes under /run, /tmp or a new top-level directory`)}`,
   ];
+}
+
+function cover(path: string, target: string): string {
+  return `mount -n -t tmpfs -o mode=755 sandbox-cover ${target} || fail ${quote(`cannot cover ${path}`)}`;
 }
 
 function bindInto(bind: Bind, target: string): string[] {
