@@ -1,0 +1,184 @@
+// The waypoint put together: every part is built, wired and closed here, and nothing else constructs. Called by
+// connected.ts with the real discovery and issuance, and by tests with their own.
+
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import type { Identity } from '../mesh/identity.ts';
+import type { Snapshot } from '../mesh/snapshot.ts';
+import type { Workload } from '../mesh/workload.ts';
+import { type Admin, type AdminDoors, startAdmin } from '../runtime/admin.ts';
+import type { Door } from '../runtime/admin.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
+import { Metrics } from '../runtime/metrics.ts';
+import { Readiness } from '../runtime/readiness.ts';
+import { TunnelAcceptor } from '../tunnel/accept.ts';
+import { Certificates } from '../tunnel/certificates/certificates.ts';
+import type { Issue } from '../tunnel/certificates/held-certificate.ts';
+import { exposeCertificates } from '../tunnel/certificates/reports.ts';
+import type { Credentials } from '../tunnel/contexts.ts';
+import { ignoreError } from '../tunnel/socket.ts';
+import { acceptStream } from './accept.ts';
+import { Http1Server } from './http1-server.ts';
+import { Http2Server } from './http2-server.ts';
+import { carryBytes } from './opaque.ts';
+import { serve } from './serve.ts';
+import { Dialer } from './upstream/dial.ts';
+import { Endpoints } from './upstream/endpoints.ts';
+
+/** What a waypoint needs of discovery. */
+export type Discovery = {
+  readonly synced: Promise<void>;
+  snapshot(): Snapshot;
+  subscribe(listener: (snapshot: Snapshot) => void): () => void;
+};
+
+export type WaypointParts = {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly discovery: Discovery;
+  readonly issue: Issue;
+  readonly random?: () => number;
+  readonly quit?: (why: string) => void;
+};
+
+export type WaypointSettings = AdminDoors & {
+  readonly identity: Identity;
+  /** This pod, as the mesh knows it. */
+  readonly workloadUid: string;
+  /** Where tunnels come in. */
+  readonly tunnels: Door;
+  readonly certificateTtlMs: number;
+  readonly drainDeadlineMs: number;
+};
+
+export type Waypoint = {
+  readonly ports: Admin['ports'] & { readonly tunnels: number };
+  readonly metrics: Metrics;
+  /** Resolves when it takes tunnels: its certificate is there. */
+  readonly serving: Promise<void>;
+  /** Takes no more, waits for what is open, at most the drain deadline, then ends everything. */
+  stop(): Promise<void>;
+};
+
+export async function startWaypoint(
+  parts: WaypointParts,
+  settings: WaypointSettings,
+): Promise<Waypoint> {
+  const { clock, log, discovery } = parts;
+  const random = parts.random ?? Math.random;
+  const metrics = new Metrics();
+  metrics.collectProcess();
+  const readiness = new Readiness();
+  const firstSync = readiness.blocker('first snapshot');
+  const firstCertificate = readiness.blocker('own certificate');
+  const known = readiness.blocker('own workload in the mesh');
+
+  const certificates = new Certificates(
+    { ...parts, onTrust: (trust) => void dialer.pool.recheck(trust) },
+    {
+      trustDomain: settings.identity.trustDomain,
+      ttlSeconds: Math.round(settings.certificateTtlMs / 1000),
+      random,
+    },
+  );
+  const claim = certificates.claim(settings.identity);
+  const snapshot = (): Snapshot => discovery.snapshot();
+  const self = (): Workload | undefined => snapshot().workloadByUid(settings.workloadUid);
+  const dialer = new Dialer({
+    clock,
+    credentials: () => claim.current(),
+    identity: settings.identity,
+    snapshot,
+    self,
+  });
+  const endpoints = new Endpoints({ dialer });
+  const pick = { snapshot, self, balance: { random, load: () => 0 } };
+
+  const steps = { log, pick, endpoints };
+  const onBad = (_: unknown, status: number, why: string): void =>
+    void log.info('Refused bytes that are no request', { status, why });
+  const http1 = new Http1Server({ clock, onBad, onExchange: (one) => void serve(one, steps) });
+  const http2 = new Http2Server({ onBad, onExchange: (one) => void serve(one, steps) });
+
+  const serving = Promise.withResolvers<void>();
+  let acceptor: TunnelAcceptor | undefined;
+  const use = (credentials: Credentials): void => {
+    acceptor?.replace(credentials);
+    acceptor ??= new TunnelAcceptor({
+      clock,
+      credentials,
+      onRequest: (request) =>
+        void acceptStream(request, {
+          clock,
+          log,
+          snapshot,
+          self,
+          http1,
+          http2,
+          opaque: (stream, inbound) => void carryBytes(stream, inbound, { log, pick, dialer }),
+        }),
+      onDenied: ({ remote, error }) => log.warn('Refused a tunnel', { from: remote.ip, error }),
+    });
+    firstCertificate();
+    serving.resolve();
+  };
+  claim.onRenewed(use);
+  const take = (newest: Snapshot): void => {
+    certificates.believe(newest.trustBundles());
+    endpoints.evict(newest);
+    dialer.pool.evict();
+    if (self() !== undefined) known();
+  };
+  const unsubscribe = discovery.subscribe(take);
+  exposeCertificates(metrics, certificates, clock);
+
+  const server = createServer({ pauseOnConnect: false }, (socket) => {
+    socket.on('error', ignoreError);
+    // without a certificate there is nobody to talk to
+    if (acceptor === undefined) socket.resetAndDestroy();
+    else acceptor.take(socket);
+  });
+  const doors = { log, metrics, readiness, ...(parts.quit && { quit: parts.quit }) };
+  const admin = await startAdmin(doors, settings).catch((error: unknown) => {
+    unsubscribe();
+    certificates.close();
+    throw error;
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ port: settings.tunnels.port, host: settings.tunnels.host }, resolve);
+  });
+  discovery.synced.then(
+    () => {
+      take(snapshot());
+      firstSync();
+    },
+    () => {
+      // closed before it was ever connected
+    },
+  );
+
+  return {
+    ports: { ...admin.ports, tunnels: (server.address() as AddressInfo).port },
+    metrics,
+    serving: serving.promise,
+    async stop() {
+      readiness.blocker('stopping');
+      server.close();
+      http1.drain();
+      http2.drain();
+      const deadline = clock.timer(settings.drainDeadlineMs, () => void acceptor?.close());
+      await acceptor?.drain();
+      deadline.cancel();
+      unsubscribe();
+      http1.close();
+      http2.close();
+      endpoints.close();
+      await dialer.pool.close();
+      claim.release();
+      certificates.close();
+      await admin.close();
+    },
+  };
+}

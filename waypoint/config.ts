@@ -1,0 +1,65 @@
+// The waypoint's settings, each with its default and reason. Read by main.ts from the environment; tests make their own.
+
+import type { Door } from '../runtime/admin.ts';
+import type { SettingsReader } from '../runtime/env.ts';
+
+export type WaypointConfig = {
+  readonly podName: string;
+  readonly podNamespace: string;
+  readonly serviceAccount: string;
+  readonly nodeName: string;
+  /** `namespace/name` of the Gateway this is a replica of. */
+  readonly gateway: string;
+  /** Where ca and control plane live. */
+  readonly namespace: string;
+  readonly trustDomain: string;
+  readonly clusterId: string;
+  readonly caAddress: string;
+  readonly controlPlaneAddress: string;
+  readonly tokenFile: string;
+  readonly rootCertFile: string;
+  readonly certificateTtlMs: number;
+  readonly drainDeadlineMs: number;
+  readonly tunnels: Door;
+  readonly admin: Door;
+  readonly metrics: Door;
+  readonly ready: Door;
+};
+
+const DAY_MS = 86_400_000;
+/** Kubernetes gives 30 s by default; the rest is for closing what remains. */
+const DRAIN_MS = 25_000;
+
+/** @throws ConfigError naming every setting that is wrong */
+export function readWaypointConfig(env: SettingsReader): WaypointConfig {
+  const namespace = env.text('AMBIT_NAMESPACE', 'ambit-system');
+  const host = env.text('AMBIT_BIND_HOST', '0.0.0.0');
+  const port = (name: string, fallback: number): number =>
+    env.integer(name, fallback, { max: 65535 });
+  const config: WaypointConfig = {
+    podName: env.text('POD_NAME'),
+    podNamespace: env.text('POD_NAMESPACE'),
+    serviceAccount: env.text('SERVICE_ACCOUNT'),
+    nodeName: env.text('NODE_NAME', ''),
+    gateway: env.text('AMBIT_GATEWAY'),
+    namespace,
+    trustDomain: env.text('AMBIT_TRUST_DOMAIN', 'cluster.local'),
+    clusterId: env.text('AMBIT_CLUSTER_ID', 'Kubernetes'),
+    caAddress: env.text('AMBIT_CA_ADDRESS', `ambit-ca.${namespace}.svc:15012`),
+    controlPlaneAddress: env.text(
+      'AMBIT_CONTROL_PLANE_ADDRESS',
+      `ambit-control-plane.${namespace}.svc:15012`,
+    ),
+    tokenFile: env.text('AMBIT_TOKEN_FILE', '/var/run/secrets/tokens/ambit-token'),
+    rootCertFile: env.text('AMBIT_ROOT_CERT_FILE', '/var/run/secrets/ambit/root-cert.pem'),
+    certificateTtlMs: env.durationMs('AMBIT_CERTIFICATE_TTL', DAY_MS),
+    drainDeadlineMs: env.durationMs('AMBIT_DRAIN_DEADLINE', DRAIN_MS),
+    tunnels: { host, port: port('AMBIT_TUNNEL_PORT', 15008) },
+    // for people in the pod only
+    admin: { host: '127.0.0.1', port: port('AMBIT_ADMIN_PORT', 15000) },
+    metrics: { host, port: port('AMBIT_METRICS_PORT', 15020) },
+    ready: { host, port: port('AMBIT_READY_PORT', 15021) },
+  };
+  env.finish();
+  return config;
+}

@@ -1,0 +1,168 @@
+// HTTP/2 as clients speak it to us, by prior knowledge: requests off a connection's bytes into Exchanges. Called by
+// accept.ts. The codec is Node's own (nghttp2). Invariant: a header list is within the limits of HTTP/1, so that it can be
+// passed on by either.
+
+import {
+  constants,
+  type Http2Session,
+  performServerHandshake,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { Duplex, Writable } from 'node:stream';
+import type { HeaderList } from '../mesh/http-request.ts';
+import { ignoreError } from '../tunnel/socket.ts';
+import type { Exchange, ResponseHead } from './exchange.ts';
+import { MAX_HEADER_BYTES, MAX_HEADERS } from './http1-server.ts';
+import type { Inbound } from './inbound.ts';
+import type { StreamSocket } from './stream-socket.ts';
+
+/** Envoy's default; a client that has more waits. */
+const MAX_STREAMS = 100;
+// a client may give up many requests at once; who goes on is a rapid reset (CVE-2023-44487)
+const RESET_BURST = 500;
+const RESETS_PER_SECOND = 50;
+
+export type Http2Parts = {
+  readonly onExchange: (exchange: Exchange) => void;
+  readonly onBad: (inbound: Inbound, status: number, why: string) => void;
+};
+
+export class Http2Server {
+  readonly #parts: Http2Parts;
+  readonly #sessions = new Set<Http2Session>();
+
+  constructor(parts: Http2Parts) {
+    this.#parts = parts;
+  }
+
+  get connections(): number {
+    return this.#sessions.size;
+  }
+
+  take(socket: StreamSocket, inbound: Inbound): void {
+    const session = performServerHandshake(socket as never, {
+      settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES },
+      maxHeaderListPairs: MAX_HEADERS + 4,
+      streamResetBurst: RESET_BURST,
+      streamResetRate: RESETS_PER_SECOND,
+    });
+    this.#sessions.add(session);
+    session.once('close', () => this.#sessions.delete(session));
+    session.on('error', (error) => this.#parts.onBad(inbound, 400, error.message));
+    session.on(
+      'stream',
+      (stream: ServerHttp2Stream, _, flags: number, raw: readonly string[]) => {
+        stream.on('error', ignoreError);
+        this.#parts.onExchange(
+          new Http2Exchange(stream, raw, (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0, inbound),
+        );
+      },
+    );
+  }
+
+  /** GOAWAY: requests that are open end, new ones go elsewhere. */
+  drain(): void {
+    for (const session of this.#sessions) session.close();
+  }
+
+  close(): void {
+    for (const session of this.#sessions) session.destroy();
+  }
+}
+
+class Http2Exchange implements Exchange {
+  readonly inbound: Inbound;
+  readonly version = '2';
+  readonly method: string;
+  readonly target: string;
+  readonly authority: string | undefined;
+  readonly headers: HeaderList;
+  readonly hasBody: boolean;
+  readonly upgrade = undefined;
+  readonly signal: AbortSignal;
+  readonly #stream: ServerHttp2Stream;
+  #trailers: HeaderList = [];
+
+  constructor(
+    stream: ServerHttp2Stream,
+    raw: readonly string[],
+    hasBody: boolean,
+    inbound: Inbound,
+  ) {
+    this.#stream = stream;
+    this.inbound = inbound;
+    this.hasBody = hasBody;
+    const { pseudo, rest } = fieldsOf(raw);
+    this.method = pseudo.get(':method') ?? '';
+    this.target = pseudo.get(':path') ?? '';
+    this.authority = pseudo.get(':authority') ?? rest.find(([name]) => name === 'host')?.[1];
+    this.headers = rest.filter(([name]) => name !== 'host');
+    const gone = new AbortController();
+    this.signal = gone.signal;
+    stream.once('close', () => {
+      if (!stream.writableFinished || stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
+        gone.abort(new Error('The client has gone'));
+      }
+    });
+    stream.once('trailers', (_headers: unknown, _flags: unknown, lines: readonly string[]) => {
+      this.#trailers = fieldsOf(lines).rest;
+    });
+  }
+
+  get body(): ServerHttp2Stream {
+    return this.#stream;
+  }
+
+  get expectsContinue(): boolean {
+    return this.headers.some(
+      ([name, value]) => name === 'expect' && value.toLowerCase() === '100-continue',
+    );
+  }
+
+  trailers(): HeaderList {
+    return this.#trailers;
+  }
+
+  continue(): void {
+    if (!this.#stream.headersSent) this.#stream.additionalHeaders({ ':status': 100 });
+  }
+
+  respond({ status, headers, empty }: ResponseHead, trailers?: () => HeaderList): Writable {
+    const stream = this.#stream;
+    if (stream.destroyed || stream.closed) return stream;
+    const list = [':status', String(status), ...headers.flat()];
+    const waitForTrailers = trailers !== undefined && !empty;
+    stream.respond(list as never, { endStream: empty, waitForTrailers, sendDate: false } as never);
+    if (waitForTrailers) {
+      stream.once('wantTrailers', () => {
+        const last = trailers();
+        // none at all ends the answer with an empty DATA frame
+        stream.sendTrailers((last.length > 0 ? last.flat() : {}) as never);
+      });
+    }
+    return stream;
+  }
+
+  switch(): Duplex {
+    throw new Error('HTTP/2 knows no Upgrade');
+  }
+
+  reset(): void {
+    if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  }
+}
+
+function fieldsOf(raw: readonly string[]): {
+  pseudo: Map<string, string>;
+  rest: [string, string][];
+} {
+  const pseudo = new Map<string, string>();
+  const rest: [string, string][] = [];
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    const name = raw[at] ?? '';
+    const value = raw[at + 1] ?? '';
+    if (name.startsWith(':')) pseudo.set(name, value);
+    else rest.push([name, value]);
+  }
+  return { pseudo, rest };
+}

@@ -1,0 +1,102 @@
+// Requests through a waypoint: what reaches the application and what comes back is what was sent, in every HTTP version.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer as createHttp2 } from 'node:http2';
+import { createServer as createTcp } from 'node:net';
+import { after, before, describe, test } from 'node:test';
+import { Rig } from './test-rig.ts';
+
+describe('a request through a waypoint', () => {
+  let rig: Rig;
+  before(async () => {
+    rig = await Rig.open();
+  });
+  after(() => rig.close());
+
+  test('reaches an endpoint with its method, path, query and headers', async () => {
+    const web = rig.service('web');
+    await rig.http(web, 'web-1', (request, response) => {
+      response.setHeader('x-path', request.url ?? '');
+      response.end(`${request.method} ${request.headers.host} ${request.headers['x-a']}`);
+    });
+    const answer = await rig.ask(web, { method: 'PUT', path: '/a?b=c', headers: { host: 'web:80', 'x-a': '1' }, body: 'x' });
+    assert.equal(answer.status, 200);
+    assert.equal(answer.body, 'PUT web:80 1');
+    assert.equal(answer.headers['x-path'], '/a?b=c');
+  });
+
+  test('carries bodies of any size both ways', async () => {
+    const web = rig.service('bulk');
+    await rig.http(web, 'bulk-1', (request, response) => {
+      request.pipe(response);
+    });
+    const body = Buffer.alloc(5_000_000, 'x');
+    const answer = await rig.ask(web, { method: 'POST', body });
+    assert.equal(answer.body.length, body.length);
+  });
+
+  test('tries another endpoint when one does not take connections', async () => {
+    const web = rig.service('half');
+    await rig.http(web, 'half-1', (_, response) => void response.end('one'));
+    const closed = createTcp();
+    await rig.endpoint(web, 'half-2', closed);
+    closed.close();
+    await once(closed, 'close');
+    for (let i = 0; i < 10; i++) assert.equal((await rig.ask(web)).body, 'one');
+  });
+
+  test('without an endpoint is answered with 503', async () => {
+    assert.equal((await rig.ask(rig.service('none'))).status, 503);
+  });
+
+  test('in HTTP/2 reaches an HTTP/2 endpoint with its trailers', async () => {
+    const grpc = rig.service('grpc', 'grpc');
+    const server = createHttp2();
+    server.on('stream', (stream, headers) => {
+      stream.respond({ ':status': 200, 'x-path': headers[':path'] }, { waitForTrailers: true });
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+      stream.end('hello');
+    });
+    await rig.endpoint(grpc, 'grpc-1', server as never);
+    const session = await rig.http2(grpc);
+    const stream = session.request({ ':path': '/a.B/C', ':method': 'POST' });
+    stream.end('ask');
+    const [headers] = (await once(stream, 'response')) as [Record<string, string>];
+    assert.equal(headers['x-path'], '/a.B/C', JSON.stringify([headers, rig.lines.at(-1)]));
+    const trailers = once(stream, 'trailers');
+    let body = '';
+    for await (const chunk of stream) body += String(chunk);
+    assert.equal(body, 'hello');
+    assert.equal(((await trailers) as [Record<string, string>])[0]['grpc-status'], '0');
+  });
+
+  test('that changes to another protocol carries bytes both ways', async () => {
+    const web = rig.service('upgrade');
+    const server = createTcp((socket) => {
+      socket.once('data', () => {
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n');
+        socket.pipe(socket);
+      });
+    });
+    await rig.endpoint(web, 'upgrade-1', server);
+    const socket = await rig.connect(web);
+    socket.write('GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n');
+    const [head] = (await once(socket, 'data')) as [Buffer];
+    assert.match(String(head), /^HTTP\/1.1 101 /);
+    socket.write('hello');
+    const [echoed] = (await once(socket, 'data')) as [Buffer];
+    assert.equal(String(echoed), 'hello');
+    socket.destroy();
+  });
+
+  test('is no HTTP: its bytes are carried as they are', async () => {
+    const raw = rig.service('raw', 'tcp');
+    await rig.endpoint(raw, 'raw-1', createTcp((socket) => void socket.pipe(socket)));
+    const socket = await rig.connect(raw);
+    socket.end('bytes');
+    let got = '';
+    for await (const chunk of socket) got += String(chunk);
+    assert.equal(got, 'bytes');
+  });
+});

@@ -1,0 +1,102 @@
+// A tunnel's stream in the shape of a socket, for Node's HTTP parsers and clients, which expect one. Made by accept.ts for
+// what comes in and by upstream/dial.ts for what goes out. Invariant: the bare stream is never handed to node:http (some
+// versions write memory that is not the answer's to it), and a break stays a break: it is never passed on as a clean end.
+
+import { Duplex } from 'node:stream';
+import type { IpPort } from '../mesh/address.ts';
+import type { Leg } from '../tunnel/splice.ts';
+
+type Done = (error?: Error | null) => void;
+
+export class StreamSocket extends Duplex {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly #leg: Leg;
+  #idle: NodeJS.Timeout | undefined;
+
+  constructor(leg: Leg, remote: IpPort) {
+    super({ allowHalfOpen: true });
+    this.#leg = leg;
+    this.remoteAddress = remote.ip;
+    this.remotePort = remote.port;
+    const { bytes } = leg;
+    bytes.on('data', (chunk: Buffer) => {
+      this.#idle?.refresh();
+      if (!this.push(chunk)) bytes.pause();
+    });
+    bytes.pause();
+    bytes.on('error', () => {
+      // `close` follows
+    });
+    bytes.once('end', () => {
+      if (leg.broken === true) this.destroy(brokenStream());
+      else this.push(null);
+    });
+    bytes.once('close', () => {
+      if (!bytes.readableEnded || leg.broken === true) this.destroy(brokenStream());
+      else if (bytes.writableFinished) this.destroy();
+    });
+  }
+
+  override _read(): void {
+    this.#leg.bytes.resume();
+  }
+
+  override _write(chunk: Buffer, _: BufferEncoding, done: Done): void {
+    this.#idle?.refresh();
+    this.#leg.bytes.write(chunk, done);
+  }
+
+  override _writev(chunks: { readonly chunk: Buffer }[], done: Done): void {
+    this.#idle?.refresh();
+    const { bytes } = this.#leg;
+    bytes.cork();
+    const last = chunks.length - 1;
+    for (const [index, { chunk }] of chunks.entries()) {
+      if (index === last) bytes.write(chunk, done);
+      else bytes.write(chunk);
+    }
+    bytes.uncork();
+  }
+
+  override _final(done: Done): void {
+    this.#leg.bytes.end(done);
+  }
+
+  override _destroy(error: Error | null, done: Done): void {
+    clearTimeout(this.#idle);
+    const { bytes } = this.#leg;
+    if (!bytes.destroyed && !(bytes.readableEnded && bytes.writableFinished)) this.#leg.reset();
+    done(error);
+  }
+
+  /** As net.Socket has it: `timeout` is told once when nothing has moved for so long; 0 ends that. */
+  setTimeout(ms: number, listener?: () => void): this {
+    clearTimeout(this.#idle);
+    this.#idle = undefined;
+    if (listener !== undefined) this.once('timeout', listener);
+    if (ms > 0) this.#idle = setTimeout(() => this.emit('timeout'), ms).unref();
+    return this;
+  }
+
+  // what concerns a TCP connection is done where there is one
+  setKeepAlive(): this {
+    return this;
+  }
+
+  setNoDelay(): this {
+    return this;
+  }
+
+  ref(): this {
+    return this;
+  }
+
+  unref(): this {
+    return this;
+  }
+}
+
+function brokenStream(): NodeJS.ErrnoException {
+  return Object.assign(new Error('The stream was reset'), { code: 'ECONNRESET' });
+}

@@ -1,0 +1,167 @@
+// HTTP/1.1 to endpoints, over connections that are kept between requests. Called by endpoints.ts. Each connection is a
+// stream through the mesh, made by the `open` that is passed in.
+
+import { Agent, type ClientRequest, type IncomingMessage, request as startRequest } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { HeaderList } from '../../mesh/http-request.ts';
+import { MAX_HEADER_BYTES } from '../http1-server.ts';
+import type { StreamSocket } from '../stream-socket.ts';
+import { endToEnd, UpstreamError, type UpstreamRequest, type UpstreamResponse } from './upstream.ts';
+
+/** Resting connections that are kept to one endpoint. */
+const MAX_FREE = 32;
+/** Shorter than any server's own, so that a request seldom meets a connection that is just being closed. */
+const FREE_FOR_MS = 4000;
+
+export type Open = (signal?: AbortSignal) => Promise<StreamSocket>;
+
+export class Http1Client {
+  readonly #agent: EndpointAgent;
+
+  constructor(open: Open) {
+    this.#agent = new EndpointAgent(open);
+  }
+
+  send(outgoing: UpstreamRequest, signal: AbortSignal): Promise<UpstreamResponse> {
+    return new Promise((resolve, reject) => {
+      let request: ClientRequest;
+      try {
+        request = startRequest({
+          agent: this.#agent,
+          method: outgoing.method,
+          path: outgoing.target,
+          headers: linesOf(outgoing),
+          setHost: false,
+          maxHeaderSize: MAX_HEADER_BYTES,
+          insecureHTTPParser: false,
+        });
+      } catch (cause) {
+        reject(new UpstreamError('protocol', messageOf(cause), { cause }));
+        return;
+      }
+      request.maxHeadersCount = 0;
+      let detach: (() => void) | undefined;
+      const abort = (): void => void request.destroy(signal.reason as Error);
+      const settle = (): void => signal.removeEventListener('abort', abort);
+      signal.addEventListener('abort', abort, { once: true });
+      const fail = (cause: Error): void => {
+        settle();
+        detach?.();
+        const kind = connected ? (isProtocol(cause) ? 'protocol' : 'reset') : 'connect';
+        reject(signal.aborted ? signal.reason : new UpstreamError(kind, cause.message, { cause }));
+      };
+      let connected = false;
+      request.once('socket', () => {
+        connected = true;
+      });
+      request.on('error', fail);
+      request.once('response', (response) => {
+        response.once('close', () => {
+          settle();
+          detach?.();
+        });
+        resolve(responseOf(response, undefined));
+      });
+      request.once('upgrade', (response, socket: Duplex, head) => {
+        settle();
+        if (head.length > 0) socket.unshift(head);
+        resolve(responseOf(response, socket));
+      });
+      const { body, onContinue } = outgoing;
+      const start = (): void => {
+        if (body === undefined) request.end();
+        else detach = body.attach(request, (list) => addTrailers(request, list));
+      };
+      if (onContinue === undefined) {
+        start();
+        return;
+      }
+      request.once('continue', () => {
+        onContinue();
+        start();
+      });
+      request.flushHeaders();
+      if (signal.aborted) abort();
+    });
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+}
+
+/** One for each endpoint: every connection of it leads to the same place. */
+class EndpointAgent extends Agent {
+  readonly #open: Open;
+
+  constructor(open: Open) {
+    super({ keepAlive: true, maxFreeSockets: MAX_FREE, scheduling: 'lifo', timeout: 0 });
+    this.#open = open;
+  }
+
+  override createConnection(
+    _: unknown,
+    done?: (error: Error | null, socket: Duplex) => void,
+  ): undefined {
+    this.#open().then(
+      (socket) => done?.(null, socket),
+      (error: Error) => done?.(error, undefined as never),
+    );
+    return undefined;
+  }
+
+  override keepSocketAlive(socket: Duplex): boolean {
+    const kept = socket as StreamSocket;
+    if (kept.destroyed || kept.readableEnded) return false;
+    kept.setTimeout(FREE_FOR_MS, () => kept.destroy());
+    return true;
+  }
+
+  override reuseSocket(socket: Duplex): void {
+    const kept = socket as StreamSocket;
+    kept.setTimeout(0);
+    kept.removeAllListeners('timeout');
+  }
+}
+
+function linesOf({ authority, headers, upgrade, body }: UpstreamRequest): string[] {
+  const lines = ['host', authority, ...endToEnd(headers).flat()];
+  if (upgrade !== undefined) lines.push('connection', 'upgrade', 'upgrade', upgrade);
+  const sized = headers.some(([name]) => name === 'content-length');
+  if (body !== undefined && !sized) lines.push('transfer-encoding', 'chunked');
+  return lines;
+}
+
+function addTrailers(request: ClientRequest, list: HeaderList): void {
+  if (list.length > 0) request.addTrailers(list.map(([name, value]): [string, string] => [name, value]));
+}
+
+function responseOf(response: IncomingMessage, upgraded: Duplex | undefined): UpstreamResponse {
+  response.on('error', () => {
+    // told by `close` before the end
+  });
+  return {
+    status: response.statusCode ?? 502,
+    headers: pairsOf(response.rawHeaders),
+    body: response,
+    trailers: () => pairsOf(response.rawTrailers),
+    upgraded,
+    reset: () => void (upgraded ?? response).destroy(),
+  };
+}
+
+function pairsOf(raw: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    pairs.push([(raw[at] ?? '').toLowerCase(), raw[at + 1] ?? '']);
+  }
+  return pairs;
+}
+
+function isProtocol(cause: Error): boolean {
+  return 'code' in cause && String(cause.code).startsWith('HPE_');
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

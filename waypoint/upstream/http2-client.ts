@@ -1,0 +1,182 @@
+// HTTP/2 to endpoints, by prior knowledge: many requests on few connections, each a stream through the mesh. Called by
+// endpoints.ts, for gRPC and for ports that say so.
+
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  constants,
+} from 'node:http2';
+import type { Open } from './http1-client.ts';
+import { endToEnd, UpstreamError, type UpstreamRequest, type UpstreamResponse } from './upstream.ts';
+
+/** What we assume before the endpoint has said so, and open at most. */
+const MAX_STREAMS = 100;
+/** Below what the tunnel's stream underneath takes in unread: its windows hold 4 MiB (see tunnel/windows.ts). */
+const WINDOW_BYTES = 1024 * 1024;
+/** Connections to one endpoint. */
+const MAX_SESSIONS = 64;
+/** Without a request, a connection is kept for so long. */
+const IDLE_MS = 60_000;
+
+type Session = { readonly h2: ClientHttp2Session; streams: number };
+
+export class Http2Client {
+  readonly #open: Open;
+  readonly #sessions = new Set<Session>();
+  #dialling: Promise<Session> | undefined;
+
+  constructor(open: Open) {
+    this.#open = open;
+  }
+
+  async send(outgoing: UpstreamRequest, signal: AbortSignal): Promise<UpstreamResponse> {
+    const session = await this.#session(signal);
+    return new Promise((resolve, reject) => {
+      let stream: ClientHttp2Stream;
+      const { body } = outgoing;
+      try {
+        stream = session.h2.request(headersOf(outgoing) as never, {
+          endStream: body === undefined,
+          waitForTrailers: body !== undefined,
+        });
+      } catch (cause) {
+        reject(new UpstreamError('refused-stream', 'The connection takes no more requests', { cause }));
+        return;
+      }
+      session.streams++;
+      let answered = false;
+      let trailers: [string, string][] = [];
+      let detach: (() => void) | undefined;
+      const abort = (): void => stream.close(constants.NGHTTP2_CANCEL);
+      signal.addEventListener('abort', abort, { once: true });
+      if (signal.aborted) abort();
+      stream.on('error', () => {
+        // `close` follows
+      });
+      stream.once('close', () => {
+        signal.removeEventListener('abort', abort);
+        session.streams--;
+        detach?.();
+        this.#retire(session);
+        if (answered) return;
+        if (signal.aborted) reject(signal.reason);
+        else reject(new UpstreamError(kindOf(stream.rstCode), `The request was reset (code ${stream.rstCode})`));
+      });
+      stream.once('trailers', (_headers: unknown, _flags: unknown, raw: readonly string[]) => {
+        trailers = pairsOf(raw);
+      });
+      stream.once('response', (headers, _flags, raw) => {
+        answered = true;
+        resolve({
+          status: Number(headers[':status']),
+          headers: pairsOf(raw as never),
+          body: stream,
+          trailers: () => trailers,
+          upgraded: undefined,
+          reset: () => stream.close(constants.NGHTTP2_CANCEL),
+        });
+      });
+      const start = (): void => {
+        detach = body?.attach(stream, (list) => {
+          stream.once('wantTrailers', () => {
+            // none at all ends the request with an empty DATA frame
+            stream.sendTrailers((list.length > 0 ? list.flat() : {}) as never);
+          });
+        });
+      };
+      const { onContinue } = outgoing;
+      if (onContinue === undefined) start();
+      else {
+        stream.once('continue', () => {
+          onContinue();
+          start();
+        });
+      }
+    });
+  }
+
+  close(): void {
+    for (const { h2 } of this.#sessions) h2.destroy();
+  }
+
+  async #session(signal: AbortSignal): Promise<Session> {
+    for (const session of this.#sessions) if (hasRoom(session)) return session;
+    if (this.#sessions.size >= MAX_SESSIONS) {
+      throw new UpstreamError('connect', `All ${MAX_SESSIONS} connections to the endpoint are full`);
+    }
+    this.#dialling ??= this.#dial().finally(() => {
+      this.#dialling = undefined;
+    });
+    const session = await this.#dialling;
+    signal.throwIfAborted();
+    return hasRoom(session) ? session : this.#session(signal);
+  }
+
+  async #dial(): Promise<Session> {
+    let socket: Awaited<ReturnType<Open>>;
+    try {
+      socket = await this.#open();
+    } catch (cause) {
+      throw new UpstreamError('connect', cause instanceof Error ? cause.message : String(cause), { cause });
+    }
+    const h2 = connect('http://endpoint', {
+      createConnection: () => socket as never,
+      settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
+      maxHeaderListPairs: 256,
+      peerMaxConcurrentStreams: MAX_STREAMS,
+      maxSettings: 32,
+    });
+    const session: Session = { h2, streams: 0 };
+    h2.on('error', () => {
+      // its streams tell their requests
+    });
+    h2.once('close', () => this.#sessions.delete(session));
+    h2.on('goaway', () => this.#retire(session));
+    h2.once('connect', () => h2.setLocalWindowSize(WINDOW_BYTES));
+    h2.setTimeout(IDLE_MS, () => {
+      if (session.streams === 0) h2.close();
+    });
+    this.#sessions.add(session);
+    return session;
+  }
+
+  /** One that takes no more requests ends with its last one. */
+  #retire(session: Session): void {
+    if (session.h2.closed || session.h2.destroyed) this.#sessions.delete(session);
+  }
+}
+
+function hasRoom({ h2, streams }: Session): boolean {
+  if (h2.closed || h2.destroyed) return false;
+  return streams < Math.min(MAX_STREAMS, h2.remoteSettings?.maxConcurrentStreams ?? MAX_STREAMS);
+}
+
+function headersOf({ method, scheme, authority, target, headers }: UpstreamRequest): string[] {
+  return [
+    ':method',
+    method,
+    ':scheme',
+    scheme,
+    ':authority',
+    authority,
+    ':path',
+    target,
+    ...endToEnd(headers).flat(),
+  ];
+}
+
+function pairsOf(raw: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    const name = raw[at] ?? '';
+    if (!name.startsWith(':')) pairs.push([name, raw[at + 1] ?? '']);
+  }
+  return pairs;
+}
+
+function kindOf(code: number | undefined): UpstreamError['kind'] {
+  if (code === constants.NGHTTP2_REFUSED_STREAM) return 'refused-stream';
+  return code === constants.NGHTTP2_PROTOCOL_ERROR ? 'protocol' : 'reset';
+}
+

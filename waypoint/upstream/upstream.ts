@@ -1,0 +1,77 @@
+// What is sent to an endpoint and what comes back, whichever HTTP version it speaks. The seam between forward.ts and the
+// two clients.
+
+import type { Duplex, Readable, Writable } from 'node:stream';
+import type { HeaderList } from '../../mesh/http-request.ts';
+
+export type UpstreamRequest = {
+  readonly method: string;
+  readonly scheme: 'http' | 'https';
+  readonly authority: string;
+  /** With its query. */
+  readonly target: string;
+  /** Without Host, and without what concerns one connection only. */
+  readonly headers: HeaderList;
+  /** undefined: there is none. */
+  readonly body: RequestBody | undefined;
+  /** The endpoint is asked first (100-continue): called when it says yes. */
+  readonly onContinue: (() => void) | undefined;
+  readonly upgrade: string | undefined;
+};
+
+/** A body that may have to be sent again. */
+export interface RequestBody {
+  /** Sends what there is so far and all that comes into `to`, then ends it; returns how to stop that. */
+  attach(to: Writable, trailers: (list: HeaderList) => void): () => void;
+}
+
+export type UpstreamResponse = {
+  readonly status: number;
+  readonly headers: HeaderList;
+  readonly body: Readable;
+  /** After the body's end. */
+  trailers(): HeaderList;
+  /** Set after a 101: bytes both ways. */
+  readonly upgraded: Duplex | undefined;
+  /** Gives it up. */
+  reset(): void;
+};
+
+/** What came instead of an answer. `sent`: bytes of the request may have been processed. */
+export class UpstreamError extends Error {
+  override readonly name = 'UpstreamError';
+  readonly kind: 'connect' | 'reset' | 'refused-stream' | 'protocol';
+
+  constructor(kind: UpstreamError['kind'], message: string, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.kind = kind;
+  }
+}
+
+export type Send = (request: UpstreamRequest, signal: AbortSignal) => Promise<UpstreamResponse>;
+
+// RFC 9110 section 7.6.1, and what older software sends
+const CONNECTION_FIELDS = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** Without what concerns one connection only, the fields named by Connection included; `te: trailers` stays. */
+export function endToEnd(headers: HeaderList): [string, string][] {
+  const named = new Set(
+    headers
+      .filter(([name]) => name === 'connection')
+      .flatMap(([, value]) => value.split(','))
+      .map((name) => name.trim().toLowerCase()),
+  );
+  return headers.flatMap(([name, value]): [string, string][] => {
+    if (name === 'te' && value.toLowerCase().includes('trailers')) return [['te', 'trailers']];
+    return CONNECTION_FIELDS.has(name) || named.has(name) ? [] : [[name, value]];
+  });
+}
