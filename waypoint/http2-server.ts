@@ -137,7 +137,7 @@ class Http2Exchange implements Exchange {
       stream.once('wantTrailers', () => {
         const last = trailers();
         // none at all ends the answer with an empty DATA frame
-        stream.sendTrailers((last.length > 0 ? last.flat() : {}) as never);
+        stream.sendTrailers(recordOf(last));
       });
     }
     return stream;
@@ -165,4 +165,14 @@ function fieldsOf(raw: readonly string[]): {
     else rest.push([name, value]);
   }
   return { pseudo, rest };
+}
+
+/** Trailers are taken by Node in this shape only. */
+export function recordOf(list: HeaderList): Record<string, string | string[]> {
+  const record: Record<string, string | string[]> = {};
+  for (const [name, value] of list) {
+    const before = record[name];
+    record[name] = before === undefined ? value : [before, value].flat();
+  }
+  return record;
 }

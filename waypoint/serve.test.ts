@@ -74,6 +74,7 @@ describe('a request through a waypoint', () => {
   test('that changes to another protocol carries bytes both ways', async () => {
     const web = rig.service('upgrade');
     const server = createTcp((socket) => {
+      socket.on('error', () => {});
       socket.once('data', () => {
         socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n');
         socket.pipe(socket);
@@ -92,7 +93,7 @@ describe('a request through a waypoint', () => {
 
   test('is no HTTP: its bytes are carried as they are', async () => {
     const raw = rig.service('raw', 'tcp');
-    await rig.endpoint(raw, 'raw-1', createTcp((socket) => void socket.pipe(socket)));
+    await rig.endpoint(raw, 'raw-1', createTcp((socket) => void socket.on('error', () => {}).pipe(socket)));
     const socket = await rig.connect(raw);
     socket.end('bytes');
     let got = '';

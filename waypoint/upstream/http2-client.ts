@@ -8,6 +8,7 @@ import {
   constants,
 } from 'node:http2';
 import type { Open } from './http1-client.ts';
+import { recordOf } from '../http2-server.ts';
 import { endToEnd, UpstreamError, type UpstreamRequest, type UpstreamResponse } from './upstream.ts';
 
 /** What we assume before the endpoint has said so, and open at most. */
@@ -81,7 +82,7 @@ export class Http2Client {
         detach = body?.attach(stream, (list) => {
           stream.once('wantTrailers', () => {
             // none at all ends the request with an empty DATA frame
-            stream.sendTrailers((list.length > 0 ? list.flat() : {}) as never);
+            stream.sendTrailers(recordOf(list));
           });
         });
       };
