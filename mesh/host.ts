@@ -13,7 +13,7 @@ export function hostOf(authority: string): string {
  * its labels behind (a wildcard stands for one label or more), last the empty one, which means any host.
  */
 export function hostPatternsOf(host: string): readonly string[] {
-  const patterns = [host];
+  const patterns = host === '' ? [] : [host];
   // RFC 1035: 253 characters at most; what is longer, or an address, is met by "any host" alone
   if (host.length <= 253 && !host.startsWith('[')) {
     for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) {
