@@ -9,7 +9,7 @@ import type { DescribedWorkload, Workload } from '../mesh/workload.ts';
 import type { ConnectHead, TunnelFields } from '../tunnel/tunnel.ts';
 import { formatBaggage, readBaggage } from '../wire/baggage.ts';
 import { formatForwarded, readForwardedHost } from '../wire/forwarded.ts';
-import { newTraceparent } from '../wire/traceparent.ts';
+import { formatTraceparent, newTrace } from '../wire/trace-context.ts';
 
 const TRACE_BYTES = 24;
 
@@ -28,7 +28,7 @@ export function connectHead(
     fields: {
       ...baggageFields(source),
       forwarded: formatForwarded(from, hop.service?.hostname),
-      traceparent: newTraceparent(randomFillSync(Buffer.alloc(TRACE_BYTES))),
+      traceparent: formatTraceparent(newTrace(randomFillSync(Buffer.alloc(TRACE_BYTES)), false)),
     },
   };
 }

@@ -4,7 +4,6 @@ import fc from 'fast-check';
 import { parseIp } from '../mesh/address.ts';
 import { type Baggage, formatBaggage, readBaggage } from './baggage.ts';
 import { formatForwarded, readForwardedHost } from './forwarded.ts';
-import { newTraceparent, readTraceparent } from './traceparent.ts';
 
 const anyText = fc.oneof(
   fc.string({ unit: 'binary' }),
@@ -110,36 +109,5 @@ describe('forwarded', () => {
       ),
     );
     fc.assert(fc.property(anyText, (text) => void readForwardedHost(text)));
-  });
-});
-
-describe('traceparent', () => {
-  test('24 random bytes make a header that is read back', () => {
-    const text = newTraceparent(Uint8Array.from({ length: 24 }, (_, index) => index));
-    assert.equal(text, '00-000102030405060708090a0b0c0d0e0f-1011121314151617-00');
-    assert.equal(readTraceparent(text), text);
-  });
-
-  test('another version, wrong lengths, capitals and zero identifiers are none', () => {
-    const trace = 'a'.repeat(32);
-    const span = 'b'.repeat(16);
-    const zero = (length: number): string => '0'.repeat(length);
-    for (const text of [
-      undefined,
-      '',
-      `01-${trace}-${span}-00`,
-      `00-${trace}-${span}`,
-      `00-${trace}-${span}-000`,
-      `00-${trace.toUpperCase()}-${span}-00`,
-      `00-${zero(32)}-${span}-00`,
-      `00-${trace}-${zero(16)}-00`,
-      `00-${trace}-${span}-00\n`,
-    ]) {
-      assert.equal(readTraceparent(text), undefined, String(text));
-    }
-  });
-
-  test('never throws', () => {
-    fc.assert(fc.property(anyText, (text) => void readTraceparent(text)));
   });
 });

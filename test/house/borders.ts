@@ -13,6 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   runtime: ['mesh', 'wire'],
   tunnel: ['mesh', 'wire', 'runtime'],
   'node-agent': ['mesh', 'wire', 'runtime', 'tunnel'],
+  waypoint: ['mesh', 'wire', 'runtime', 'tunnel'],
   ca: ['mesh', 'wire', 'runtime'],
   'control-plane': ['mesh', 'wire', 'runtime'],
   waypoint: ['mesh', 'wire', 'runtime', 'tunnel'],
