@@ -4,6 +4,7 @@
 import type { Enrolment } from './enrolment.ts';
 import type { MeshNamespace } from './namespace.ts';
 import type { AuthorizationPolicy } from './policy.ts';
+import type { Route } from './route.ts';
 import type { Service } from './service.ts';
 import type { TrustBundle } from './trust.ts';
 import type { Workload } from './workload.ts';
@@ -15,6 +16,8 @@ export type ResourceUpdate =
   | { readonly kind: 'address-removed'; readonly name: string }
   | { readonly kind: 'policy'; readonly policy: AuthorizationPolicy }
   | { readonly kind: 'policy-removed'; readonly name: string }
+  | { readonly kind: 'route'; readonly route: Route }
+  | { readonly kind: 'route-removed'; readonly name: string }
   | { readonly kind: 'enrolment'; readonly enrolment: Enrolment }
   | { readonly kind: 'enrolment-removed'; readonly podUid: string }
   | { readonly kind: 'namespace'; readonly namespace: MeshNamespace }

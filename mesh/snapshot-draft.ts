@@ -6,6 +6,7 @@ import type { Enrolment } from './enrolment.ts';
 import type { MeshNamespace } from './namespace.ts';
 import { type AuthorizationPolicy, policyKey } from './policy.ts';
 import type { ResourceUpdate } from './resource-update.ts';
+import { type Route, routeKey } from './route.ts';
 import { type Service, serviceKey } from './service.ts';
 import { type Change, SharedMap } from './shared-map.ts';
 import type { TrustBundle } from './trust.ts';
@@ -26,6 +27,11 @@ export type Indexes = {
   readonly policies: SharedMap<AuthorizationPolicy>;
   /** Namespace ('' is the whole mesh) -> policies of that scope. */
   readonly scopedPolicies: SharedMap<readonly AuthorizationPolicy[]>;
+  readonly routes: SharedMap<Route>;
+  /** Service key -> the routes that hold for it or one of its ports. */
+  readonly routesByService: SharedMap<readonly Route[]>;
+  /** `namespace/name` of a Gateway -> the routes that hold for one of its listeners. */
+  readonly routesByGateway: SharedMap<readonly Route[]>;
   readonly enrolments: SharedMap<Enrolment>;
   readonly namespaces: SharedMap<MeshNamespace>;
   readonly trust: SharedMap<TrustBundle>;
@@ -42,6 +48,9 @@ export const emptyIndexes: Indexes = {
   members: SharedMap.empty,
   policies: SharedMap.empty,
   scopedPolicies: SharedMap.empty,
+  routes: SharedMap.empty,
+  routesByService: SharedMap.empty,
+  routesByGateway: SharedMap.empty,
   enrolments: SharedMap.empty,
   namespaces: SharedMap.empty,
   trust: SharedMap.empty,
@@ -60,6 +69,9 @@ export class Draft {
   readonly #memberSets = new Map<string, Set<Workload>>();
   readonly #policies: Change<AuthorizationPolicy>;
   readonly #scopedPolicies: Change<readonly AuthorizationPolicy[]>;
+  readonly #routes: Change<Route>;
+  readonly #routesByService: Change<readonly Route[]>;
+  readonly #routesByGateway: Change<readonly Route[]>;
   readonly #enrolments: Change<Enrolment>;
   readonly #namespaces: Change<MeshNamespace>;
   readonly #trust: Change<TrustBundle>;
@@ -75,6 +87,9 @@ export class Draft {
     this.#members = indexes.members.change();
     this.#policies = indexes.policies.change();
     this.#scopedPolicies = indexes.scopedPolicies.change();
+    this.#routes = indexes.routes.change();
+    this.#routesByService = indexes.routesByService.change();
+    this.#routesByGateway = indexes.routesByGateway.change();
     this.#enrolments = indexes.enrolments.change();
     this.#namespaces = indexes.namespaces.change();
     this.#trust = indexes.trust.change();
@@ -98,6 +113,12 @@ export class Draft {
         return;
       case 'policy-removed':
         this.#replacePolicy(update.name, undefined);
+        return;
+      case 'route':
+        this.#replaceRoute(routeKey(update.route), update.route);
+        return;
+      case 'route-removed':
+        this.#replaceRoute(update.name, undefined);
         return;
       case 'enrolment':
         this.#enrolments.set(update.enrolment.podUid, update.enrolment);
@@ -136,6 +157,9 @@ export class Draft {
       members: this.#members.done(),
       policies: this.#policies.done(),
       scopedPolicies: this.#scopedPolicies.done(),
+      routes: this.#routes.done(),
+      routesByService: this.#routesByService.done(),
+      routesByGateway: this.#routesByGateway.done(),
       enrolments: this.#enrolments.done(),
       namespaces: this.#namespaces.done(),
       trust: this.#trust.done(),
@@ -200,6 +224,25 @@ export class Draft {
     if (nextScope !== undefined) swap(this.#scopedPolicies, nextScope, undefined, next, byName);
     this.#policies.set(key, next);
   }
+
+  #replaceRoute(key: string, next: Route | undefined): void {
+    const old = this.#routes.get(key);
+    if (old !== undefined) {
+      this.#placeRoute(old, old, undefined);
+      this.#routes.delete(key);
+    }
+    if (next === undefined) return;
+    this.#placeRoute(next, undefined, next);
+    this.#routes.set(key, next);
+  }
+
+  /** A route with several ports of one service, or listeners of one gateway, is there once. */
+  #placeRoute({ parents }: Route, out: Route | undefined, into: Route | undefined): void {
+    const services = parents.flatMap((one) => (one.kind === 'service' ? one.service : []));
+    for (const key of new Set(services)) swap(this.#routesByService, key, out, into, byAge);
+    const gateways = parents.flatMap((one) => (one.kind === 'listener' ? one.gateway : []));
+    for (const key of new Set(gateways)) swap(this.#routesByGateway, key, out, into, byAge);
+  }
 }
 
 /** Takes `out` from the list at `key` and puts `into` in, in order; an empty list is dropped. */
@@ -246,6 +289,10 @@ function byKey(a: Service, b: Service): number {
 
 function byName(a: AuthorizationPolicy, b: AuthorizationPolicy): number {
   return compare(policyKey(a), policyKey(b));
+}
+
+function byAge(a: Route, b: Route): number {
+  return a.createdAt - b.createdAt || compare(routeKey(a), routeKey(b));
 }
 
 function compare(a: string, b: string): number {

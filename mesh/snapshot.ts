@@ -8,6 +8,7 @@ import type { Enrolment } from './enrolment.ts';
 import type { MeshNamespace } from './namespace.ts';
 import type { AuthorizationPolicy } from './policy.ts';
 import type { ResourceUpdate } from './resource-update.ts';
+import type { Route } from './route.ts';
 import type { Service } from './service.ts';
 import { Draft, emptyIndexes, type Indexes } from './snapshot-draft.ts';
 import type { TrustBundle } from './trust.ts';
@@ -17,6 +18,7 @@ import type { Workload } from './workload.ts';
 const OWN_NAMESPACE_RANK = 129;
 
 const NONE: readonly string[] = [];
+const NO_ROUTES: readonly Route[] = [];
 
 export class Snapshot {
   /** Grows by one with each applied batch. */
@@ -123,6 +125,23 @@ export class Snapshot {
     const isUnknown = (key: string): boolean => policies.get(key) === undefined;
     const names = workload.authorizationPolicies;
     return names.some(isUnknown) ? names.filter(isUnknown) : NONE;
+  }
+
+  /**
+   * Routes that hold for a service, or one of its ports: oldest first. The same array as long as none of them came, went
+   * or changed, so that what is made of it can be kept by it.
+   */
+  routesOfService(serviceKey: string): readonly Route[] {
+    return this.#indexes.routesByService.get(serviceKey) ?? NO_ROUTES;
+  }
+
+  /** The same for the listeners of a Gateway, `namespace/name`. */
+  routesOfGateway(gateway: string): readonly Route[] {
+    return this.#indexes.routesByGateway.get(gateway) ?? NO_ROUTES;
+  }
+
+  routes(): IterableIterator<Route> {
+    return this.#indexes.routes.values();
   }
 
   enrolment(podUid: string): Enrolment | undefined {

@@ -72,7 +72,10 @@ function inboundOf(request: TunnelRequest, steps: AcceptSteps): Inbound {
   }
   const self = steps.self();
   if (self === undefined) {
-    throw new MeshError('SOURCE_UNKNOWN', 'Cannot serve: this waypoint is not known to the mesh yet');
+    throw new MeshError(
+      'SOURCE_UNKNOWN',
+      'Cannot serve: this waypoint is not known to the mesh yet',
+    );
   }
   const snapshot = steps.snapshot();
   const asked = askedOf(destination, self, snapshot);

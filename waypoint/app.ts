@@ -6,8 +6,8 @@ import { createServer } from 'node:net';
 import type { Identity } from '../mesh/identity.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
 import type { Workload } from '../mesh/workload.ts';
-import { type Admin, type AdminDoors, startAdmin } from '../runtime/admin.ts';
 import type { Door } from '../runtime/admin.ts';
+import { type Admin, type AdminDoors, startAdmin } from '../runtime/admin.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import { Metrics } from '../runtime/metrics.ts';
@@ -23,6 +23,7 @@ import { Http1Server } from './http1-server.ts';
 import { Http2Server } from './http2-server.ts';
 import { carryBytes } from './opaque.ts';
 import { serve } from './serve.ts';
+import { RouteTables } from './tables.ts';
 import { Dialer } from './upstream/dial.ts';
 import { Endpoints } from './upstream/endpoints.ts';
 
@@ -95,7 +96,9 @@ export async function startWaypoint(
   const endpoints = new Endpoints({ dialer });
   const pick = { snapshot, self, balance: { random, load: () => 0 } };
 
-  const steps = { log, pick, endpoints };
+  const tables = new RouteTables({ log, routesOf: (key) => snapshot().routesOfService(key) });
+  const sleep = clock.sleep.bind(clock);
+  const steps = { log, pick, endpoints, tables, random, sleep };
   const onBad = (_: unknown, status: number, why: string): void =>
     void log.info('Refused bytes that are no request', { status, why });
   const http1 = new Http1Server({ clock, onBad, onExchange: (one) => void serve(one, steps) });

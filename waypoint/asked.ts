@@ -20,7 +20,10 @@ export function askedOf(authority: Authority, self: Workload, snapshot: Snapshot
         snapshot.workloadByIp(self.network, authority.ip));
   const name = formatAuthority(authority);
   if (addressed === undefined) {
-    throw new MeshError('DESTINATION_UNKNOWN', `Cannot serve ${name}: the mesh knows nothing there`);
+    throw new MeshError(
+      'DESTINATION_UNKNOWN',
+      `Cannot serve ${name}: the mesh knows nothing there`,
+    );
   }
   if (!isServedBy(self, addressed, snapshot)) {
     throw new MeshError(

@@ -6,8 +6,8 @@ import {
   createServer,
   type IncomingMessage,
   type Server,
-  ServerResponse,
   type ServerOptions,
+  ServerResponse,
 } from 'node:http';
 import type { Duplex, Writable } from 'node:stream';
 import type { HeaderList } from '../mesh/http-request.ts';
@@ -40,7 +40,9 @@ export class Http1Server {
 
   constructor(parts: Http1Parts) {
     this.#parts = parts;
-    const options: ServerOptions & { shouldUpgradeCallback: (request: IncomingMessage) => boolean } = {
+    const options: ServerOptions & {
+      shouldUpgradeCallback: (request: IncomingMessage) => boolean;
+    } = {
       maxHeaderSize: MAX_HEADER_BYTES,
       // an upload may last for days; heads have our own limit
       requestTimeout: 0,
@@ -140,7 +142,9 @@ export class Http1Server {
     const connection = this.#connections.get(socket);
     if (connection !== undefined) this.#parts.onBad(connection.inbound, status, why);
     socket.once('finish', () => socket.destroy());
-    socket.end(`HTTP/1.1 ${status} ${TEXTS[status] ?? 'Error'}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+    socket.end(
+      `HTTP/1.1 ${status} ${TEXTS[status] ?? 'Error'}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`,
+    );
   }
 }
 
@@ -234,7 +238,8 @@ class Http1Exchange implements Exchange {
       const end = response.end.bind(response);
       response.end = ((...args: Parameters<typeof end>) => {
         const last = trailers();
-        if (last.length > 0) response.addTrailers(last.map(([name, value]): [string, string] => [name, value]));
+        if (last.length > 0)
+          response.addTrailers(last.map(([name, value]): [string, string] => [name, value]));
         return end(...args);
       }) as typeof end;
     }

@@ -49,15 +49,12 @@ export class Http2Server {
     this.#sessions.add(session);
     session.once('close', () => this.#sessions.delete(session));
     session.on('error', (error) => this.#parts.onBad(inbound, 400, error.message));
-    session.on(
-      'stream',
-      (stream: ServerHttp2Stream, _, flags: number, raw: readonly string[]) => {
-        stream.on('error', ignoreError);
-        this.#parts.onExchange(
-          new Http2Exchange(stream, raw, (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0, inbound),
-        );
-      },
-    );
+    session.on('stream', (stream: ServerHttp2Stream, _, flags: number, raw: readonly string[]) => {
+      stream.on('error', ignoreError);
+      this.#parts.onExchange(
+        new Http2Exchange(stream, raw, (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0, inbound),
+      );
+    });
   }
 
   /** GOAWAY: requests that are open end, new ones go elsewhere. */

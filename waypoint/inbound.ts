@@ -2,9 +2,9 @@
 // happens to its requests.
 
 import type { Authority, IpPort } from '../mesh/address.ts';
+import type { RequestSource } from '../mesh/http-request.ts';
 import type { Service } from '../mesh/service.ts';
 import type { PortMapping, Workload } from '../mesh/workload.ts';
-import type { RequestSource } from '../mesh/http-request.ts';
 
 /** What was asked for by address or name. */
 export type Asked =

@@ -7,8 +7,8 @@ import { splice } from '../tunnel/splice.ts';
 import type { TunnelStream } from '../tunnel/tunnel.ts';
 import { nameOf } from './asked.ts';
 import type { Inbound } from './inbound.ts';
-import type { Dialer } from './upstream/dial.ts';
 import { type PickParts, pickTarget } from './pick.ts';
+import type { Dialer } from './upstream/dial.ts';
 
 export type OpaqueSteps = {
   readonly log: Log;
@@ -22,7 +22,9 @@ export async function carryBytes(
   steps: OpaqueSteps,
 ): Promise<void> {
   const gone = new AbortController();
-  stream.bytes.once('close', () => gone.abort(new MeshError('UPSTREAM_RESET', 'The client has gone')));
+  stream.bytes.once('close', () =>
+    gone.abort(new MeshError('UPSTREAM_RESET', 'The client has gone')),
+  );
   try {
     const { workload, to, service } = pickTarget(inbound.asked, inbound.authority, steps.pick);
     const announced = { from: inbound.remote, traceparent: inbound.traceparent };

@@ -42,7 +42,8 @@ export function pickTarget(
   const balance = exclude === undefined ? parts.balance : { ...parts.balance, exclude };
   const endpoint = pickEndpoint({ source, service, port, destination }, parts.snapshot(), balance);
   const { reach, workload } = endpoint;
-  if (reach.by === 'address') return { workload, to: { ip: reach.ip, port: endpoint.port }, service };
+  if (reach.by === 'address')
+    return { workload, to: { ip: reach.ip, port: endpoint.port }, service };
   throw new MeshError(
     'GATEWAY_UNAVAILABLE',
     `Cannot reach ${workload.uid} from a waypoint: it has no address on this network`,

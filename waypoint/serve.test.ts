@@ -20,7 +20,12 @@ describe('a request through a waypoint', () => {
       response.setHeader('x-path', request.url ?? '');
       response.end(`${request.method} ${request.headers.host} ${request.headers['x-a']}`);
     });
-    const answer = await rig.ask(web, { method: 'PUT', path: '/a?b=c', headers: { host: 'web:80', 'x-a': '1' }, body: 'x' });
+    const answer = await rig.ask(web, {
+      method: 'PUT',
+      path: '/a?b=c',
+      headers: { host: 'web:80', 'x-a': '1' },
+      body: 'x',
+    });
     assert.equal(answer.status, 200);
     assert.equal(answer.body, 'PUT web:80 1');
     assert.equal(answer.headers['x-path'], '/a?b=c');
@@ -76,7 +81,9 @@ describe('a request through a waypoint', () => {
     const server = createTcp((socket) => {
       socket.on('error', () => {});
       socket.once('data', () => {
-        socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n');
+        socket.write(
+          'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n',
+        );
         socket.pipe(socket);
       });
     });
@@ -93,7 +100,11 @@ describe('a request through a waypoint', () => {
 
   test('is no HTTP: its bytes are carried as they are', async () => {
     const raw = rig.service('raw', 'tcp');
-    await rig.endpoint(raw, 'raw-1', createTcp((socket) => void socket.on('error', () => {}).pipe(socket)));
+    await rig.endpoint(
+      raw,
+      'raw-1',
+      createTcp((socket) => void socket.on('error', () => {}).pipe(socket)),
+    );
     const socket = await rig.connect(raw);
     socket.end('bytes');
     let got = '';

@@ -2,102 +2,179 @@
 // classify (match a route), authorize, pick endpoint, tunnel, splice (the answer). Called by app.ts for each Exchange.
 // Invariant: each request is answered once, and a break on one side is a break on the other, never a clean end.
 
-import { HTTP_FAILURES, HttpFailure } from '../mesh/http-failures.ts';
+import { editHeaders } from '../mesh/edit-request.ts';
+import { HttpFailure, httpFailureOf } from '../mesh/http-failures.ts';
+import type { HttpRequest } from '../mesh/http-request.ts';
+import { type Matched, matchRoute } from '../mesh/match-route.ts';
+import type { BackendTarget, HeaderEdit } from '../mesh/route.ts';
+import { pickBackend } from '../mesh/split.ts';
 import type { Log } from '../runtime/log.ts';
+import { answerWith, passOn } from './answer.ts';
+import { applyFilters } from './apply-filters.ts';
 import { nameOf } from './asked.ts';
 import type { Exchange } from './exchange.ts';
-import { forward, type ForwardSteps, type Outgoing } from './forward.ts';
-import { pump } from './pump.ts';
+import { answerFor } from './failure-answer.ts';
+import { type ForwardSteps, forward } from './forward.ts';
+import { forwardedInside } from './headers.ts';
+import type { Asked, Inbound } from './inbound.ts';
+import { type ReadRequest, readRequest } from './read-request.ts';
+import type { RouteTables } from './tables.ts';
+import type { RequestProtocol } from './telemetry/request-facts.ts';
+import { requestLimits } from './time-limits.ts';
 import { ReplayBody } from './upstream/replay-body.ts';
-import { endToEnd, type UpstreamResponse } from './upstream/upstream.ts';
+import { endToEnd } from './upstream/upstream.ts';
 
-export type ServeSteps = Omit<ForwardSteps, 'onTry'> & { readonly log: Log };
+export type ServeSteps = Omit<ForwardSteps, 'onTry'> & {
+  readonly log: Log;
+  readonly tables: RouteTables;
+  readonly random: () => number;
+};
+
+/** What is to become of a request. */
+type Plan =
+  | { readonly kind: 'answer'; readonly status: number; readonly headers: HttpRequest['headers'] }
+  | {
+      readonly kind: 'forward';
+      readonly request: HttpRequest;
+      /** What stands in the request line. */
+      readonly target: string;
+      readonly backend: Asked;
+      readonly matched: Matched | undefined;
+      readonly answerEdits: readonly HeaderEdit[];
+      readonly mirrors: readonly {
+        readonly target: BackendTarget;
+        readonly request: HttpRequest;
+      }[];
+    };
 
 export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void> {
   try {
-    const outgoing = read(exchange);
-    const response = await forward(outgoing, { ...steps, onTry: () => {} }, exchange.signal);
-    answer(exchange, response);
+    const read = readRequest(exchange);
+    const plan = classify(read, exchange.inbound, steps);
+    if (plan.kind === 'answer') {
+      answerWith(exchange, plan.status, plan.headers, '');
+      return;
+    }
+    const body = exchange.hasBody
+      ? new ReplayBody(
+          exchange.body,
+          () => exchange.trailers(),
+          () => {},
+        )
+      : undefined;
+    if (body === undefined) exchange.body.resume();
+    using limits = requestLimits(plan.matched?.rule, exchange.signal);
+    const response = await forward(
+      {
+        inbound: exchange.inbound,
+        backend: plan.backend,
+        matched: plan.matched,
+        version: exchange.version === '2' ? 'http2' : 'http1',
+        grpc: protocolOf(exchange) === 'grpc' || plan.matched?.route.kind === 'grpc',
+        body,
+        request: {
+          method: plan.request.method,
+          scheme: plan.request.scheme,
+          authority: plan.request.authority,
+          target: plan.target,
+          headers: forwardedInside(plan.request.headers, 'http'),
+          body,
+          onContinue: exchange.expectsContinue ? () => exchange.continue() : undefined,
+          upgrade: exchange.upgrade,
+        },
+      },
+      { ...steps, onTry: () => {} },
+      limits.signal,
+    );
+    let headers = response.upgraded === undefined ? endToEnd(response.headers) : response.headers;
+    for (const edit of plan.answerEdits)
+      headers = [...editHeaders(headers, edit)] as typeof headers;
+    passOn(exchange, { ...response, headers });
   } catch (error) {
     if (exchange.signal.aborted) return;
-    const failure = error instanceof HttpFailure ? error : new HttpFailure('INTERNAL', String(error));
-    steps.log.warn('Request failed', { to: nameOf(exchange.inbound.asked), error });
-    refuse(exchange, failure);
+    const failure = httpFailureOf(error);
+    steps.log.warn('Request failed', {
+      to: nameOf(exchange.inbound.asked),
+      code: failure.code,
+      error,
+    });
+    exchange.body.resume();
+    const answer = answerFor(failure, protocolOf(exchange));
+    if (answer === undefined) exchange.reset();
+    else answerWith(exchange, answer.status, answer.headers, answer.body);
   }
 }
 
-function read(exchange: Exchange): Outgoing {
-  const { inbound, method, target, authority, headers, version } = exchange;
-  if (authority === undefined) throw new HttpFailure('BAD_REQUEST', 'The request names no host');
-  const body = exchange.hasBody
-    ? new ReplayBody(exchange.body, () => exchange.trailers(), () => {})
-    : undefined;
-  if (body === undefined) exchange.body.resume();
-  return {
-    inbound,
-    backend: inbound.asked,
-    version: version === '2' ? 'http2' : 'http1',
-    body,
-    request: {
-      method,
-      scheme: 'http',
-      authority,
+/** @throws HttpFailure NO_ROUTE, NO_BACKEND, BACKEND_INVALID, FILTER_BROKEN */
+function classify(
+  { request, forwardedPath }: ReadRequest,
+  inbound: Inbound,
+  steps: ServeSteps,
+): Plan {
+  const { asked, source } = inbound;
+  const table = steps.tables.tableFor(asked, source.identity?.namespace);
+  if (table === undefined) {
+    const target = targetOf(request, forwardedPath);
+    return {
+      kind: 'forward',
+      request,
       target,
-      headers,
-      body,
-      onContinue: exchange.expectsContinue ? () => exchange.continue() : undefined,
-      upgrade: exchange.upgrade,
-    },
+      backend: asked,
+      matched: undefined,
+      answerEdits: [],
+      mirrors: [],
+    };
+  }
+  const matched = matchRoute(table, request, source);
+  if (matched === undefined) {
+    throw new HttpFailure(
+      'NO_ROUTE',
+      `No route of ${nameOf(asked)} matches ${request.method} ${request.path}`,
+    );
+  }
+  const port = asked.kind === 'service' ? asked.port.servicePort : asked.port;
+  const how = { matched, port, random: steps.random };
+  const ruled = applyFilters(request, matched.rule.filters, how);
+  if (ruled.kind === 'answer') return ruled;
+  const backend = pickBackend(matched.rule.backends, steps.random);
+  if (backend === undefined) {
+    throw new HttpFailure(
+      'NO_BACKEND',
+      `The rule of ${matched.route.namespace}/${matched.route.name} has no backend with a weight`,
+    );
+  }
+  const final = applyFilters(ruled.request, backend.filters, how);
+  if (final.kind === 'answer') return final;
+  const edited = ruled.pathEdited || final.pathEdited;
+  return {
+    kind: 'forward',
+    request: final.request,
+    target: targetOf(final.request, edited ? final.request.path : forwardedPath),
+    backend: backendOf(backend.target, steps),
+    matched,
+    answerEdits: [...final.answerEdits, ...ruled.answerEdits],
+    mirrors: [...ruled.mirrors, ...final.mirrors],
   };
 }
 
-function answer(exchange: Exchange, response: UpstreamResponse): void {
-  const { status, headers, upgraded } = response;
-  if (upgraded !== undefined) {
-    const client = exchange.switch(headers);
-    // two half-open byte streams; either's break ends the other
-    pump(client, upgraded, () => {}, (end) => (end === 'complete' ? upgraded.end() : upgraded.destroy()));
-    pump(upgraded, client, () => {}, (end) => (end === 'complete' ? client.end() : client.destroy()));
-    return;
-  }
-  const empty = exchange.method === 'HEAD' || status === 204 || status === 304;
-  const sink = exchange.respond({ status, headers: endToEnd(headers), empty }, () => response.trailers());
-  if (empty) {
-    response.body.resume();
-    if (exchange.version !== '2') sink.end();
-    return;
-  }
-  exchange.signal.addEventListener('abort', () => response.reset(), { once: true });
-  pump(response.body, sink, () => {}, (end) => {
-    if (end === 'complete') sink.end();
-    else if (end === 'reader-broke') exchange.reset();
-    else response.reset();
-  });
+/** @throws HttpFailure BACKEND_INVALID */
+function backendOf(target: BackendTarget, { pick }: ServeSteps): Asked {
+  if (target.kind === 'invalid') throw new HttpFailure('BACKEND_INVALID', target.why);
+  const service = pick.snapshot().serviceByKey(target.service);
+  const port = service?.ports.find(({ servicePort }) => servicePort === target.port);
+  if (service !== undefined && port !== undefined) return { kind: 'service', service, port };
+  throw new HttpFailure(
+    'BACKEND_INVALID',
+    `Service ${target.service} with port ${target.port} is not known`,
+  );
 }
 
-function refuse(exchange: Exchange, failure: HttpFailure): void {
-  const { status, grpc } = HTTP_FAILURES[failure.code];
-  const isGrpc = exchange.headers.some(
-    ([name, value]) => name === 'content-type' && value.startsWith('application/grpc'),
-  );
-  exchange.body.resume();
-  if (isGrpc) {
-    const headers = [
-      ['content-type', 'application/grpc'],
-      ['grpc-status', String(grpc)],
-      ['grpc-message', encodeURIComponent(failure.message)],
-    ] as const;
-    const sink = exchange.respond({ status: 200, headers, empty: true });
-    if (exchange.version !== '2') sink.end();
-    return;
-  }
-  const text = Buffer.from(`${failure.code.toLowerCase().replaceAll('_', ' ')}\n`);
-  const headers = [
-    ['content-type', 'text/plain'],
-    ['content-length', String(text.length)],
-  ] as const;
-  const empty = exchange.method === 'HEAD';
-  const sink = exchange.respond({ status, headers, empty });
-  if (!empty) sink.end(text);
-  else if (exchange.version !== '2') sink.end();
+function targetOf({ query }: HttpRequest, path: string): string {
+  return query === undefined ? path : `${path}?${query}`;
+}
+
+function protocolOf({ version, headers }: Exchange): RequestProtocol {
+  if (version !== '2') return 'http/1.1';
+  const type = headers.find(([name]) => name === 'content-type')?.[1] ?? '';
+  return type.startsWith('application/grpc') ? 'grpc' : 'h2';
 }

@@ -4,6 +4,7 @@
 
 import { Duplex } from 'node:stream';
 import type { IpPort } from '../mesh/address.ts';
+import { ignoreError } from '../tunnel/socket.ts';
 import type { Leg } from '../tunnel/splice.ts';
 
 type Done = (error?: Error | null) => void;
@@ -19,15 +20,15 @@ export class StreamSocket extends Duplex {
     this.#leg = leg;
     this.remoteAddress = remote.ip;
     this.remotePort = remote.port;
+    // `close` follows, which is what everybody acts on
+    this.on('error', ignoreError);
     const { bytes } = leg;
     bytes.on('data', (chunk: Buffer) => {
       this.#idle?.refresh();
       if (!this.push(chunk)) bytes.pause();
     });
     bytes.pause();
-    bytes.on('error', () => {
-      // `close` follows
-    });
+    bytes.on('error', ignoreError);
     bytes.once('end', () => {
       if (leg.broken === true) this.destroy(brokenStream());
       else this.push(null);

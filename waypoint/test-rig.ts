@@ -2,16 +2,26 @@
 // clients that come through real tunnels. Called by the waypoint's tests only; everything is closed at the end.
 
 import { once } from 'node:events';
-import { createServer as createHttp, Agent as HttpAgent, request, type IncomingMessage, type RequestOptions, type Server as HttpServer } from 'node:http';
+import {
+  createServer as createHttp,
+  Agent as HttpAgent,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type RequestOptions,
+  request,
+} from 'node:http';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import type { AddressInfo, Server } from 'node:net';
 import { type IpAddress, parseIp } from '../mesh/address.ts';
 import { parseIdentity } from '../mesh/identity.ts';
-import type { Service } from '../mesh/service.ts';
+import { ANY_REQUEST } from '../mesh/match-route.ts';
+import type { ResourceUpdate } from '../mesh/resource-update.ts';
+import type { BackendTarget, Route, RouteMatch, RouteRule } from '../mesh/route.ts';
+import { type Service, serviceKey } from '../mesh/service.ts';
 import { serviceOf, workloadOf } from '../mesh/test-arbitraries.ts';
 import type { PortMapping, Workload } from '../mesh/workload.ts';
-import { systemClock } from '../runtime/clock.ts';
 import { HandmadeDiscovery, issueFrom, memoryLog } from '../node-agent/test-support/world.ts';
+import { systemClock } from '../runtime/clock.ts';
 import { connectTunnel } from '../tunnel/connect.ts';
 import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
 import { dialLoopback } from '../tunnel/test-peers.ts';
@@ -42,7 +52,12 @@ export class Rig {
   readonly #waypoint: Waypoint;
   #vips = 0;
 
-  private constructor(ca: TestCa, waypoint: Waypoint, discovery: HandmadeDiscovery, lines: Record<string, unknown>[]) {
+  private constructor(
+    ca: TestCa,
+    waypoint: Waypoint,
+    discovery: HandmadeDiscovery,
+    lines: Record<string, unknown>[],
+  ) {
     this.#ca = ca;
     this.#waypoint = waypoint;
     this.discovery = discovery;
@@ -83,7 +98,10 @@ export class Rig {
   }
 
   /** A service behind the waypoint. */
-  service(name: string, appProtocol: PortMapping['appProtocol'] = 'http11'): Service & { vip: IpAddress } {
+  service(
+    name: string,
+    appProtocol: PortMapping['appProtocol'] = 'http11',
+  ): Service & { vip: IpAddress } {
     const vip = parseIp(`10.96.0.${++this.#vips}`);
     const service = serviceOf({
       name,
@@ -119,7 +137,11 @@ export class Rig {
     return workload;
   }
 
-  http(service: Service, name: string, handler: Parameters<typeof createHttp>[1]): Promise<Workload> {
+  http(
+    service: Service,
+    name: string,
+    handler: Parameters<typeof createHttp>[1],
+  ): Promise<Workload> {
     return this.endpoint(service, name, createHttp(handler as never));
   }
 
@@ -137,16 +159,19 @@ export class Rig {
 
   /** A client's connection to the service, as bytes. */
   async connect(to: { readonly vip: IpAddress }, tunnel?: Tunnel): Promise<StreamSocket> {
-    const stream = await (tunnel ?? (await this.tunnel())).open({ authority: `${to.vip}:80`, fields: {} });
+    const stream = await (tunnel ?? (await this.tunnel())).open({
+      authority: `${to.vip}:80`,
+      fields: {},
+    });
     return new StreamSocket(stream, { ip: LOOPBACK, port: 1 });
   }
 
   async ask(
     to: Service & { readonly vip: IpAddress },
-    options: RequestOptions & { readonly body?: string | Buffer } = {},
+    options: RequestOptions & { readonly body?: string | Buffer; readonly as?: string } = {},
   ): Promise<Answer> {
-    const socket = await this.connect(to);
-    const { body, ...rest } = options;
+    const { body, as, ...rest } = options;
+    const socket = await this.connect(to, as === undefined ? undefined : await this.tunnel(as));
     const asking = request({
       path: '/',
       headers: { host: to.name, ...(rest.headers as object) },
@@ -194,4 +219,43 @@ class OneConnection extends HttpAgent {
   override createConnection(): StreamSocket {
     return this.#socket;
   }
+}
+
+/** A route of the service's own namespace for all of its ports. */
+export function httpRoute(
+  service: Service,
+  name: string,
+  rules: readonly (Partial<RouteRule> & { readonly to?: Service | readonly Service[] })[],
+  over: Partial<Route> = {},
+): ResourceUpdate {
+  const route: Route = {
+    kind: 'http',
+    namespace: 'shop',
+    name,
+    createdAt: 0,
+    parents: [
+      { kind: 'service', service: serviceKey(service), port: undefined, clientsOf: undefined },
+    ],
+    rules: rules.map(({ to = [], ...rule }) => ({
+      name: undefined,
+      matches: [],
+      filters: [],
+      backends: [to].flat().map((one) => ({ target: backendTo(one), weight: 1, filters: [] })),
+      requestTimeoutMs: undefined,
+      backendTimeoutMs: undefined,
+      retry: undefined,
+      sessionPersistence: undefined,
+      ...rule,
+    })),
+    ...over,
+  };
+  return { kind: 'route', route };
+}
+
+export function backendTo(service: Service): BackendTarget {
+  return { kind: 'service', service: serviceKey(service), port: 80, subset: undefined };
+}
+
+export function prefix(value: string): RouteMatch {
+  return { ...ANY_REQUEST, path: { type: 'prefix', value } };
 }

@@ -16,7 +16,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   waypoint: ['mesh', 'wire', 'runtime', 'tunnel'],
   ca: ['mesh', 'wire', 'runtime'],
   'control-plane': ['mesh', 'wire', 'runtime'],
-  waypoint: ['mesh', 'wire', 'runtime', 'tunnel'],
   cli: ['mesh', 'wire', 'runtime'],
   sandbox: ['mesh', 'wire', 'runtime', 'tunnel', 'node-agent', 'ca', 'control-plane'],
   test: ['*'],

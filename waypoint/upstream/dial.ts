@@ -9,14 +9,14 @@ import type { Hop } from '../../mesh/next-hop.ts';
 import type { Snapshot } from '../../mesh/snapshot.ts';
 import type { Workload } from '../../mesh/workload.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import type { Credentials } from '../../tunnel/contexts.ts';
 import { connectTunnel } from '../../tunnel/connect.ts';
+import type { Credentials } from '../../tunnel/contexts.ts';
 import { type TunnelKey, TunnelPool } from '../../tunnel/pool.ts';
 import { dial } from '../../tunnel/socket.ts';
 import type { Leg } from '../../tunnel/splice.ts';
 import { formatBaggage } from '../../wire/baggage.ts';
 import { formatForwarded } from '../../wire/forwarded.ts';
-import { newTraceparent } from '../../wire/traceparent.ts';
+import { formatTraceparent, newTrace } from '../../wire/trace-context.ts';
 
 const TRACE_BYTES = 24;
 
@@ -62,7 +62,10 @@ export class Dialer {
         const source = self();
         const [sourceIp] = source?.addresses ?? [];
         if (source === undefined || sourceIp === undefined) {
-          throw new MeshError('SOURCE_UNKNOWN', 'Cannot open a tunnel: this waypoint is not known to the mesh yet');
+          throw new MeshError(
+            'SOURCE_UNKNOWN',
+            'Cannot open a tunnel: this waypoint is not known to the mesh yet',
+          );
         }
         const key: TunnelKey = {
           owner: source.uid,
@@ -76,7 +79,8 @@ export class Dialer {
           ...baggageFields(source),
           forwarded: formatForwarded(announced.from, hop.service?.hostname),
           traceparent:
-            announced.traceparent ?? newTraceparent(randomFillSync(Buffer.alloc(TRACE_BYTES))),
+            announced.traceparent ??
+            formatTraceparent(newTrace(randomFillSync(Buffer.alloc(TRACE_BYTES)), false)),
         };
         return this.pool.open(key, { authority: hop.authority, fields }, signal);
       }

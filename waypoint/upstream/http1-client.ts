@@ -1,12 +1,22 @@
 // HTTP/1.1 to endpoints, over connections that are kept between requests. Called by endpoints.ts. Each connection is a
 // stream through the mesh, made by the `open` that is passed in.
 
-import { Agent, type ClientRequest, type IncomingMessage, request as startRequest } from 'node:http';
+import {
+  Agent,
+  type ClientRequest,
+  type IncomingMessage,
+  request as startRequest,
+} from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { HeaderList } from '../../mesh/http-request.ts';
 import { MAX_HEADER_BYTES } from '../http1-server.ts';
 import type { StreamSocket } from '../stream-socket.ts';
-import { endToEnd, UpstreamError, type UpstreamRequest, type UpstreamResponse } from './upstream.ts';
+import {
+  endToEnd,
+  UpstreamError,
+  type UpstreamRequest,
+  type UpstreamResponse,
+} from './upstream.ts';
 
 /** Resting connections that are kept to one endpoint. */
 const MAX_FREE = 32;
@@ -133,7 +143,8 @@ function linesOf({ authority, headers, upgrade, body }: UpstreamRequest): string
 }
 
 function addTrailers(request: ClientRequest, list: HeaderList): void {
-  if (list.length > 0) request.addTrailers(list.map(([name, value]): [string, string] => [name, value]));
+  if (list.length > 0)
+    request.addTrailers(list.map(([name, value]): [string, string] => [name, value]));
 }
 
 function responseOf(response: IncomingMessage, upgraded: Duplex | undefined): UpstreamResponse {

@@ -1,15 +1,15 @@
 // HTTP/2 to endpoints, by prior knowledge: many requests on few connections, each a stream through the mesh. Called by
 // endpoints.ts, for gRPC and for ports that say so.
 
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  connect,
-  constants,
-} from 'node:http2';
-import type { Open } from './http1-client.ts';
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
 import { recordOf } from '../http2-server.ts';
-import { endToEnd, UpstreamError, type UpstreamRequest, type UpstreamResponse } from './upstream.ts';
+import type { Open } from './http1-client.ts';
+import {
+  endToEnd,
+  UpstreamError,
+  type UpstreamRequest,
+  type UpstreamResponse,
+} from './upstream.ts';
 
 /** What we assume before the endpoint has said so, and open at most. */
 const MAX_STREAMS = 100;
@@ -42,7 +42,9 @@ export class Http2Client {
           waitForTrailers: body !== undefined,
         });
       } catch (cause) {
-        reject(new UpstreamError('refused-stream', 'The connection takes no more requests', { cause }));
+        reject(
+          new UpstreamError('refused-stream', 'The connection takes no more requests', { cause }),
+        );
         return;
       }
       session.streams++;
@@ -62,7 +64,13 @@ export class Http2Client {
         this.#retire(session);
         if (answered) return;
         if (signal.aborted) reject(signal.reason);
-        else reject(new UpstreamError(kindOf(stream.rstCode), `The request was reset (code ${stream.rstCode})`));
+        else
+          reject(
+            new UpstreamError(
+              kindOf(stream.rstCode),
+              `The request was reset (code ${stream.rstCode})`,
+            ),
+          );
       });
       stream.once('trailers', (_headers: unknown, _flags: unknown, raw: readonly string[]) => {
         trailers = pairsOf(raw);
@@ -104,7 +112,10 @@ export class Http2Client {
   async #session(signal: AbortSignal): Promise<Session> {
     for (const session of this.#sessions) if (hasRoom(session)) return session;
     if (this.#sessions.size >= MAX_SESSIONS) {
-      throw new UpstreamError('connect', `All ${MAX_SESSIONS} connections to the endpoint are full`);
+      throw new UpstreamError(
+        'connect',
+        `All ${MAX_SESSIONS} connections to the endpoint are full`,
+      );
     }
     this.#dialling ??= this.#dial().finally(() => {
       this.#dialling = undefined;
@@ -119,7 +130,9 @@ export class Http2Client {
     try {
       socket = await this.#open();
     } catch (cause) {
-      throw new UpstreamError('connect', cause instanceof Error ? cause.message : String(cause), { cause });
+      throw new UpstreamError('connect', cause instanceof Error ? cause.message : String(cause), {
+        cause,
+      });
     }
     const h2 = connect('http://endpoint', {
       createConnection: () => socket as never,
@@ -180,4 +193,3 @@ function kindOf(code: number | undefined): UpstreamError['kind'] {
   if (code === constants.NGHTTP2_REFUSED_STREAM) return 'refused-stream';
   return code === constants.NGHTTP2_PROTOCOL_ERROR ? 'protocol' : 'reset';
 }
-

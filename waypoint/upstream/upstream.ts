@@ -42,7 +42,11 @@ export class UpstreamError extends Error {
   override readonly name = 'UpstreamError';
   readonly kind: 'connect' | 'reset' | 'refused-stream' | 'protocol';
 
-  constructor(kind: UpstreamError['kind'], message: string, options?: { readonly cause?: unknown }) {
+  constructor(
+    kind: UpstreamError['kind'],
+    message: string,
+    options?: { readonly cause?: unknown },
+  ) {
     super(message, options);
     this.kind = kind;
   }

@@ -1,0 +1,80 @@
+// What a rule's filters make of a request: another request, an answer of our own, or edits of the answer to come. Called by
+// serve.ts with the rule's filters, then with the chosen backend's. A decision without I/O; the mirrors it names are sent
+// by serve.ts.
+
+import { corsDecision } from '../mesh/cors.ts';
+import { editRequestHeaders, redirectLocation, rewriteRequest } from '../mesh/edit-request.ts';
+import { HttpFailure } from '../mesh/http-failures.ts';
+import type { HeaderList, HttpRequest } from '../mesh/http-request.ts';
+import type { Matched } from '../mesh/match-route.ts';
+import type { BackendTarget, ExternalAuth, HeaderEdit, RouteFilter } from '../mesh/route.ts';
+import { isMirrored } from '../mesh/split.ts';
+
+export type Filtered =
+  | {
+      readonly kind: 'forward';
+      readonly request: HttpRequest;
+      /** True once the path is a filter's and no longer the client's. */
+      readonly pathEdited: boolean;
+      readonly answerEdits: readonly HeaderEdit[];
+      readonly mirrors: readonly {
+        readonly target: BackendTarget;
+        readonly request: HttpRequest;
+      }[];
+      /** Who must be asked before it goes on. */
+      readonly ask: readonly ExternalAuth[];
+    }
+  | { readonly kind: 'answer'; readonly status: number; readonly headers: HeaderList };
+
+/** @throws HttpFailure FILTER_BROKEN */
+export function applyFilters(
+  request: HttpRequest,
+  filters: readonly RouteFilter[],
+  how: { readonly matched: Matched; readonly port: number; readonly random: () => number },
+): Filtered {
+  let present = request;
+  let pathEdited = false;
+  const answerEdits: HeaderEdit[] = [];
+  const mirrors: { target: BackendTarget; request: HttpRequest }[] = [];
+  const ask: ExternalAuth[] = [];
+  for (const filter of filters) {
+    switch (filter.kind) {
+      case 'request-headers':
+        present = editRequestHeaders(present, filter);
+        break;
+      case 'response-headers':
+        answerEdits.push(filter);
+        break;
+      case 'rewrite':
+        present = rewriteRequest(present, filter, how.matched);
+        pathEdited ||= filter.path !== undefined;
+        break;
+      case 'redirect': {
+        const location = redirectLocation(present, filter, how.matched, how.port);
+        return { kind: 'answer', status: filter.status, headers: [['location', location]] };
+      }
+      case 'cors': {
+        const decision = corsDecision(filter, present);
+        if (decision.kind === 'preflight') {
+          return { kind: 'answer', status: decision.status, headers: decision.headers };
+        }
+        if (decision.kind === 'response') answerEdits.push(decision.edit);
+        break;
+      }
+      case 'mirror':
+        if (isMirrored(filter, how.random)) {
+          mirrors.push({ target: filter.target, request: present });
+        }
+        break;
+      case 'external-auth':
+        ask.push(filter);
+        break;
+      case 'broken':
+        throw new HttpFailure(
+          'FILTER_BROKEN',
+          `A filter of the route cannot be applied: ${filter.why}`,
+        );
+    }
+  }
+  return { kind: 'forward', request: present, pathEdited, answerEdits, mirrors, ask };
+}
