@@ -62,6 +62,7 @@ export function readPath(text: string, rules: PathRules = DEFAULT_PATH_RULES): R
   // `..;x` is a dot segment to servers that know path parameters, and a name to the others
   if (segments.some((segment) => /^\.{1,2}(?:;|%3B)/.test(segment)))
     return refused('dot-segment-parameter');
+  if (segments.some(hidesDotSegment)) return refused('encoded-slash');
   const resolved = resolve(segments, rules.mergeSlashes);
   const path = `/${resolved.join('/')}`;
   return { kind: 'path', path, forwarded: path === plain ? text : path };
@@ -74,6 +75,12 @@ function refused(reason: PathRefusal): ReadPath {
 function plainTriplet(triplet: string): string {
   const character = String.fromCharCode(Number.parseInt(triplet.slice(1), 16));
   return UNRESERVED.test(character) ? character : triplet.toUpperCase();
+}
+
+/** Kept encoded slashes are part of a name; beside dots a server that decodes them would climb by them. */
+function hidesDotSegment(segment: string): boolean {
+  const parts = segment.split(/%2F|%5C/);
+  return parts.length > 1 && parts.some((part) => /^\.{1,2}(?:;|%3B|$)/.test(part));
 }
 
 /** RFC 3629: no overlong forms, no surrogates, nothing cut short. */
