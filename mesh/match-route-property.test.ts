@@ -183,8 +183,21 @@ const MATCH: fc.Arbitrary<RouteMatch> = fc.record({
     }),
   ),
 });
+/** Nothing but patterns, so that several of them hold for one request. */
+const PATTERN_MATCH: fc.Arbitrary<RouteMatch> = fc.record({
+  path: PATTERN.map((pattern) => pathMatch(`~${pattern}`)),
+  method: fc.constant(undefined),
+  headers: fc.constant([]),
+  query: fc.constant([]),
+  grpc: fc.record({
+    type: fc.constant('regex' as const),
+    service: maybe(oneOf('[ab]', '.*', '[ab]{1,3}')),
+    method: maybe(oneOf('[ab]', '.*', '[ab]{1,3}')),
+  }),
+  source: fc.constant(undefined),
+});
 const RULE: fc.Arbitrary<RouteRule> = fc
-  .array(MATCH, { maxLength: 3 })
+  .array(fc.oneof(MATCH, PATTERN_MATCH), { maxLength: 3 })
   .map((matches) => ({ ...EMPTY_RULE, matches }));
 const HOSTNAMES = fc.uniqueArray(oneOf('a.b.c', 'b.c', '*.b.c', '*.c', 'c'), { maxLength: 2 });
 
