@@ -8,6 +8,7 @@
 //
 // What is forwarded: the client's own spelling, as long as it has the same segments, so that signatures over it hold; the
 // normalised path as soon as a dot segment was resolved or a slash dropped, so that no server can resolve it otherwise.
+// Slashes are merged before dots are resolved, as nginx does it: `/a//../b` is `/b`.
 
 export type PathRules = {
   /** Longer ones end with 414. 8 KiB is what servers commonly take for a whole request line. */
