@@ -107,13 +107,13 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
           min: 1,
         },
       ),
-      memoryFraction: env.parsed('AMBIT_MEMORY_LIMIT', fraction, DEFAULT_LIMITS.memoryFraction),
+      memoryFraction: env.fraction('AMBIT_MEMORY_LIMIT', DEFAULT_LIMITS.memoryFraction),
     },
     accessFilter: {
       namespaces: env.list('AMBIT_ACCESS_LOG_NAMESPACES', []),
       errorsOnly: env.flag('AMBIT_ACCESS_LOG_ERRORS_ONLY', false),
       flags: env.parsed('AMBIT_ACCESS_LOG_FLAGS', responseFlags, []),
-      sampling: env.parsed('AMBIT_ACCESS_LOG_SAMPLING', fraction, 1),
+      sampling: env.fraction('AMBIT_ACCESS_LOG_SAMPLING', 1),
     },
     seriesIdleMs: env.durationMs('AMBIT_METRICS_IDLE', SERIES_IDLE_MS),
     stateDirectory: env.optional('AMBIT_STATE_DIR'),
@@ -159,11 +159,4 @@ function responseFlags(text: string): string[] {
   const unknown = flags.find((flag) => !ACCESS_FLAGS.has(flag));
   if (unknown === undefined) return flags;
   throw new Error(`"${unknown}" is none of ${[...ACCESS_FLAGS].join(', ')}`);
-}
-
-/** @throws RangeError */
-function fraction(text: string): number {
-  const number = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (number >= 0 && number <= 1) return number;
-  throw new RangeError(`"${text}" is not a part of all: expected a number from 0 to 1`);
 }

@@ -62,6 +62,16 @@ export class SettingsReader {
     return this.oneOf(name, ['true', 'false'], fallback ? 'true' : 'false') === 'true';
   }
 
+  /** A part of all: a number from 0 to 1. */
+  fraction(name: string, fallback: number): number {
+    const value = this.optional(name);
+    if (value === undefined) return fallback;
+    const number = /^\d*\.?\d+$/.test(value) ? Number(value) : Number.NaN;
+    if (number >= 0 && number <= 1) return number;
+    this.#problems.push(`${name} is "${value}": expected a number from 0 to 1`);
+    return fallback;
+  }
+
   oneOf<const T extends string>(name: string, choices: readonly T[], fallback: NoInfer<T>): T {
     const value = this.optional(name);
     if (value === undefined) return fallback;
