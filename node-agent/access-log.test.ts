@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseIp } from '../mesh/address.ts';
 import { MeshError } from '../mesh/failures.ts';
+import { type AccessFilter, EVERYTHING } from '../runtime/access-filter.ts';
 import { createLog } from '../runtime/log.ts';
-import { type AccessFilter, AccessLog, EVERYTHING } from './access-log.ts';
+import { AccessLog } from './access-log.ts';
 import { identityOf, serviceOf, workloadOf } from './test-support/world.ts';
 import type { TrailFacts } from './trail-facts.ts';
 

@@ -3,6 +3,7 @@
 
 import { randomInt } from 'node:crypto';
 import type { Snapshot } from '../mesh/snapshot.ts';
+import { EVERYTHING } from '../runtime/access-filter.ts';
 import { type Admin, startAdmin } from '../runtime/admin.ts';
 import { exposeDiscovery } from '../runtime/discovery-metrics.ts';
 import { Metrics } from '../runtime/metrics.ts';
@@ -13,7 +14,7 @@ import { exposeCertificates, reportTrust } from '../tunnel/certificates/reports.
 import { HandshakeGate } from '../tunnel/handshake-gate.ts';
 import { IDLE_RELEASE_MS, TunnelPool } from '../tunnel/pool.ts';
 import type { PeerTrust } from '../tunnel/trust.ts';
-import { AccessLog, EVERYTHING } from './access-log.ts';
+import { AccessLog } from './access-log.ts';
 import { type AdminView, adminRoutes } from './admin-routes.ts';
 import type { AgentParts, AgentSettings } from './agent-parts.ts';
 import { Connections } from './connections.ts';

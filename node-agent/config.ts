@@ -1,13 +1,14 @@
 // The node agent's settings, each with its default and reason. Read by main.ts from the environment; tests make their own.
 
 import type { IpPort } from '../mesh/address.ts';
+import { type AccessFilter, readAccessFilter } from '../runtime/access-filter.ts';
 import type { Door } from '../runtime/admin.ts';
 import type { SettingsReader } from '../runtime/env.ts';
+import { SERIES_IDLE_MS } from '../runtime/series.ts';
 import { IDLE_RELEASE_MS } from '../tunnel/pool.ts';
-import { ACCESS_FLAGS, type AccessFilter } from './access-log.ts';
+import { ACCESS_FLAGS } from './access-log.ts';
 import { parseNameServers } from './dns/resolv-conf.ts';
 import { DEFAULT_LIMITS, type LimitSettings } from './limits.ts';
-import { SERIES_IDLE_MS } from './trail.ts';
 
 export type AgentConfig = {
   readonly nodeName: string;
@@ -109,12 +110,7 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
       ),
       memoryFraction: env.fraction('AMBIT_MEMORY_LIMIT', DEFAULT_LIMITS.memoryFraction),
     },
-    accessFilter: {
-      namespaces: env.list('AMBIT_ACCESS_LOG_NAMESPACES', []),
-      errorsOnly: env.flag('AMBIT_ACCESS_LOG_ERRORS_ONLY', false),
-      flags: env.parsed('AMBIT_ACCESS_LOG_FLAGS', responseFlags, []),
-      sampling: env.fraction('AMBIT_ACCESS_LOG_SAMPLING', 1),
-    },
+    accessFilter: readAccessFilter(env, ACCESS_FLAGS),
     seriesIdleMs: env.durationMs('AMBIT_METRICS_IDLE', SERIES_IDLE_MS),
     stateDirectory: env.optional('AMBIT_STATE_DIR'),
     snapshotMaxAgeMs: env.durationMs('AMBIT_SNAPSHOT_MAX_AGE', DAY_MS),
@@ -151,12 +147,4 @@ function nriOf(env: SettingsReader): AgentConfig['nri'] {
 function metricsTunnelOf(env: SettingsReader): Door | undefined {
   const port = env.integer('AMBIT_METRICS_TUNNEL_PORT', 0, { max: 65535 });
   return port === 0 ? undefined : { host: '0.0.0.0', port, shared: true };
-}
-
-/** @throws Error naming a flag that no connection ends with */
-function responseFlags(text: string): string[] {
-  const flags = text.split(',').map((flag) => flag.trim());
-  const unknown = flags.find((flag) => !ACCESS_FLAGS.has(flag));
-  if (unknown === undefined) return flags;
-  throw new Error(`"${unknown}" is none of ${[...ACCESS_FLAGS].join(', ')}`);
 }

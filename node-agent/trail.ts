@@ -5,15 +5,13 @@ import { FAILURES, failureCodeOf, MeshError } from '../mesh/failures.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Metrics, Sample } from '../runtime/metrics.ts';
+import { SERIES_IDLE_MS } from '../runtime/series.ts';
 import type { SpliceCounts } from '../tunnel/splice.ts';
 import { AccessLog } from './access-log.ts';
 import { type Cell, LABEL_NAMES, TrafficSeries } from './traffic-series.ts';
 import { reporterOf, type TrailFacts } from './trail-facts.ts';
 
 export type { TrailFacts } from './trail-facts.ts';
-
-/** Fifteen scrapes a minute apart, whoever is late with some of them. */
-export const SERIES_IDLE_MS = 15 * 60_000;
 
 export type TrailParts = {
   readonly log: Log;

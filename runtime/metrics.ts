@@ -9,6 +9,12 @@ export type MetricSettings = {
   readonly help: string;
   readonly labels?: readonly string[];
 };
+export type HistogramSample = {
+  readonly labels: Labels;
+  /** How many values fell into each bucket, and last how many above all of them. */
+  readonly counts: ArrayLike<number>;
+  readonly sum: number;
+};
 export type Sample = { readonly labels: Labels; readonly value: number };
 
 const OPEN_METRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
@@ -59,6 +65,28 @@ export class Metrics {
     });
   }
 
+  /** A histogram whose counts live elsewhere; `collect` is called at each scrape and gives all of them. */
+  collectedHistogram(
+    settings: MetricSettings & { readonly buckets: readonly number[] },
+    collect: () => Iterable<HistogramSample>,
+  ): void {
+    const { name, buckets } = settings;
+    const metric = new Histogram({ ...this.#base(settings), buckets: [...buckets] });
+    const head = {
+      name,
+      help: settings.help,
+      type: 'histogram',
+      aggregator: 'sum',
+    } as const;
+    Object.assign(metric, {
+      // what the registry reads; the labels that all lines of a cell share are made into text once
+      getForPromString: async () => {
+        const values = [...collect()].flatMap((sample) => histogramLines(name, buckets, sample));
+        return { ...head, values };
+      },
+    });
+  }
+
   /** The whole registry: OpenMetrics 1.0 for a client that accepts it, else text format 0.0.4. */
   async exposition(accept = ''): Promise<{ contentType: string; body: string }> {
     const text = await this.#registry.metrics();
@@ -86,6 +114,30 @@ export class Metrics {
       registers: [this.#registry],
     };
   }
+}
+
+type HistogramLine = {
+  readonly labels: Record<string, number | string>;
+  readonly sharedLabels: Labels;
+  readonly metricName: string;
+  readonly value: number;
+};
+
+function histogramLines(
+  name: string,
+  bounds: readonly number[],
+  { labels: sharedLabels, counts, sum }: HistogramSample,
+): HistogramLine[] {
+  let total = 0;
+  const lines: HistogramLine[] = [];
+  for (let i = 0; i <= bounds.length; i++) {
+    total += counts[i] ?? 0;
+    const labels = { le: bounds[i] ?? '+Inf' };
+    lines.push({ labels, sharedLabels, metricName: `${name}_bucket`, value: total });
+  }
+  lines.push({ labels: {}, sharedLabels, metricName: `${name}_sum`, value: sum });
+  lines.push({ labels: {}, sharedLabels, metricName: `${name}_count`, value: total });
+  return lines;
 }
 
 /**
