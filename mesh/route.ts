@@ -187,7 +187,11 @@ export type SessionPersistence = {
   readonly permanent: boolean;
 };
 
-/** `kind/namespace/name`: what it is called in discovery. */
-export function routeKey(route: Pick<Route, 'kind' | 'namespace' | 'name'>): string {
-  return `${route.kind}/${route.namespace}/${route.name}`;
+/**
+ * `kind/namespace/name`: what it is called in discovery. One object may be two routes, since what it may refer to differs
+ * between Services and Gateways: the one for Gateways ends with `@gateway`, which no name of an object does.
+ */
+export function routeKey(route: Pick<Route, 'kind' | 'namespace' | 'name' | 'parents'>): string {
+  const side = route.parents[0]?.kind === 'listener' ? '@gateway' : '';
+  return `${route.kind}/${route.namespace}/${route.name}${side}`;
 }

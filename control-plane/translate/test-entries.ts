@@ -3,6 +3,7 @@
 import type { Pod } from '../../runtime/kubernetes/objects.ts';
 import type { Outcome } from './outcome.ts';
 import type { ServiceEntryObject, ServiceEntrySpec } from './service-entry.ts';
+import { EMPTY_WORLD } from './test-world.ts';
 import type { WorkloadEntryObject, WorkloadEntrySpec } from './workload-entry.ts';
 import { type Translation, translate, type World } from './world.ts';
 
@@ -48,16 +49,8 @@ export function pod(name: string, labels: Record<string, string>, spec: object =
 export function run(world: Partial<World>): Translation {
   return translate(
     {
+      ...EMPTY_WORLD,
       namespaces: new Map([['shop', { metadata: { name: 'shop' } }]]),
-      nodes: new Map(),
-      pods: [],
-      services: [],
-      endpointSlices: [],
-      authorizationPolicies: [],
-      peerAuthentications: [],
-      requestAuthentications: [],
-      serviceEntries: [],
-      workloadEntries: [],
       ...world,
     },
     SETTINGS,

@@ -11,6 +11,7 @@ import type {
   Pod,
   Service,
 } from '../../runtime/kubernetes/objects.ts';
+import { EMPTY_WORLD } from './test-world.ts';
 import { createTranslationMemo, type Translation, translate } from './world.ts';
 
 const SETTINGS = {
@@ -69,16 +70,12 @@ function run(cluster: Cluster, memo = createTranslationMemo()): Translation {
   };
   return translate(
     {
+      ...EMPTY_WORLD,
       namespaces: new Map([['shop', namespace]]),
       nodes: new Map([['n1', NODE]]),
       pods: [POD],
       services: [service],
       endpointSlices: [slice],
-      authorizationPolicies: [],
-      peerAuthentications: [],
-      serviceEntries: [],
-      workloadEntries: [],
-      requestAuthentications: [],
     },
     { ...SETTINGS, outboundPolicy: cluster.outboundPolicy ?? SETTINGS.outboundPolicy },
     memo,

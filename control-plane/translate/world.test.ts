@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Namespace, Node, Pod, Service } from '../../runtime/kubernetes/objects.ts';
+import { EMPTY_WORLD } from './test-world.ts';
 import { createTranslationMemo, type Translation, translate, type World } from './world.ts';
 
 const SETTINGS = {
@@ -82,6 +83,7 @@ function run(changes: Changes = {}, memo = createTranslationMemo()): Translation
   };
   return translate(
     {
+      ...EMPTY_WORLD,
       namespaces: new Map([['shop', namespace]]),
       nodes: new Map([['n1', node]]),
       pods: [pod(changes)],
@@ -108,11 +110,6 @@ function run(changes: Changes = {}, memo = createTranslationMemo()): Translation
           ],
         },
       ],
-      authorizationPolicies: [],
-      peerAuthentications: [],
-      serviceEntries: [],
-      workloadEntries: [],
-      requestAuthentications: [],
       ...changes.world,
     },
     SETTINGS,

@@ -5,6 +5,7 @@ import type { IpAddress } from '../../mesh/address.ts';
 import type { Enrolment } from '../../mesh/enrolment.ts';
 import type { MeshNamespace } from '../../mesh/namespace.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy.ts';
+import type { Route } from '../../mesh/route.ts';
 import type { Service } from '../../mesh/service.ts';
 import type { Workload } from '../../mesh/workload.ts';
 import type {
@@ -30,6 +31,9 @@ import {
 } from './mode.ts';
 import type { Outcome } from './outcome.ts';
 import { Policies, type PolicyObjects } from './policies.ts';
+import type { RouteOutcome } from './routes/findings.ts';
+import type { RouteObjects } from './routes/route-objects.ts';
+import { type RouteTranslation, routesOf } from './routes/routes.ts';
 import { readIps, serviceOf } from './service.ts';
 import { trafficKey, trafficProblems } from './traffic.ts';
 import { isEnrolled, localityOf, type WorkloadContext, workloadOf } from './workload.ts';
@@ -41,7 +45,8 @@ export type World = {
   readonly services: Iterable<KubeService>;
   readonly endpointSlices: Iterable<EndpointSlice>;
 } & PolicyObjects &
-  EntryObjects;
+  EntryObjects &
+  RouteObjects;
 
 export type WorldSettings = {
   readonly cluster: string;
@@ -60,11 +65,16 @@ export type Translation = {
   readonly workloads: readonly Workload[];
   readonly services: readonly Service[];
   readonly policies: readonly AuthorizationPolicy[];
+  readonly routes: readonly Route[];
   readonly namespaces: readonly MeshNamespace[];
   readonly enrolments: readonly PlacedEnrolment[];
   readonly problems: readonly Problem[];
   /** What the status of users' objects shall say. */
   readonly outcomes: readonly Outcome[];
+  /** The same for routes, which say it for each of their parents. */
+  readonly routeOutcomes: readonly RouteOutcome[];
+  /** For the status of Gateways: `namespace/name` -> listener -> routes it has accepted. */
+  readonly attachedRoutes: RouteTranslation['attachedRoutes'];
 };
 
 type PodTranslation = {
@@ -114,7 +124,8 @@ export function translate(
   const endpoints = endpointsOf(world.endpointSlices, services, { ...settings, nodes, podAt });
   const policies = new Policies(world, settings);
   const entries = new Entries(world, services, settings);
-  problems.push(...policies.problems, ...entries.problems);
+  const routes = routesOf(world, services);
+  problems.push(...policies.problems, ...entries.problems, ...routes.problems);
 
   const workloads: Workload[] = [...endpoints.others, ...entries.workloads];
   const enrolments: PlacedEnrolment[] = [];
@@ -146,10 +157,13 @@ export function translate(
     workloads,
     services: [...[...services.values()].map(({ service }) => service), ...entries.services],
     policies: policies.policies,
+    routes: routes.routes,
     namespaces,
     enrolments,
     problems,
     outcomes: [...policies.outcomes(), ...entries.outcomes()],
+    routeOutcomes: routes.outcomes,
+    attachedRoutes: routes.attachedRoutes,
   };
 }
 

@@ -3,6 +3,14 @@
 
 import type { Clock } from '../../runtime/clock.ts';
 import type { KubeClient } from '../../runtime/kubernetes/client.ts';
+import type {
+  Gateway,
+  GatewayClass,
+  GrpcRouteObject,
+  HttpRouteObject,
+  ReferenceGrant,
+  RouteObject,
+} from '../../runtime/kubernetes/gateway-objects.ts';
 import { type Informer, inform } from '../../runtime/kubernetes/informer.ts';
 import type {
   EndpointSlice,
@@ -15,13 +23,20 @@ import type {
 import {
   AUTHORIZATION_POLICIES,
   ENDPOINT_SLICES,
+  GATEWAY_CLASSES,
+  GATEWAYS,
+  GRPC_ROUTES,
+  HTTP_ROUTES,
   NAMESPACES,
   NODES,
   PEER_AUTHENTICATIONS,
   PODS,
+  REFERENCE_GRANTS,
   REQUEST_AUTHENTICATIONS,
   SERVICE_ENTRIES,
   SERVICES,
+  TCP_ROUTES,
+  TLS_ROUTES,
   WORKLOAD_ENTRIES,
 } from '../../runtime/kubernetes/resources.ts';
 import type { Log } from '../../runtime/log.ts';
@@ -51,7 +66,7 @@ export function watchCluster(
   const pods = inform<Pod>(parts, PODS);
   const services = inform<Service>(parts, SERVICES);
   const endpointSlices = inform<EndpointSlice>(parts, ENDPOINT_SLICES);
-  // a cluster without our CRDs simply has no policies
+  // a cluster without our CRDs simply has no policies, one without those of the Gateway API no routes
   const optional = { optional: true };
   const authorizationPolicies = inform<AuthorizationPolicyObject>(
     parts,
@@ -66,6 +81,19 @@ export function watchCluster(
   const serviceEntries = inform<ServiceEntryObject>(parts, SERVICE_ENTRIES, optional);
   const workloadEntries = inform<WorkloadEntryObject>(parts, WORKLOAD_ENTRIES, optional);
   const requestAuthentications = inform<KubeObject>(parts, REQUEST_AUTHENTICATIONS, optional);
+  const gateways = inform<Gateway>(parts, GATEWAYS, optional);
+  const gatewayClasses = inform<GatewayClass>(parts, GATEWAY_CLASSES, optional);
+  const httpRoutes = inform<HttpRouteObject>(parts, HTTP_ROUTES, optional);
+  const grpcRoutes = inform<GrpcRouteObject>(parts, GRPC_ROUTES, optional);
+  const tlsRoutes = inform<RouteObject>(parts, TLS_ROUTES, optional);
+  const tcpRoutes = inform<RouteObject>(parts, TCP_ROUTES, optional);
+  const referenceGrants = inform<ReferenceGrant>(parts, REFERENCE_GRANTS, optional);
+  const routes: Readonly<Record<string, Informer<KubeObject>>> = {
+    HTTPRoute: httpRoutes,
+    GRPCRoute: grpcRoutes,
+    TLSRoute: tlsRoutes,
+    TCPRoute: tcpRoutes,
+  };
   const all: Informer<KubeObject>[] = [
     namespaces,
     pods,
@@ -76,6 +104,10 @@ export function watchCluster(
     serviceEntries,
     workloadEntries,
     requestAuthentications,
+    gateways,
+    gatewayClasses,
+    ...Object.values(routes),
+    referenceGrants,
   ];
   for (const informer of all) informer.subscribe(onChange);
   // kubelets write their node's status every few seconds; only its labels concern us
@@ -91,9 +123,8 @@ export function watchCluster(
       if (kind === 'Namespace') return namespaces.get(name);
       if (kind === 'Pod') return pods.get(name, namespace);
       if (kind === 'ServiceEntry') return serviceEntries.get(name, namespace);
-      return kind === 'AuthorizationPolicy'
-        ? authorizationPolicies.get(name, namespace)
-        : undefined;
+      if (kind === 'AuthorizationPolicy') return authorizationPolicies.get(name, namespace);
+      return routes[kind]?.get(name, namespace);
     },
     world: () => ({
       namespaces: byName(namespaces),
@@ -106,6 +137,13 @@ export function watchCluster(
       serviceEntries: [...serviceEntries.items()],
       workloadEntries: [...workloadEntries.items()],
       requestAuthentications: [...requestAuthentications.items()],
+      gateways: [...gateways.items()],
+      gatewayClasses: byName(gatewayClasses),
+      httpRoutes: [...httpRoutes.items()],
+      grpcRoutes: [...grpcRoutes.items()],
+      tlsRoutes: [...tlsRoutes.items()],
+      tcpRoutes: [...tcpRoutes.items()],
+      referenceGrants: [...referenceGrants.items()],
     }),
     async close() {
       await Promise.all(everything.map((informer) => informer.close()));
