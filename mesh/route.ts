@@ -31,6 +31,7 @@ export type Route = {
   readonly name: string;
   /** Unix ms; the older of two routes comes first. */
   readonly createdAt: number;
+  /** At least one, and all of one kind. */
   readonly parents: readonly RouteParent[];
   readonly rules: readonly RouteRule[];
 };
@@ -187,11 +188,14 @@ export type SessionPersistence = {
   readonly permanent: boolean;
 };
 
+/** Ends the key of a route that holds for listeners; no name of an object can. */
+export const GATEWAY_SIDE = '@gateway';
+
 /**
  * `kind/namespace/name`: what it is called in discovery. One object may be two routes, since what it may refer to differs
- * between Services and Gateways: the one for Gateways ends with `@gateway`, which no name of an object does.
+ * between Services and Gateways.
  */
 export function routeKey(route: Pick<Route, 'kind' | 'namespace' | 'name' | 'parents'>): string {
-  const side = route.parents[0]?.kind === 'listener' ? '@gateway' : '';
+  const side = route.parents[0]?.kind === 'listener' ? GATEWAY_SIDE : '';
   return `${route.kind}/${route.namespace}/${route.name}${side}`;
 }
