@@ -303,7 +303,7 @@ describe('the control plane', () => {
     assert.equal(await connect('expired@n1'), '401 Cannot tell who connects: token has expired');
     assert.equal(
       await connect('web@n1'),
-      '403 ambit-system/web is not the account of a node agent',
+      '403 ambit-system/web is neither the account of a node agent nor of a waypoint: there is no pod ambit-system/agent-n1, or not yet',
     );
   });
 

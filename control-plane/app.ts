@@ -16,18 +16,19 @@ import { Readiness } from '../runtime/readiness.ts';
 import { VERSION } from '../runtime/version.ts';
 import { TYPE_ADDRESS } from '../wire/discovery.ts';
 import type { Problem } from '../wire/status.ts';
-import { Agents } from './agents.ts';
 import { batch } from './batch.ts';
 import type { ControlPlaneConfig } from './config.ts';
 import { countPushes, countStatusWrites, exposeControlPlane } from './metrics.ts';
+import { Proxies } from './proxies.ts';
 import { decideAdmission } from './push/admit.ts';
-import { serveAgent } from './push/connection.ts';
+import { namesOf, serveProxy } from './push/connection.ts';
 import { type PushServer, servePush } from './push/serve.ts';
 import { ReportWriter } from './reports.ts';
 import { Retirement } from './retirement.ts';
 import { ConditionWriter } from './status/conditions.ts';
 import { createEventWriter } from './status/events.ts';
 import { ProblemTeller } from './status/problems.ts';
+import { RouteParentWriter } from './status/route-parents.ts';
 import { statusOf } from './status/view.ts';
 import { Store } from './store.ts';
 import { isAlive } from './translate/mode.ts';
@@ -61,7 +62,7 @@ export async function startControlPlane(
   metrics.collectProcess();
   const readiness = new Readiness();
   const store = new Store();
-  const agents = new Agents();
+  const proxies = new Proxies();
   const leadership = { held: false };
   let newest: Translation | undefined;
   let known: readonly Problem[] = [];
@@ -82,6 +83,7 @@ export async function startControlPlane(
     published.resolve();
     retirement.published(store.current.version);
     conditions.wish(newest.outcomes);
+    routeParents.wish(newest.routeOutcomes);
     problems.tell(known);
   };
   const tryPublish = (): void => {
@@ -109,7 +111,7 @@ export async function startControlPlane(
     (it) => it.close(),
   );
   const trust = open.adopt(
-    followTrust({ ...parts, agents: () => agents.list() }, config, () => {
+    followTrust({ ...parts, proxies: () => proxies.list() }, config, () => {
       if (synced) changes.poke();
     }),
     (it) => it.close(),
@@ -126,10 +128,9 @@ export async function startControlPlane(
   const isLeader = (): boolean => leadership.held;
   const find = cluster.find.bind(cluster);
   const problems = new ProblemTeller({ log, events, isLeader, find });
-  const conditions = open.adopt(
-    new ConditionWriter({ ...parts, isLeader, count: countStatusWrites(metrics) }),
-    (it) => it.close(),
-  );
+  const writing = { ...parts, isLeader, count: countStatusWrites(metrics) };
+  const conditions = open.adopt(new ConditionWriter(writing), (it) => it.close());
+  const routeParents = open.adopt(new RouteParentWriter(writing), (it) => it.close());
 
   const admin = open.adopt(
     await startAdmin({ log, metrics, readiness }, config, {
@@ -144,7 +145,7 @@ export async function startControlPlane(
               trust.rootsPem() ||
               (await readFile(config.rootCertFile, 'utf8').catch(() => undefined)),
             trustDomain: config.trustDomain,
-            agents: agents.list(),
+            proxies: proxies.list(),
             namespaces: cluster.namespaces.items(),
             pods: cluster.pods.items(),
             problems: known,
@@ -155,7 +156,7 @@ export async function startControlPlane(
     }),
     (it) => it.close(),
   );
-  exposeControlPlane(metrics, { store, agents, isLeader: () => leadership.held });
+  exposeControlPlane(metrics, { store, proxies, isLeader: () => leadership.held });
 
   const unready = [readiness.blocker('Kubernetes objects'), readiness.blocker('own certificate')];
   const ended = new Promise<never>((_, reject) => {
@@ -191,7 +192,7 @@ export async function startControlPlane(
   );
   const counters = countPushes(metrics);
   const onProgress = (): void => {
-    retirement.progress((version) => agents.haveAll(TYPE_ADDRESS, version));
+    retirement.progress((version) => proxies.haveAll(TYPE_ADDRESS, version));
   };
   const server: PushServer = open.adopt(
     await servePush(
@@ -202,20 +203,22 @@ export async function startControlPlane(
             await reviewToken(client, token, config.audiences),
             (namespace, name, uid) => {
               const pod = cluster.pods.get(name, namespace);
-              return pod?.metadata.uid === uid ? pod.spec.nodeName : undefined;
+              return pod?.metadata.uid === uid
+                ? { node: pod.spec.nodeName, labels: pod.metadata.labels ?? {} }
+                : undefined;
             },
             config,
           ),
-        onAgent: (agent, socket) => {
-          log.info('Agent connected', { ...agent });
+        onProxy: (proxy, socket) => {
+          log.info('Proxy connected', { ...namesOf(proxy), userAgent: proxy.userAgent });
           const onReport = reports.accept.bind(reports);
-          const connection = serveAgent(
+          const connection = serveProxy(
             { clock, log, store, socket, counters, onProgress, onReport, onTrust: trust.heard },
-            agent,
+            proxy,
           );
-          agents.add(connection);
+          proxies.add(connection);
           void connection.closed.then(() => {
-            log.info('Agent disconnected', { ...agent });
+            log.info('Proxy disconnected', namesOf(proxy));
             onProgress();
             trust.heard();
           });
@@ -225,7 +228,7 @@ export async function startControlPlane(
     ),
     async (it) => {
       const closing = it.close();
-      await agents.closeAll('The control plane stops');
+      await proxies.closeAll('The control plane stops');
       await closing;
     },
   );
@@ -258,6 +261,7 @@ export async function startControlPlane(
       new Promise<void>((resolve) => {
         leadership.held = true;
         conditions.wish(newest?.outcomes ?? []);
+        routeParents.wish(newest?.routeOutcomes ?? []);
         problems.tell(known);
         const end = (): void => {
           leadership.held = false;

@@ -1,16 +1,16 @@
 // The control plane's own figures. Made once by app.ts.
 
 import type { Metrics } from '../runtime/metrics.ts';
-import type { Agents } from './agents.ts';
+import type { Proxies } from './proxies.ts';
 import type { PushCounters } from './push/connection.ts';
-import type { ConditionWriterParts } from './status/conditions.ts';
+import type { StatusWriterParts } from './status/paced-writer.ts';
 import { type Store, TYPES } from './store.ts';
 
 export function countPushes(metrics: Metrics): PushCounters {
   const labels = ['type'];
   const responses = metrics.counter({
     name: 'ambit_discovery_responses_total',
-    help: 'Discovery responses sent to agents, by type',
+    help: 'Discovery responses sent to agents and waypoints, by type',
     labels,
   });
   const resources = metrics.counter({
@@ -20,7 +20,7 @@ export function countPushes(metrics: Metrics): PushCounters {
   });
   const answers = metrics.counter({
     name: 'ambit_discovery_answers_total',
-    help: 'What agents answered, by type',
+    help: 'What they answered, by type',
     labels: [...labels, 'answer'],
   });
   return {
@@ -34,7 +34,7 @@ export function countPushes(metrics: Metrics): PushCounters {
   };
 }
 
-export function countStatusWrites(metrics: Metrics): ConditionWriterParts['count'] {
+export function countStatusWrites(metrics: Metrics): StatusWriterParts['count'] {
   const writes = metrics.counter({
     name: 'ambit_status_writes_total',
     help: "Writes of users' objects' status, by what came of them",
@@ -45,24 +45,26 @@ export function countStatusWrites(metrics: Metrics): ConditionWriterParts['count
 
 export function exposeControlPlane(
   metrics: Metrics,
-  parts: { readonly store: Store; readonly agents: Agents; readonly isLeader: () => boolean },
+  parts: { readonly store: Store; readonly proxies: Proxies; readonly isLeader: () => boolean },
 ): void {
-  const { store, agents, isLeader } = parts;
-  metrics.collectedGauge(
-    {
-      name: 'ambit_control_plane_agents',
-      help: 'Connected agents, by whether they have all',
-      labels: ['in_sync'],
-    },
-    () => {
-      const all = agents.list();
-      const inSync = all.filter(({ session }) => session.inSync).length;
-      return [
-        { labels: { in_sync: 'true' }, value: inSync },
-        { labels: { in_sync: 'false' }, value: all.length - inSync },
-      ];
-    },
-  );
+  const { store, proxies, isLeader } = parts;
+  for (const kind of ['agent', 'waypoint'] as const) {
+    metrics.collectedGauge(
+      {
+        name: `ambit_control_plane_${kind}s`,
+        help: `Connected ${kind}s, by whether they have all`,
+        labels: ['in_sync'],
+      },
+      () => {
+        const all = proxies.list().filter(({ proxy }) => proxy.kind === kind);
+        const inSync = all.filter(({ session }) => session.inSync).length;
+        return [
+          { labels: { in_sync: 'true' }, value: inSync },
+          { labels: { in_sync: 'false' }, value: all.length - inSync },
+        ];
+      },
+    );
+  }
   metrics.collectedGauge(
     {
       name: 'ambit_control_plane_resources',

@@ -12,7 +12,7 @@ import { ManualClock } from '../runtime/manual-clock.ts';
 import { ReportWriter } from './reports.ts';
 import type { Warning } from './status/events.ts';
 
-const AGENT = { node: 'n1', pod: 'agent-1', userAgent: 'node-agent/1' };
+const AGENT = { kind: 'agent', node: 'n1', pod: 'agent-1', userAgent: 'node-agent/1' } as const;
 
 async function setup(seen?: Pod) {
   const client = new MemoryKube();

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import type { Enrolment } from '../mesh/enrolment.ts';
 import type { MeshNamespace } from '../mesh/namespace.ts';
 import { type AuthorizationPolicy, policyKey } from '../mesh/policy.ts';
+import { type Route, routeKey } from '../mesh/route.ts';
 import { type Service, serviceKey } from '../mesh/service.ts';
 import type { TrustBundle } from '../mesh/trust.ts';
 import type { Workload } from '../mesh/workload.ts';
@@ -19,6 +20,7 @@ import {
   TYPE_NAMESPACE,
 } from '../wire/discovery.ts';
 import { encodePolicy } from '../wire/policy-resource.ts';
+import { encodeRoute, TYPE_ROUTE } from '../wire/route-resource.ts';
 import { encodeTrustBundle, TYPE_TRUST } from '../wire/trust-resource.ts';
 import type { Translation } from './translate/world.ts';
 
@@ -26,25 +28,27 @@ export type TypeUrl =
   | typeof TYPE_TRUST
   | typeof TYPE_AUTHORIZATION
   | typeof TYPE_ADDRESS
+  | typeof TYPE_ROUTE
   | typeof TYPE_NAMESPACE
   | typeof TYPE_ENROLMENT;
 
 /**
- * The order types are sent in: whom to believe before anything, policies before the workloads they protect, all before a
- * pod is enrolled.
+ * The order types are sent in: whom to believe before anything, policies before the workloads they protect, services
+ * before the routes that lead to them, all before a pod is enrolled. A proxy gets those it asked for.
  */
 export const TYPES: readonly TypeUrl[] = [
   TYPE_TRUST,
   TYPE_AUTHORIZATION,
   TYPE_ADDRESS,
+  TYPE_ROUTE,
   TYPE_NAMESPACE,
   TYPE_ENROLMENT,
 ];
 
-/** What of a translation is for agents. */
+/** What of a translation is for proxies. */
 type Published = Pick<
   Translation,
-  'workloads' | 'services' | 'policies' | 'namespaces' | 'enrolments'
+  'workloads' | 'services' | 'policies' | 'routes' | 'namespaces' | 'enrolments'
 > & { readonly trust: readonly TrustBundle[] };
 
 export type StoredResource = Resource & {
@@ -114,6 +118,7 @@ function resourcesOf(
   for (const service of translation.services) put(service, SERVICE);
   for (const workload of translation.workloads) put(workload, WORKLOAD);
   for (const policy of translation.policies) put(policy, POLICY);
+  for (const route of translation.routes) put(route, ROUTE);
   for (const namespace of translation.namespaces) put(namespace, NAMESPACE);
   for (const { node, enrolment } of translation.enrolments) {
     put(enrolment, { ...ENROLMENT, node });
@@ -147,6 +152,11 @@ const POLICY: Description<AuthorizationPolicy> = {
   typeUrl: TYPE_AUTHORIZATION,
   nameOf: policyKey,
   encode: encodePolicy,
+};
+const ROUTE: Description<Route> = {
+  typeUrl: TYPE_ROUTE,
+  nameOf: routeKey,
+  encode: encodeRoute,
 };
 const NAMESPACE: Description<MeshNamespace> = {
   typeUrl: TYPE_NAMESPACE,

@@ -12,7 +12,7 @@ import { ManualClock } from '../runtime/manual-clock.ts';
 import { bundleId, fingerprintOf } from '../runtime/trust.ts';
 import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
 import { ROOT_MAP, ROTATION_MAP, type RotationStatus, readMeshTrust } from '../wire/rotation.ts';
-import type { AgentConnection } from './push/connection.ts';
+import type { ProxyConnection } from './push/connection.ts';
 import { followTrust } from './trust.ts';
 
 const NAMESPACE = 'ambit-system';
@@ -33,10 +33,10 @@ before(async () => {
 async function setUp() {
   const client = new MemoryKube();
   const clock = new ManualClock();
-  const agents: AgentConnection[] = [];
+  const agents: ProxyConnection[] = [];
   let changes = 0;
   const trust = followTrust(
-    { client, clock, log: silentLog, agents: () => agents },
+    { client, clock, log: silentLog, proxies: () => agents },
     SETTINGS,
     () => void changes++,
   );
@@ -72,9 +72,9 @@ async function setUp() {
       error: '',
     };
     agents.push({
-      agent: { node: `n-${pod}`, pod, userAgent: '' },
+      proxy: { kind: 'agent', node: `n-${pod}`, pod, userAgent: '' },
       trust: () => ({ ...whole, ...report }),
-    } as unknown as AgentConnection);
+    } as unknown as ProxyConnection);
     trust.heard();
   };
   const written = async () =>

@@ -8,7 +8,7 @@ import type { Log } from '../runtime/log.ts';
 import type { OwnCertificate } from '../runtime/own-certificate.ts';
 import { bundleId, fingerprintOf, rootOf, splitPem } from '../runtime/trust.ts';
 import type { MeshTrust } from '../wire/rotation.ts';
-import type { AgentConnection } from './push/connection.ts';
+import type { ProxyConnection } from './push/connection.ts';
 import type { TrustSettings } from './translate/trust.ts';
 import { TrustReportWriter } from './trust-reports.ts';
 import { type TrustWatch, watchTrust } from './watch/trust.ts';
@@ -30,7 +30,7 @@ export function followTrust(
     readonly client: KubeClient;
     readonly clock: Clock;
     readonly log: Log;
-    readonly agents: () => readonly AgentConnection[];
+    readonly proxies: () => readonly ProxyConnection[];
   },
   settings: TrustSettings & { readonly pod: string },
   onChange: () => void,
@@ -48,11 +48,16 @@ export function followTrust(
   };
   const words = (): MeshTrust[] => [
     ...ownWord(),
-    ...parts.agents().flatMap(({ agent, trust }) => {
+    ...parts.proxies().flatMap(({ proxy, trust }) => {
       const report = trust();
       if (report === undefined) return [];
       const { bundle, retiring, rootsInUse } = report;
-      return [{ pod: agent.pod, node: agent.node, bundle, retiring, rootsInUse }];
+      // a pod of another namespace must not speak for one of ours
+      const who =
+        proxy.kind === 'agent'
+          ? { pod: proxy.pod, node: proxy.node }
+          : { pod: `${proxy.namespace}/${proxy.pod}`, node: '' };
+      return [{ ...who, bundle, retiring, rootsInUse }];
     }),
   ];
   const isRotating = (): boolean => (watch.rotation()?.phase ?? 'steady') !== 'steady';

@@ -4,8 +4,10 @@ import fc from 'fast-check';
 import { parseIp } from './address.ts';
 import { policyKey } from './policy.ts';
 import type { ResourceUpdate } from './resource-update.ts';
+import { routeKey } from './route.ts';
 import { serviceKey } from './service.ts';
 import { emptySnapshot, type Snapshot } from './snapshot.ts';
+import { ANY_ROUTE } from './test-any-route.ts';
 import {
   ANY_ENROLMENT,
   ANY_MESH_NAMESPACE,
@@ -24,6 +26,8 @@ const UPDATE: fc.Arbitrary<ResourceUpdate> = fc.oneof(
   ANY_WORKLOAD.map((workload) => ({ kind: 'workload', workload }) as const),
   ANY_SERVICE.map((service) => ({ kind: 'service', service }) as const),
   ANY_POLICY.map((policy) => ({ kind: 'policy', policy }) as const),
+  ANY_ROUTE.map((route) => ({ kind: 'route', route }) as const),
+  ANY_ROUTE.map((route) => ({ kind: 'route-removed', name: routeKey(route) }) as const),
   ANY_ENROLMENT.map((enrolment) => ({ kind: 'enrolment', enrolment }) as const),
   ANY_TRUST_BUNDLE.map((bundle) => ({ kind: 'trust', bundle }) as const),
   ANY_TRUST_BUNDLE.map(({ trustDomain }) => ({ kind: 'trust-removed', trustDomain }) as const),
@@ -54,6 +58,12 @@ function survivors(batches: readonly (readonly ResourceUpdate[])[]): ResourceUpd
         break;
       case 'policy':
         last.set(`policy ${policyKey(update.policy)}`, update);
+        break;
+      case 'route':
+        last.set(`route ${routeKey(update.route)}`, update);
+        break;
+      case 'route-removed':
+        last.delete(`route ${update.name}`);
         break;
       case 'enrolment':
         last.set(`enrolment ${update.enrolment.podUid}`, update);
@@ -133,6 +143,9 @@ function answers(snapshot: Snapshot): unknown {
     policies: [...snapshot.policies()].sort(by(policyKey)),
     policyByKey: policies.map((key) => snapshot.policyByKey(key)),
     policiesFor: workloads.map((workload) => snapshot.policiesFor(workload)),
+    routes: [...snapshot.routes()].sort(by(routeKey)),
+    routesOfServices: keys.map((key) => snapshot.routesOfService(key)),
+    routesOfGateways: ['shop/front', 'ops/front'].map((key) => snapshot.routesOfGateway(key)),
     namespaces: NAMESPACES.map((name) => snapshot.namespace(name)),
     enrolments: [...snapshot.enrolments()].sort(by(({ podUid }) => podUid)),
     trust: [...snapshot.trustBundles()].sort(by(({ trustDomain }) => trustDomain)),

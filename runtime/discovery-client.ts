@@ -37,6 +37,8 @@ export type DiscoverySettings = {
   readonly tokenFile: string;
   readonly serverIdentity: Identity;
   readonly clusterId: string;
+  /** What is asked for: AGENT_TYPES or WAYPOINT_TYPES of discovery-state.ts; the former where it does not say. */
+  readonly types?: readonly string[];
   /** Who we are, for the control plane's log and status: `<component>~<pod>~<node>`, say. */
   readonly nodeId: string;
   /** `<component>/<version>`. */
@@ -109,7 +111,10 @@ class Client implements DiscoveryClient {
   constructor(parts: DiscoveryParts, settings: DiscoverySettings) {
     this.#parts = parts;
     this.#settings = settings;
-    this.#state = new DiscoveryState({ keepBodies: parts.store !== undefined });
+    this.#state = new DiscoveryState({
+      keepBodies: parts.store !== undefined,
+      ...(settings.types === undefined ? {} : { types: settings.types }),
+    });
     this.record = new DiscoveryRecord(parts.clock);
     this.synced = this.#firstSync.promise;
     this.synced.catch(() => {});

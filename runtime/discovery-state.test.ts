@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CAPTURE_EVERYTHING } from '../mesh/capture-options.ts';
 import type { Enrolment } from '../mesh/enrolment.ts';
+import type { Route } from '../mesh/route.ts';
 import { policyOf } from '../mesh/test-arbitraries.ts';
 import {
   encodeEnrolment,
@@ -13,7 +14,8 @@ import {
   TYPE_ENROLMENT,
 } from '../wire/discovery.ts';
 import { encodePolicy } from '../wire/policy-resource.ts';
-import { DiscoveryState } from './discovery-state.ts';
+import { encodeRoute, TYPE_ROUTE } from '../wire/route-resource.ts';
+import { AGENT_TYPES, DiscoveryState, WAYPOINT_TYPES } from './discovery-state.ts';
 
 function enrolment(podUid: string): Enrolment {
   return {
@@ -190,5 +192,73 @@ describe('DiscoveryState', () => {
       state.apply(response([], [], typeUrl));
     }
     assert.equal(state.complete, true);
+  });
+});
+
+describe('DiscoveryState of a waypoint', () => {
+  const route: Route = {
+    kind: 'http',
+    namespace: 'shop',
+    name: 'web',
+    createdAt: 1,
+    parents: [{ kind: 'service', service: 'shop/a.test', port: 80, clientsOf: undefined }],
+    rules: [],
+  };
+  const good = (changes: Partial<Resource> = {}): Resource => ({
+    name: 'http/shop/web',
+    version: 'v1',
+    aliases: [],
+    typeUrl: TYPE_ROUTE,
+    body: encodeRoute(route),
+    ...changes,
+  });
+  const newer = good({
+    version: 'v2',
+    body: new TextEncoder().encode(JSON.stringify({ ...route, mode: 'new' })),
+  });
+
+  test('asks for routes and for no enrolments; an agent does not know routes', () => {
+    const asked = (types: readonly string[]): string[] =>
+      new DiscoveryState({ types })
+        .openingRequests({ id: 'n', cluster: 'c' })
+        .map(({ typeUrl }) => typeUrl);
+    assert.deepEqual(asked(WAYPOINT_TYPES), WAYPOINT_TYPES);
+    assert.equal(asked(WAYPOINT_TYPES).includes(TYPE_ENROLMENT), false);
+    assert.equal(asked(AGENT_TYPES).includes(TYPE_ROUTE), false);
+    const agent = new DiscoveryState();
+    assert.match(
+      agent.apply(response([good()], [], TYPE_ROUTE)).answer.error?.message ?? '',
+      /was not asked for/,
+    );
+  });
+
+  test('is complete when each of its own types was heard of', () => {
+    const state = new DiscoveryState({ types: WAYPOINT_TYPES });
+    for (const type of WAYPOINT_TYPES) {
+      assert.equal(state.complete, false);
+      state.apply(response([], [], type));
+    }
+    assert.ok(state.complete);
+  });
+
+  test('a route that cannot be read and was not known ends its requests with 500, until it can or goes', () => {
+    const state = new DiscoveryState({ types: WAYPOINT_TYPES });
+    const { answer } = state.apply(response([newer], [], TYPE_ROUTE));
+    assert.match(answer.error?.message ?? '', /field "mode" is not known/);
+    const [closed] = state.snapshot.routesOfService('shop/a.test');
+    assert.equal(closed?.rules[0]?.filters[0]?.kind, 'broken');
+    const [, , , resumed] = state.openingRequests({ id: 'n', cluster: 'c' });
+    assert.deepEqual([...(resumed?.initialVersions ?? [])], [['http/shop/web', '']]);
+    state.apply(response([good()], [], TYPE_ROUTE));
+    assert.deepEqual(state.snapshot.routesOfService('shop/a.test'), [route]);
+    state.apply(response([], ['http/shop/web'], TYPE_ROUTE));
+    assert.deepEqual(state.snapshot.routesOfService('shop/a.test'), []);
+  });
+
+  test('a route that was known stays when its update cannot be read', () => {
+    const state = new DiscoveryState({ types: WAYPOINT_TYPES });
+    state.apply(response([good()], [], TYPE_ROUTE));
+    state.apply(response([newer], [], TYPE_ROUTE));
+    assert.deepEqual(state.snapshot.routesOfService('shop/a.test'), [route]);
   });
 });

@@ -3,6 +3,7 @@
 
 import { policyKey } from '../mesh/policy.ts';
 import type { ResourceUpdate } from '../mesh/resource-update.ts';
+import { routeKey } from '../mesh/route.ts';
 import { serviceKey } from '../mesh/service.ts';
 import { emptySnapshot, type Snapshot } from '../mesh/snapshot.ts';
 import { decodeAddress } from '../wire/address-resource.ts';
@@ -18,14 +19,24 @@ import {
   TYPE_NAMESPACE,
 } from '../wire/discovery.ts';
 import { closedPolicy, decodePolicy } from '../wire/policy-resource.ts';
+import { closedRoute, decodeRoute, TYPE_ROUTE } from '../wire/route-resource.ts';
 import { decodeTrustBundle, TYPE_TRUST } from '../wire/trust-resource.ts';
 
-export const DISCOVERY_TYPES: readonly string[] = [
+/** What a node agent asks for. */
+export const AGENT_TYPES: readonly string[] = [
   TYPE_TRUST,
   TYPE_AUTHORIZATION,
   TYPE_ADDRESS,
   TYPE_NAMESPACE,
   TYPE_ENROLMENT,
+];
+/** What a waypoint asks for: it has no pods to enrol, and knows routes. */
+export const WAYPOINT_TYPES: readonly string[] = [
+  TYPE_TRUST,
+  TYPE_AUTHORIZATION,
+  TYPE_ADDRESS,
+  TYPE_ROUTE,
+  TYPE_NAMESPACE,
 ];
 
 export type Applied = {
@@ -45,16 +56,20 @@ const REFUSED = '';
 
 export class DiscoveryState {
   #snapshot = emptySnapshot;
-  readonly #versions = new Map<string, Map<string, string>>(
-    DISCOVERY_TYPES.map((type) => [type, new Map()]),
-  );
+  readonly #types: readonly string[];
+  readonly #versions: ReadonlyMap<string, Map<string, string>>;
   readonly #answered = new Set<string>();
   /** The resources as they came, for the disk; absent where nobody keeps them. */
   readonly #bodies: Map<string, Map<string, Resource>> | undefined;
 
-  constructor(settings: { readonly keepBodies?: boolean } = {}) {
+  /** `types` are those that are asked for: nothing else is taken. */
+  constructor(
+    settings: { readonly keepBodies?: boolean; readonly types?: readonly string[] } = {},
+  ) {
+    this.#types = settings.types ?? AGENT_TYPES;
+    this.#versions = new Map(this.#types.map((type) => [type, new Map()]));
     if (settings.keepBodies === true) {
-      this.#bodies = new Map(DISCOVERY_TYPES.map((type) => [type, new Map()]));
+      this.#bodies = new Map(this.#types.map((type) => [type, new Map()]));
     }
   }
 
@@ -64,12 +79,12 @@ export class DiscoveryState {
 
   /** Every type was heard of at least once. */
   get complete(): boolean {
-    return this.#answered.size === DISCOVERY_TYPES.length;
+    return this.#answered.size === this.#types.length;
   }
 
   /** The requests that open a stream, the first of them with who we are. */
   openingRequests(node: { readonly id: string; readonly cluster: string }): DeltaRequest[] {
-    return DISCOVERY_TYPES.map((typeUrl, index) => ({
+    return this.#types.map((typeUrl, index) => ({
       ...EMPTY_REQUEST,
       node: index === 0 ? node : undefined,
       typeUrl,
@@ -90,7 +105,7 @@ export class DiscoveryState {
   /** Takes over what another process knew; what cannot be read is left out, and will be told anew. Returns how many. */
   restore(saved: ReadonlyMap<string, readonly Resource[]>): number {
     let known = 0;
-    for (const typeUrl of DISCOVERY_TYPES) {
+    for (const typeUrl of this.#types) {
       const resources = saved.get(typeUrl) ?? [];
       const response = { systemVersion: '', typeUrl, resources, removed: [], nonce: '' };
       known += this.apply(response).updates;
@@ -117,9 +132,11 @@ export class DiscoveryState {
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error);
         rejected.push({ name: resource.name, why });
-        if (typeUrl !== TYPE_AUTHORIZATION || versions.has(resource.name)) continue;
-        // without it everything would be allowed that it was there to forbid
-        updates.push({ kind: 'policy', policy: closedPolicy(resource.name, resource.body) });
+        // what is known under its name stays, unless that only stands in for an earlier one
+        const isKnown = (versions.get(resource.name) ?? REFUSED) !== REFUSED;
+        const closed = isKnown ? undefined : closedUpdate(typeUrl, resource, why);
+        if (closed === undefined) continue;
+        updates.push(closed);
         versions.set(resource.name, REFUSED);
         // a start from disk must stand in for it too
         this.#keep({ ...resource, version: REFUSED });
@@ -169,6 +186,23 @@ function refusal(response: DeltaResponse, reasons: readonly string[]): DeltaRequ
   };
 }
 
+/**
+ * What stands in for a resource that was refused and of which nothing is known: without a policy everything would be
+ * allowed that it was there to forbid, without a route requests would go where it was there to keep them from.
+ */
+function closedUpdate(
+  typeUrl: string,
+  resource: Resource,
+  why: string,
+): ResourceUpdate | undefined {
+  if (typeUrl === TYPE_AUTHORIZATION) {
+    return { kind: 'policy', policy: closedPolicy(resource.name, resource.body) };
+  }
+  if (typeUrl !== TYPE_ROUTE) return undefined;
+  const route = closedRoute(resource.name, resource.body, why);
+  return route === undefined ? undefined : { kind: 'route', route };
+}
+
 function readResource(typeUrl: string, resource: Resource): ResourceUpdate {
   const { update, name } = decodeResource(typeUrl, resource);
   // a resource under a name that is not its own could never be removed again
@@ -191,6 +225,10 @@ function decodeResource(
     const policy = decodePolicy(resource.body);
     return { update: { kind: 'policy', policy }, name: policyKey(policy) };
   }
+  if (typeUrl === TYPE_ROUTE) {
+    const route = decodeRoute(resource.body);
+    return { update: { kind: 'route', route }, name: routeKey(route) };
+  }
   if (typeUrl === TYPE_ENROLMENT) {
     const enrolment = decodeEnrolment(resource.body);
     return { update: { kind: 'enrolment', enrolment }, name: enrolment.podUid };
@@ -207,6 +245,7 @@ function decodeResource(
 function removalOf(typeUrl: string, name: string): ResourceUpdate {
   if (typeUrl === TYPE_TRUST) return { kind: 'trust-removed', trustDomain: name };
   if (typeUrl === TYPE_AUTHORIZATION) return { kind: 'policy-removed', name };
+  if (typeUrl === TYPE_ROUTE) return { kind: 'route-removed', name };
   if (typeUrl === TYPE_ENROLMENT) return { kind: 'enrolment-removed', podUid: name };
   if (typeUrl === TYPE_NAMESPACE) return { kind: 'namespace-removed', name };
   return { kind: 'address-removed', name };

@@ -15,6 +15,13 @@ export type AgentStatus = {
   readonly trust?: TrustReport;
 };
 
+/** A waypoint, or an ingress: a proxy that was deployed for a Gateway. */
+export type WaypointStatus = {
+  readonly namespace: string;
+  /** The Gateway's name. */
+  readonly gateway: string;
+} & Omit<AgentStatus, 'node'>;
+
 export type WorkloadStatus = {
   readonly namespace: string;
   readonly name: string;
@@ -55,6 +62,8 @@ export type ControlPlaneStatus = {
   readonly rotation?: RotationStatus;
   /** Only the agents connected to this replica. */
   readonly agents: readonly AgentStatus[];
+  /** Likewise; absent from control planes that had none yet. */
+  readonly waypoints?: readonly WaypointStatus[];
   readonly namespaces: readonly NamespaceStatus[];
   readonly workloads: readonly WorkloadStatus[];
   readonly problems: readonly Problem[];

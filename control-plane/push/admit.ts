@@ -1,43 +1,79 @@
-// May this caller receive discovery, and for which node? A decision on plain values; serve.ts asks it with the outcome
-// of the token review before each upgrade.
+// May this caller receive discovery, and as what? A decision on plain values; serve.ts asks it with the outcome of the token
+// review before each upgrade. Who connects is told by the token and by Kubernetes, never by the caller.
+//
+// A node agent is known by its ServiceAccount. A waypoint runs in its users' namespaces under an account of its own: it is
+// known by its pod, which we labelled when we deployed it for a Gateway, and whose account has the Gateway's name.
 
-import type { TokenAnswer } from '../../runtime/kubernetes/token-review.ts';
+import type { Caller, TokenAnswer } from '../../runtime/kubernetes/token-review.ts';
 import type { Admission } from './serve.ts';
 
 export type AdmitSettings = {
-  /** `namespace/account` of those that may connect. */
+  /** `namespace/account` of the node agents. */
   readonly agentAccounts: readonly string[];
 };
 
-/** `nodeOf` tells the node of a pod by namespace, name and UID, for API servers whose tokens do not name it. */
+export type KnownPod = {
+  readonly node: string | undefined;
+  readonly labels: Readonly<Record<string, string>>;
+};
+/** The pod of this name if it has this UID; undefined: it is gone, or not heard of yet. */
+export type FindPod = (namespace: string, name: string, uid: string) => KnownPod | undefined;
+
+const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
+const MANAGED = 'ambit-mesh.io/managed';
+/** Values of {@link MANAGED} on the pods of proxies that read discovery. */
+const MANAGED_PROXIES: readonly (string | undefined)[] = ['waypoint', 'ingress'];
+
 export function decideAdmission(
   answer: TokenAnswer,
-  nodeOf: (namespace: string, pod: string, uid: string) => string | undefined,
+  findPod: FindPod,
   settings: AdmitSettings,
 ): Admission {
   if (answer.kind === 'refused') {
     return { kind: 'refused', status: 401, reason: `Cannot tell who connects: ${answer.reason}` };
   }
-  const { namespace, serviceAccount, pod, node } = answer.caller;
-  const account = `${namespace}/${serviceAccount}`;
-  if (!settings.agentAccounts.includes(account)) {
-    return {
-      kind: 'refused',
-      status: 403,
-      reason: `${account} is not the account of a node agent`,
-    };
-  }
-  if (pod === undefined) {
-    return {
-      kind: 'refused',
-      status: 403,
-      reason: `The token of ${account} is not bound to a pod`,
-    };
-  }
-  const place = node ?? nodeOf(namespace, pod.name, pod.uid);
+  const { caller } = answer;
+  const account = `${caller.namespace}/${caller.serviceAccount}`;
+  return settings.agentAccounts.includes(account)
+    ? agentAdmission(caller, account, findPod)
+    : waypointAdmission(caller, account, findPod);
+}
+
+function agentAdmission(
+  { namespace, pod, node }: Caller,
+  account: string,
+  findPod: FindPod,
+): Admission {
+  if (pod === undefined) return refused(403, `The token of ${account} is not bound to a pod`);
+  // API servers before 1.30 do not name the node in the token
+  const place = node ?? findPod(namespace, pod.name, pod.uid)?.node;
   if (place === undefined || place === '') {
-    const reason = `The node of pod ${namespace}/${pod.name} is not known yet: try again`;
-    return { kind: 'refused', status: 503, reason };
+    return refused(503, `The node of pod ${namespace}/${pod.name} is not known yet: try again`);
   }
-  return { kind: 'admitted', agent: { node: place, pod: pod.name } };
+  return { kind: 'admitted', proxy: { kind: 'agent', node: place, pod: pod.name } };
+}
+
+function waypointAdmission(
+  { namespace, serviceAccount, pod }: Caller,
+  account: string,
+  findPod: FindPod,
+): Admission {
+  const neither = `${account} is neither the account of a node agent nor of a waypoint`;
+  if (pod === undefined) return refused(403, `${neither}: its token is not bound to a pod`);
+  const known = findPod(namespace, pod.name, pod.uid);
+  if (known === undefined) {
+    return refused(403, `${neither}: there is no pod ${namespace}/${pod.name}, or not yet`);
+  }
+  const gateway = known.labels[GATEWAY_NAME];
+  if (gateway === undefined || !MANAGED_PROXIES.includes(known.labels[MANAGED])) {
+    return refused(403, `${neither}: pod ${namespace}/${pod.name} is not one of a Gateway`);
+  }
+  if (gateway !== serviceAccount) {
+    return refused(403, `${neither}: its pod is of Gateway ${namespace}/${gateway}`);
+  }
+  return { kind: 'admitted', proxy: { kind: 'waypoint', namespace, gateway, pod: pod.name } };
+}
+
+function refused(status: 403 | 503, reason: string): Admission {
+  return { kind: 'refused', status, reason };
 }

@@ -11,7 +11,7 @@ import { silentLog } from '../../runtime/log.ts';
 import { ManualClock } from '../../runtime/manual-clock.ts';
 import { decodeServerFrame, encodeClientFrame, TYPE_NAMESPACE } from '../../wire/discovery.ts';
 import { Store } from '../store.ts';
-import { type AgentConnection, serveAgent } from './connection.ts';
+import { type ProxyConnection, serveProxy } from './connection.ts';
 
 // Together 6 MiB: three responses, more than a socket may hold.
 const NAMES = Array.from({ length: 96 }, (_, index) => `${index}-${'n'.repeat(64 * 1024)}`);
@@ -33,7 +33,7 @@ after(() => {
 });
 
 type Agent = {
-  readonly served: AgentConnection;
+  readonly served: ProxyConnection;
   /** The control plane's end, and the agent's. */
   readonly near: WebSocket;
   readonly far: WebSocket;
@@ -49,7 +49,7 @@ async function connect(store: Store, clock: ManualClock): Promise<Agent> {
     unknown,
   ];
   const sent: number[] = [];
-  const served = serveAgent(
+  const served = serveProxy(
     {
       clock,
       log: silentLog,
@@ -60,7 +60,7 @@ async function connect(store: Store, clock: ManualClock): Promise<Agent> {
       onProgress() {},
       counters: { sent: (_, resources) => sent.push(resources), acked() {}, nacked() {} },
     },
-    { node: 'n1', pod: 'agent', userAgent: 'node-agent/1' },
+    { kind: 'agent', node: 'n1', pod: 'agent', userAgent: 'node-agent/1' },
   );
   return { served, near, far, state: new DiscoveryState(), sent };
 }
@@ -92,13 +92,14 @@ function publish(store: Store, change: number): void {
     workloads: [],
     services: [],
     policies: [],
+    routes: [],
     enrolments: [],
     trust: [],
     namespaces: NAMES.map((name) => ({ name, mode })),
   });
 }
 
-describe('serveAgent()', () => {
+describe('serveProxy()', () => {
   test('an agent that neither reads nor answers costs one response, whatever changes; another has the newest', async () => {
     const [store, clock] = [new Store(), new ManualClock()];
     publish(store, 0);

@@ -1,5 +1,5 @@
-// One agent's WebSocket: frames in and out of its Session. A slow agent costs names in a set, never buffered messages:
-// the next response is made only when the last one has left. Called by serve.ts for each accepted agent.
+// One proxy's WebSocket: frames in and out of its Session. A slow proxy costs names in a set, never buffered messages:
+// the next response is made only when the last one has left. Called by serve.ts for each accepted agent or waypoint.
 
 import type { WebSocket } from 'ws';
 import type { EnrolmentReport } from '../../mesh/enrolment.ts';
@@ -15,12 +15,21 @@ import {
 import type { Store } from '../store.ts';
 import { Session } from './session.ts';
 
-export type AgentIdentity = {
-  readonly node: string;
+/** Who connected, by its token. */
+export type AdmittedAgent = { readonly kind: 'agent'; readonly node: string; readonly pod: string };
+export type AdmittedWaypoint = {
+  readonly kind: 'waypoint';
+  readonly namespace: string;
+  /** Name of the Gateway it was deployed for. */
+  readonly gateway: string;
   readonly pod: string;
-  /** As the agent said at connecting: `<component>/<version>`. */
-  readonly userAgent: string;
 };
+
+/** As it said at connecting: `<component>/<version>`. */
+type Introduced = { readonly userAgent: string };
+export type AgentIdentity = AdmittedAgent & Introduced;
+export type WaypointIdentity = AdmittedWaypoint & Introduced;
+export type ProxyIdentity = AgentIdentity | WaypointIdentity;
 
 export type ConnectionParts = {
   readonly clock: Clock;
@@ -28,9 +37,9 @@ export type ConnectionParts = {
   readonly store: Store;
   readonly socket: WebSocket;
   readonly onReport: (agent: AgentIdentity, report: EnrolmentReport) => void;
-  /** The agent said something new of its trust. */
+  /** The proxy said something new of its trust. */
   readonly onTrust: () => void;
-  /** The agent answered: what it has may have become more. */
+  /** The proxy answered: what it has may have become more. */
   readonly onProgress: () => void;
   readonly counters: PushCounters;
 };
@@ -41,30 +50,32 @@ export type PushCounters = {
   nacked(typeUrl: string): void;
 };
 
-export type AgentConnection = {
-  readonly agent: AgentIdentity;
+export type ProxyConnection = {
+  readonly proxy: ProxyIdentity;
   readonly session: Session;
   /** What it last said of its trust; undefined before it did. */
   trust(): TrustReport | undefined;
-  /** Says goodbye; the agent comes back by itself, here or to another replica. */
+  /** Says goodbye; the proxy comes back by itself, here or to another replica. */
   close(reason: string): void;
   readonly closed: Promise<void>;
 };
 
-// Pings find an agent that has gone without a word within two of them.
+// Pings find a proxy that has gone without a word within two of them.
 const PING_MS = 15_000;
 // What may wait in the socket before the next response is made: two full responses.
 const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
 // Tokens are not looked at again on an open connection, and replicas that were added get their share: the reference's
 // control plane also says goodbye every half hour.
 const MAX_AGE_MS = 30 * 60_000;
-// An agent that does not close within this is cut off.
+// A proxy that does not close within this is cut off.
 const CLOSE_MS = 2000;
 
-export function serveAgent(parts: ConnectionParts, agent: AgentIdentity): AgentConnection {
+export function serveProxy(parts: ConnectionParts, proxy: ProxyIdentity): ProxyConnection {
   const { clock, store, socket, counters } = parts;
-  const log = parts.log.child({ node: agent.node, agent: agent.pod });
-  const session = new Session({ publication: store.current }, { node: agent.node });
+  const log = parts.log.child(namesOf(proxy));
+  // a waypoint has no pods to enrol
+  const node = proxy.kind === 'agent' ? proxy.node : undefined;
+  const session = new Session({ publication: store.current }, { node });
   const closed = Promise.withResolvers<void>();
   const timers: Timer[] = [];
   let trust: TrustReport | undefined;
@@ -93,14 +104,14 @@ export function serveAgent(parts: ConnectionParts, agent: AgentIdentity): AgentC
     const receipt = session.receive(request);
     switch (receipt.kind) {
       case 'subscribed':
-        log.debug('Agent subscribed', { typeUrl: receipt.typeUrl, resumed: receipt.resumed });
+        log.debug('Proxy subscribed', { typeUrl: receipt.typeUrl, resumed: receipt.resumed });
         break;
       case 'ack':
         counters.acked(receipt.typeUrl);
         break;
       case 'nack':
         counters.nacked(receipt.typeUrl);
-        log.error('The agent refused resources', {
+        log.error('The proxy refused resources', {
           typeUrl: receipt.typeUrl,
           why: receipt.message,
         });
@@ -121,17 +132,19 @@ export function serveAgent(parts: ConnectionParts, agent: AgentIdentity): AgentC
     try {
       frame = decodeClientFrame(data as Buffer);
     } catch (error) {
-      log.warn('Cannot read a message of the agent: closing, it will connect again', { error });
+      log.warn('Cannot read a message of the proxy: closing, it will connect again', { error });
       close(1007, 'Cannot read the message');
       return;
     }
-    if (frame.kind === 'report') parts.onReport(agent, frame.report);
-    else if (frame.kind === 'trust-report') {
+    if (frame.kind === 'report') {
+      if (proxy.kind === 'agent') parts.onReport(proxy, frame.report);
+      else log.warn('Ignored an enrolment report: a waypoint has no pods of its own');
+    } else if (frame.kind === 'trust-report') {
       trust = frame.report;
       parts.onTrust();
     } else receive(frame.request);
   });
-  socket.on('error', (error) => log.warn('The connection of an agent failed', { error }));
+  socket.on('error', (error) => log.warn('The connection of a proxy failed', { error }));
 
   let answered = true;
   socket.on('pong', () => {
@@ -139,7 +152,7 @@ export function serveAgent(parts: ConnectionParts, agent: AgentIdentity): AgentC
   });
   const ping = (): void => {
     if (!answered) {
-      log.warn('The agent does not answer: cutting the connection', { silentMs: PING_MS });
+      log.warn('The proxy does not answer: cutting the connection', { silentMs: PING_MS });
       socket.terminate();
       return;
     }
@@ -164,10 +177,17 @@ export function serveAgent(parts: ConnectionParts, agent: AgentIdentity): AgentC
     closed.resolve();
   });
   return {
-    agent,
+    proxy,
     session,
     trust: () => trust,
     close: (reason) => close(1001, reason),
     closed: closed.promise,
   };
+}
+
+/** For the log. */
+export function namesOf(proxy: ProxyIdentity): Record<string, string> {
+  return proxy.kind === 'agent'
+    ? { node: proxy.node, agent: proxy.pod }
+    : { waypoint: `${proxy.namespace}/${proxy.gateway}`, pod: proxy.pod };
 }

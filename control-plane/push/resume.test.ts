@@ -17,7 +17,7 @@ import { SnapshotStore } from '../../runtime/snapshot-store.ts';
 import { createTestCa, type TestCa } from '../../tunnel/test-ca.ts';
 import { decodeClientFrame, TYPE_NAMESPACE } from '../../wire/discovery.ts';
 import { Store } from '../store.ts';
-import { serveAgent } from './connection.ts';
+import { serveProxy } from './connection.ts';
 import { servePush } from './serve.ts';
 
 const OWN = parseIdentity('spiffe://cluster.local/ns/ambit-system/sa/ambit-control-plane');
@@ -34,7 +34,7 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-const EMPTY = { workloads: [], services: [], policies: [], enrolments: [], trust: [] };
+const EMPTY = { workloads: [], services: [], policies: [], routes: [], enrolments: [], trust: [] };
 
 /** A control plane that publishes these namespaces; what agents ask first is kept. */
 async function controlPlane(port: number, namespaces: readonly string[]) {
@@ -44,14 +44,17 @@ async function controlPlane(port: number, namespaces: readonly string[]) {
   const server = await servePush(
     {
       log: silentLog,
-      admit: async () => ({ kind: 'admitted', agent: { node: 'n1', pod: 'agent-1' } }),
-      onAgent: (agent, socket) => {
+      admit: async () => ({
+        kind: 'admitted',
+        proxy: { kind: 'agent', node: 'n1', pod: 'agent-1' },
+      }),
+      onProxy: (agent, socket) => {
         socket.on('message', (data) => {
           const frame = decodeClientFrame(data as Buffer);
           if (frame.kind !== 'discovery' || frame.request.typeUrl !== TYPE_NAMESPACE) return;
           if (frame.request.nonce === '') asked.push(frame.request.initialVersions);
         });
-        serveAgent(
+        serveProxy(
           {
             clock: systemClock,
             log: silentLog,

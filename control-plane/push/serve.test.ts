@@ -23,7 +23,7 @@ import {
   TYPE_NAMESPACE,
 } from '../../wire/discovery.ts';
 import { Store } from '../store.ts';
-import { type AgentConnection, serveAgent } from './connection.ts';
+import { type ProxyConnection, serveProxy } from './connection.ts';
 import { type Admission, MAX_PENDING_UPGRADES, type PushServer, servePush } from './serve.ts';
 
 const OWN = parseIdentity('spiffe://cluster.local/ns/ambit-system/sa/ambit-control-plane');
@@ -62,8 +62,11 @@ async function setup(): Promise<Setup> {
   const server = await servePush(
     {
       log,
-      admit: async () => ({ kind: 'admitted', agent: { node: 'n1', pod: 'agent-1' } }),
-      onAgent: (_, socket) => {
+      admit: async () => ({
+        kind: 'admitted',
+        proxy: { kind: 'agent', node: 'n1', pod: 'agent-1' },
+      }),
+      onProxy: (_, socket) => {
         sockets.push(socket);
         arrived.resolve();
       },
@@ -246,7 +249,7 @@ describe('the door of the control plane', () => {
 
   async function open(admit: () => Promise<Admission>): Promise<PushServer> {
     const log = createLog({ component: 'test', write() {} });
-    const parts = { log, admit, onAgent: () => assert.fail('nobody is let in') };
+    const parts = { log, admit, onProxy: () => assert.fail('nobody is let in') };
     const server = await servePush(parts, { host: '127.0.0.1', port: 0 });
     const { chainPem, keyPem, notAfter } = await ca.svid(OWN);
     server.use({ chainPem, keyPem, notAfter, rootsPem: ca.rootPem });
@@ -302,7 +305,7 @@ describe('the door of the control plane', () => {
   });
 });
 
-describe('serveAgent()', () => {
+describe('serveProxy()', () => {
   test('closes on bytes that are no message, and the agent comes back', async () => {
     const { accepted, lines, close } = await setup();
     const log = createLog({
@@ -314,12 +317,13 @@ describe('serveAgent()', () => {
       workloads: [],
       services: [],
       policies: [],
+      routes: [],
       namespaces: [],
       enrolments: [],
       trust: [],
     });
-    const serve = (socket: WebSocket): AgentConnection =>
-      serveAgent(
+    const serve = (socket: WebSocket): ProxyConnection =>
+      serveProxy(
         {
           clock: systemClock,
           log,
@@ -330,7 +334,7 @@ describe('serveAgent()', () => {
           onTrust() {},
           counters: { sent() {}, acked() {}, nacked() {} },
         },
-        { node: 'n1', pod: 'agent-1', userAgent: 'node-agent/1' },
+        { kind: 'agent', node: 'n1', pod: 'agent-1', userAgent: 'node-agent/1' },
       );
     const socket = await nextOf(accepted);
     const connection = serve(socket);
@@ -339,7 +343,7 @@ describe('serveAgent()', () => {
     assert.ok(
       lines.some(
         (line) =>
-          line.message.startsWith('Cannot read a message of the agent') && line['node'] === 'n1',
+          line.message.startsWith('Cannot read a message of the proxy') && line['node'] === 'n1',
       ),
     );
     const again = serve(await nextOf(accepted));

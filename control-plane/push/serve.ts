@@ -1,4 +1,4 @@
-// The control plane's door: HTTPS on which node agents open a WebSocket at /v1/discovery. Authenticates each by token
+// The control plane's door: HTTPS on which node agents and waypoints open a WebSocket at /v1/discovery. Authenticates each by token
 // before the upgrade, then hands it to connection.ts. Its certificate is replaced without touching open connections.
 
 import type { IncomingMessage } from 'node:http';
@@ -9,16 +9,16 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { bearerToken } from '../../runtime/kubernetes/token-review.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { OwnCertificate } from '../../runtime/own-certificate.ts';
-import type { AgentIdentity } from './connection.ts';
+import type { AdmittedAgent, AdmittedWaypoint, ProxyIdentity } from './connection.ts';
 
 export type Admission =
-  | { readonly kind: 'admitted'; readonly agent: Omit<AgentIdentity, 'userAgent'> }
+  | { readonly kind: 'admitted'; readonly proxy: AdmittedAgent | AdmittedWaypoint }
   | { readonly kind: 'refused'; readonly status: 401 | 403 | 503; readonly reason: string };
 
 export type PushServerParts = {
   readonly log: Log;
   readonly admit: (token: string) => Promise<Admission>;
-  readonly onAgent: (agent: AgentIdentity, socket: WebSocket) => void;
+  readonly onProxy: (proxy: ProxyIdentity, socket: WebSocket) => void;
 };
 
 export type PushServer = {
@@ -33,7 +33,7 @@ const PATH = '/v1/discovery';
 export const MAX_PENDING_UPGRADES = 512;
 // The largest message of an agent says which versions it has: 100 000 resources in under 16 MiB.
 const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
-// Twice the nodes of the largest cluster, for agents that come while the server has not noticed that they had gone.
+// Twice the nodes of the largest cluster, for waypoints and for proxies that come while the server has not noticed that they had gone.
 const MAX_CONNECTIONS = 10_000;
 // A client that connects and does not ask for anything, or does not even finish its handshake.
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -65,7 +65,7 @@ export async function servePush(
       return;
     }
     if (pending >= MAX_PENDING_UPGRADES) {
-      refuse(socket, 503, 'Too many agents connect at once: try again');
+      refuse(socket, 503, 'Too many proxies connect at once: try again');
       return;
     }
     pending++;
@@ -73,13 +73,13 @@ export async function servePush(
       const admission = await parts.admit(bearerToken(request.headers.authorization));
       if (admission.kind === 'refused') {
         const { status, reason } = admission;
-        log.warn('Refused an agent', { from, status, reason });
+        log.warn('Refused a proxy', { from, status, reason });
         refuse(socket, status, reason);
         return;
       }
       const userAgent = (request.headers['user-agent'] ?? '').slice(0, USER_AGENT_CHARS);
       sockets.handleUpgrade(request, socket, head, (opened) => {
-        parts.onAgent({ ...admission.agent, userAgent }, opened);
+        parts.onProxy({ ...admission.proxy, userAgent }, opened);
       });
     } catch (error) {
       log.warn('Cannot tell who connects', { from, error });

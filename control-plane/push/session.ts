@@ -1,5 +1,6 @@
-// What one agent has and still needs: delta discovery without a socket. connection.ts feeds it requests and asks for the
-// next response. Only names are kept while the agent is slow: what is sent is always the newest.
+// What one proxy has and still needs: delta discovery without a socket. connection.ts feeds it requests and asks for the
+// next response. Only names are kept while the proxy is slow: what is sent is always the newest, and only of types it
+// asked for.
 
 import {
   type DeltaRequest,
@@ -36,12 +37,16 @@ type TypeState = {
 const MAX_RESPONSE_BYTES = 2 * 1024 * 1024;
 
 export class Session {
-  readonly #node: string;
+  readonly #node: string | undefined;
   readonly #types = new Map<TypeUrl, TypeState>();
   #publication: Publication;
   #nonce = 0;
 
-  constructor(parts: { readonly publication: Publication }, settings: { readonly node: string }) {
+  /** `node`: whose pods' enrolments it gets; undefined: nobody's. */
+  constructor(
+    parts: { readonly publication: Publication },
+    settings: { readonly node: string | undefined },
+  ) {
     this.#publication = parts.publication;
     this.#node = settings.node;
   }
@@ -109,12 +114,13 @@ export class Session {
     return this.#types.get(type)?.acked ?? 0;
   }
 
-  /** Subscribed to all types, and all that is published is acknowledged. */
+  /** All that is published of the types it asked for is acknowledged; false before it asked for any. */
   get inSync(): boolean {
-    return TYPES.every(
-      (type) =>
-        this.acked(type) === this.#publication.version &&
-        this.#types.get(type)?.rejected === undefined,
+    const { version } = this.#publication;
+    const states = [...this.#types.values()];
+    return (
+      states.length > 0 &&
+      states.every(({ acked, rejected }) => acked === version && rejected === undefined)
     );
   }
 
@@ -179,7 +185,8 @@ export class Session {
 
   #visible(type: TypeUrl, name: string): StoredResource | undefined {
     const resource = this.#resources(type).get(name);
-    const hidden = type === TYPE_ENROLMENT && resource?.node !== this.#node;
+    const isOwn = this.#node !== undefined && resource?.node === this.#node;
+    const hidden = type === TYPE_ENROLMENT && !isOwn;
     return hidden ? undefined : resource;
   }
 }

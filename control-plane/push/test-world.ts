@@ -5,6 +5,7 @@ import { parseIp } from '../../mesh/address.ts';
 import { CAPTURE_EVERYTHING } from '../../mesh/capture-options.ts';
 import type { MeshNamespace } from '../../mesh/namespace.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy.ts';
+import type { Route } from '../../mesh/route.ts';
 import { workloadOf } from '../../mesh/test-arbitraries.ts';
 import type { TrustBundle } from '../../mesh/trust.ts';
 import type { Workload } from '../../mesh/workload.ts';
@@ -56,6 +57,7 @@ export const enrolment = (podUid: string, node: string): PlacedEnrolment => ({
 export type World = {
   workloads?: readonly Workload[];
   policies?: readonly AuthorizationPolicy[];
+  routes?: readonly Route[];
   namespaces?: readonly MeshNamespace[];
   enrolments?: readonly PlacedEnrolment[];
   trust?: readonly TrustBundle[];
@@ -66,6 +68,7 @@ export function publish(store: Store, world: World): Publication {
     workloads: [],
     services: [],
     policies: [],
+    routes: [],
     namespaces: [],
     enrolments: [],
     trust: [],

@@ -30,7 +30,7 @@ function status(mode: string | undefined, pods: readonly Pod[]) {
     rootsPem: undefined,
     rotation: undefined,
     trustDomain: 'cluster.local',
-    agents: [],
+    proxies: [],
     namespaces,
     pods,
     problems: [],

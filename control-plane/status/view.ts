@@ -1,4 +1,4 @@
-// What /status answers: the newest translation and the agents, as the cli wants them. Pure.
+// What /status answers: the newest translation and the proxies, as the cli wants them. Pure.
 
 import { X509Certificate } from 'node:crypto';
 import { formatIdentity } from '../../mesh/identity.ts';
@@ -10,9 +10,10 @@ import type {
   ControlPlaneStatus,
   NamespaceStatus,
   Problem,
+  WaypointStatus,
   WorkloadStatus,
 } from '../../wire/status.ts';
-import type { AgentConnection } from '../push/connection.ts';
+import type { ProxyConnection } from '../push/connection.ts';
 import { isAlive, isWanted, modeOf, REDIRECTION } from '../translate/mode.ts';
 import { accountOf, isEnrolled } from '../translate/workload.ts';
 
@@ -23,7 +24,7 @@ export type StatusFacts = {
   readonly rootsPem: string | undefined;
   readonly rotation: RotationStatus | undefined;
   readonly trustDomain: string;
-  readonly agents: readonly AgentConnection[];
+  readonly proxies: readonly ProxyConnection[];
   readonly namespaces: Iterable<Namespace>;
   readonly pods: Iterable<Pod>;
   readonly problems: readonly Problem[];
@@ -54,7 +55,8 @@ export function statusOf(facts: StatusFacts): ControlPlaneStatus {
     leader: facts.leader,
     rootNotAfter: rootEnd(facts.rootsPem),
     ...(facts.rotation === undefined ? {} : { rotation: facts.rotation }),
-    agents: facts.agents.map(agentStatus),
+    agents: facts.proxies.flatMap(agentStatus),
+    waypoints: facts.proxies.flatMap(waypointStatus),
     namespaces: [...namespaces]
       .map(
         ([name, namespace]): NamespaceStatus => ({
@@ -73,12 +75,22 @@ export function statusOf(facts: StatusFacts): ControlPlaneStatus {
   };
 }
 
-function agentStatus({ agent, session, trust }: AgentConnection): AgentStatus {
-  const [, version = agent.userAgent] = /^[^/]+\/(\S+)$/.exec(agent.userAgent) ?? [];
+function agentStatus(connection: ProxyConnection): AgentStatus[] {
+  const { proxy } = connection;
+  return proxy.kind === 'agent' ? [{ node: proxy.node, ...proxyStatus(connection) }] : [];
+}
+
+function waypointStatus(connection: ProxyConnection): WaypointStatus[] {
+  const { proxy } = connection;
+  if (proxy.kind !== 'waypoint') return [];
+  return [{ namespace: proxy.namespace, gateway: proxy.gateway, ...proxyStatus(connection) }];
+}
+
+function proxyStatus({ proxy, session, trust }: ProxyConnection): Omit<AgentStatus, 'node'> {
+  const [, version = proxy.userAgent] = /^[^/]+\/(\S+)$/.exec(proxy.userAgent) ?? [];
   const said = trust();
   return {
-    node: agent.node,
-    pod: agent.pod,
+    pod: proxy.pod,
     version,
     inSync: session.inSync,
     ...(said === undefined ? {} : { trust: said }),

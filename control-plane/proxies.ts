@@ -1,19 +1,21 @@
-// The agents connected to this replica. Asked by status, and by retirement before a tunnel is taken away.
+// The proxies connected to this replica: node agents and waypoints. Asked by status, and by retirement before a tunnel is
+// taken away: both may have connections to open to it.
 
-import type { AgentConnection } from './push/connection.ts';
+import type { ProxyConnection } from './push/connection.ts';
 import type { TypeUrl } from './store.ts';
 
-export class Agents {
-  readonly #connected = new Set<AgentConnection>();
+export class Proxies {
+  readonly #connected = new Set<ProxyConnection>();
 
   /** Until the connection has closed. */
-  add(connection: AgentConnection): void {
+  add(connection: ProxyConnection): void {
     this.#connected.add(connection);
     void connection.closed.then(() => this.#connected.delete(connection));
   }
 
-  list(): AgentConnection[] {
-    return [...this.#connected].toSorted((a, b) => a.agent.node.localeCompare(b.agent.node));
+  /** Agents by node, then waypoints by their pods. */
+  list(): ProxyConnection[] {
+    return [...this.#connected].toSorted((a, b) => placeOf(a).localeCompare(placeOf(b)));
   }
 
   /** Whether every one of them has all of that version; true when there are none. */
@@ -27,4 +29,10 @@ export class Agents {
     for (const connection of leaving) connection.close(reason);
     await Promise.all(leaving.map(({ closed }) => closed));
   }
+}
+
+function placeOf({ proxy }: ProxyConnection): string {
+  return proxy.kind === 'agent'
+    ? `agent ${proxy.node}`
+    : `waypoint ${proxy.namespace}/${proxy.pod}`;
 }
