@@ -76,6 +76,28 @@ describe('installManifests()', () => {
     assert.ok((await client.list(CLUSTER_ROLES)).items.length >= 2);
   });
 
+  test('leaves definitions of the Gateway API that the cluster has from somebody else', async () => {
+    const client = new Establishing();
+    const name = 'gateways.gateway.networking.k8s.io';
+    const metadata = { name, annotations: { 'api-approved.kubernetes.io': 'https://example.com' } };
+    await client.apply(CUSTOM_RESOURCE_DEFINITIONS, { metadata });
+    await installManifests(client, ['gateway-api']);
+    const kept = await client.get<Definition>(CUSTOM_RESOURCE_DEFINITIONS, name);
+    assert.equal(kept?.spec, undefined);
+    const { items } = await client.list(CUSTOM_RESOURCE_DEFINITIONS);
+    assert.equal(items.length, 8);
+  });
+
+  test('renews those it has installed itself', async () => {
+    const client = new Establishing();
+    await installManifests(client, ['gateway-api']);
+    const name = 'gateways.gateway.networking.k8s.io';
+    await client.patch(CUSTOM_RESOURCE_DEFINITIONS, name, undefined, { spec: { names: null } });
+    await installManifests(client, ['gateway-api']);
+    const renewed = await client.get<Definition>(CUSTOM_RESOURCE_DEFINITIONS, name);
+    assert.equal(renewed?.spec.names.kind, 'Gateway');
+  });
+
   test('names the file and the kind that it cannot install', async () => {
     const client = new Establishing();
     client.breakDown();

@@ -15,7 +15,19 @@ import type { Condition, KubeObject } from './controllers/objects.ts';
 import { DISRUPTION_BUDGETS, keyOfResource, typeMetaOf } from './controllers/resources.ts';
 
 /** Everything the mesh itself consists of, in the order people would apply it. */
-export const MESH_FOLDERS = ['crds', 'base', 'ca', 'control-plane', 'node-agent'] as const;
+export const MESH_FOLDERS = [
+  'gateway-api',
+  'crds',
+  'base',
+  'ca',
+  'control-plane',
+  'node-agent',
+] as const;
+
+/** Definitions that are not ours alone: a cluster that has them, from whomever, keeps what it has. */
+const SHARED_GROUP = 'gateway.networking.k8s.io';
+/** What its definitions from anywhere else cannot say alike: those written here are replaced by newer ones. */
+const APPROVAL = 'api-approved.kubernetes.io';
 
 // what others refer to goes first; whatever starts pods goes last
 const ORDER = [
@@ -44,7 +56,9 @@ export async function installManifests(
 ): Promise<void> {
   const manifests = (await Promise.all(folders.map(readManifests))).flat();
   const ordered = manifests.toSorted((a, b) => rank(a.object) - rank(b.object));
-  const planned = ordered.map((manifest) => ({ ...manifest, resource: resourceOf(manifest) }));
+  const named = ordered.map((manifest) => ({ ...manifest, resource: resourceOf(manifest) }));
+  const given = await givenDefinitions(client, named);
+  const planned = named.filter(({ object }) => !given.has(object.metadata.name ?? ''));
   let awaitedDefinitions = false;
   for (const { file, object, resource } of planned) {
     signal?.throwIfAborted();
@@ -60,6 +74,24 @@ export async function installManifests(
     }
   }
   if (!awaitedDefinitions) await definitionsServed(client, planned, signal);
+}
+
+/** Names of the shared definitions that the cluster has from somebody else. */
+async function givenDefinitions(
+  client: KubeClient,
+  manifests: readonly { readonly object: KubeObject }[],
+): Promise<ReadonlySet<string>> {
+  const given = new Set<string>();
+  for (const { object } of manifests) {
+    const { name = '', annotations = {} } = object.metadata;
+    if (object.kind !== CUSTOM_RESOURCE_DEFINITIONS.kind || !name.endsWith(`.${SHARED_GROUP}`)) {
+      continue;
+    }
+    const present = await client.get<KubeObject>(CUSTOM_RESOURCE_DEFINITIONS, name);
+    const ours = present?.metadata.annotations?.[APPROVAL] === annotations[APPROVAL];
+    if (present !== undefined && !ours) given.add(name);
+  }
+  return given;
 }
 
 /** The objects of a folder's YAML files, in the files' order. */
