@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import { KubeError } from '../../runtime/kubernetes/client.ts';
 import { MemoryKube } from '../../runtime/kubernetes/memory.ts';
 import type { Condition, KubeObject } from '../../runtime/kubernetes/objects.ts';
-import { AUTHORIZATION_POLICIES } from '../../runtime/kubernetes/resources.ts';
+import { AUTHORIZATION_POLICIES, GATEWAYS } from '../../runtime/kubernetes/resources.ts';
 import { silentLog } from '../../runtime/log.ts';
 import { ManualClock } from '../../runtime/manual-clock.ts';
 import type { Finding, Outcome } from '../translate/outcome.ts';
@@ -198,6 +198,54 @@ describe('ConditionWriter', () => {
     for (let i = 0; i < 10; i++) await clock.advance(20);
     assert.equal((await read('good')).status?.conditions.length, 1);
     assert.deepEqual(results, ['AuthorizationPolicy refused', 'AuthorizationPolicy written']);
+    await writer.close();
+  });
+});
+
+describe('ConditionWriter: parts of a status', () => {
+  type Gateway = KubeObject & { readonly status?: Readonly<Record<string, unknown>> };
+  const listener = (finding: Finding, attachedRoutes = 0) => ({
+    name: 'mesh',
+    fields: { attachedRoutes },
+    findings: [finding],
+  });
+
+  test('keep the time of a condition that stays, move it with the status, and know no generation of the whole', async () => {
+    const { client, writer, clock } = await setup([]);
+    await client.create<Gateway>(GATEWAYS, {
+      metadata: { name: 'g', namespace: 'shop', generation: 2 },
+    });
+    const read = async () => (await client.get<Gateway>(GATEWAYS, 'g', 'shop')) ?? assert.fail();
+    const say = async (finding: Finding, attachedRoutes?: number) => {
+      writer.wish([
+        {
+          resource: GATEWAYS,
+          object: await read(),
+          findings: [ACCEPTED],
+          parts: { listeners: [listener(finding, attachedRoutes)] },
+        },
+      ]);
+      await clock.advance(10_000);
+      return (await read()).status;
+    };
+    const stamped = (finding: Finding, seconds: string) => ({
+      ...finding,
+      lastTransitionTime: `2023-11-14T22:13:${seconds}Z`,
+      observedGeneration: 2,
+    });
+    assert.deepEqual(await say(ACCEPTED), {
+      conditions: [stamped(ACCEPTED, '20')],
+      listeners: [{ name: 'mesh', attachedRoutes: 0, conditions: [stamped(ACCEPTED, '20')] }],
+    });
+    const before = client.calls.length;
+    await say(ACCEPTED);
+    assert.equal(client.calls.slice(before).filter((call) => call.startsWith('patch')).length, 0);
+    assert.deepEqual((await say(ACCEPTED, 3))?.['listeners'], [
+      { name: 'mesh', attachedRoutes: 3, conditions: [stamped(ACCEPTED, '20')] },
+    ]);
+    assert.deepEqual((await say(REFUSED, 3))?.['listeners'], [
+      { name: 'mesh', attachedRoutes: 3, conditions: [stamped(REFUSED, '50')] },
+    ]);
     await writer.close();
   });
 });

@@ -21,6 +21,7 @@ import {
   type TranslatedEntry,
 } from './service-entry.ts';
 import { trafficProblems } from './traffic.ts';
+import { boundFindings, type Waypoints } from './waypoints.ts';
 import {
   type EntryContext,
   entryWorkload,
@@ -47,13 +48,18 @@ export class Entries {
   readonly #selected = new Map<TranslatedEntry, number>();
 
   constructor(
-    objects: EntryObjects & { readonly namespaces: ReadonlyMap<string, KubeObject> },
+    objects: EntryObjects & {
+      readonly namespaces: ReadonlyMap<string, KubeObject>;
+      readonly waypoints: Waypoints;
+    },
     kube: ReadonlyMap<string, KnownService>,
     context: EntryContext,
   ) {
+    const { waypoints } = objects;
     this.#entries = translateEntries([...objects.serviceEntries].toSorted(byAge), kube, {
       ...context,
       namespaces: objects.namespaces,
+      waypoints,
     });
     this.#selective = Map.groupBy(
       this.#entries.filter(({ object }) => object.spec?.workloadSelector !== undefined),
@@ -63,7 +69,11 @@ export class Entries {
     this.services = this.#entries.flatMap(({ services }) => services);
     this.workloads = [
       ...this.#entries.flatMap(({ inline }) => inline),
-      ...this.#workloadEntries.flatMap((object) => this.#workloadOf(object, kube, context) ?? []),
+      ...this.#workloadEntries.flatMap((object) => {
+        const workload = this.#workloadOf(object, kube, context);
+        const { waypoint } = waypoints.ofWorkload(object);
+        return workload === undefined ? [] : [{ ...workload, waypoint }];
+      }),
     ];
     this.problems = this.#entries.flatMap((entry) => [
       ...trafficProblems('ServiceEntry', entry.object),
@@ -127,7 +137,10 @@ export class Entries {
 function translateEntries(
   objects: readonly ServiceEntryObject[],
   kube: ReadonlyMap<string, KnownService>,
-  context: EntryContext & { readonly namespaces: ReadonlyMap<string, KubeObject> },
+  context: EntryContext & {
+    readonly namespaces: ReadonlyMap<string, KubeObject>;
+    readonly waypoints: Waypoints;
+  },
 ): TranslatedEntry[] {
   const owners = new Map<string, string>();
   for (const { service } of kube.values()) {
@@ -166,15 +179,19 @@ function translateEntries(
         .map((host) => [host, addresses.get(addressKey(object, host))]),
     );
     const namespace = context.namespaces.get(object.metadata.namespace ?? '');
+    const binding = context.waypoints.ofService(object);
+    const { waypoint } = binding;
+    const { waypoint: workloadWaypoint } = context.waypoints.ofWorkload(object);
     const services = hosts.map((host) =>
-      serviceOfHost(object, host, assigned.get(host) ?? [], { ...context, namespace }),
+      serviceOfHost(object, host, assigned.get(host) ?? [], { ...context, namespace, waypoint }),
     );
     return {
       object,
       services,
       taken,
       assigned,
-      inline: inlineWorkloads(object, services, context),
+      inline: inlineWorkloads(object, services, { ...context, workloadWaypoint }),
+      waypoint: boundFindings(object, binding),
     };
   });
 }

@@ -18,14 +18,14 @@ import { reachOf, type WorkloadEntryObject } from './workload-entry.ts';
 
 /** `selected` counts the pods and WorkloadEntries its selector picked. */
 export function serviceEntryOutcome(entry: TranslatedEntry, selected: number): Outcome {
-  const { object, assigned } = entry;
+  const { object, assigned, waypoint } = entry;
   const addresses = [...assigned].flatMap(([host, ips]) =>
     (ips ?? []).map((ip) => ({ value: ip, host })),
   );
   return {
     resource: SERVICE_ENTRIES,
     object,
-    findings: [acceptance(entry), programmed(entry, selected)],
+    findings: [acceptance(entry), programmed(entry, selected), ...waypoint],
     ...(addresses.length === 0 && object.status?.addresses === undefined
       ? {}
       : { fields: { addresses } }),

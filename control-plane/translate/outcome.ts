@@ -21,4 +21,12 @@ export type Outcome = {
   readonly findings: readonly Finding[];
   /** Further fields of `status` that are the control plane's to write. */
   readonly fields?: Readonly<Record<string, unknown>>;
+  /** Lists in `status` whose members have a name and conditions of their own: a Gateway's listeners. */
+  readonly parts?: Readonly<Record<string, readonly PartOutcome[]>>;
+};
+
+export type PartOutcome = {
+  readonly name: string;
+  readonly findings: readonly Finding[];
+  readonly fields: Readonly<Record<string, unknown>>;
 };

@@ -3,8 +3,10 @@
 
 import { type IpAddress, isIpv6, parseIp } from '../../mesh/address.ts';
 import { type Service, serviceKey, type Vip } from '../../mesh/service.ts';
-import type { PortMapping, Workload } from '../../mesh/workload.ts';
-import type { KubeObject } from '../../runtime/kubernetes/objects.ts';
+import type { GatewayAddress, PortMapping, Workload } from '../../mesh/workload.ts';
+import type { Condition, KubeObject } from '../../runtime/kubernetes/objects.ts';
+import type { Finding } from './outcome.ts';
+import { ingressUsesWaypoint } from './service.ts';
 import { annotatedLoadBalancing, balancingOf } from './traffic.ts';
 import {
   type EntryContext,
@@ -38,6 +40,7 @@ export type ServiceEntryObject = KubeObject & {
   readonly spec?: ServiceEntrySpec;
   readonly status?: {
     readonly addresses?: readonly { readonly value?: string; readonly host?: string }[];
+    readonly conditions?: readonly Condition[];
   };
 };
 
@@ -50,6 +53,8 @@ export type TranslatedEntry = {
   /** Addresses it was given, by host; undefined where none was left. */
   readonly assigned: ReadonlyMap<string, readonly IpAddress[] | undefined>;
   readonly inline: readonly Workload[];
+  /** Which waypoint it goes through, for its status. */
+  readonly waypoint: readonly Finding[];
 };
 
 /** An opt-out per object, as the reference has it. */
@@ -71,7 +76,10 @@ export function serviceOfHost(
   object: ServiceEntryObject,
   host: string,
   assigned: readonly IpAddress[],
-  context: EntryContext & { readonly namespace: KubeObject | undefined },
+  context: EntryContext & {
+    readonly namespace: KubeObject | undefined;
+    readonly waypoint: GatewayAddress | undefined;
+  },
 ): Service {
   const { metadata, spec = {} } = object;
   const written = (spec.addresses ?? []).flatMap((text) => readRange(text, context.network) ?? []);
@@ -86,9 +94,9 @@ export function serviceOfHost(
     vips,
     ports: tcpEntryPorts(spec).map(portOf),
     subjectAltNames: spec.subjectAltNames ?? [],
-    waypoint: undefined,
+    waypoint: context.waypoint,
     weightedWaypoints: [],
-    ingressUseWaypoint: false,
+    ingressUseWaypoint: ingressUsesWaypoint(object, context.namespace),
     loadBalancing:
       (spec.resolution ?? 'NONE') === 'NONE'
         ? { mode: 'passthrough', preference: [], health: 'only-healthy' }
@@ -105,7 +113,7 @@ export function serviceOfHost(
 export function inlineWorkloads(
   { metadata, spec = {} }: ServiceEntryObject,
   services: readonly Service[],
-  context: EntryContext,
+  context: EntryContext & { readonly workloadWaypoint: GatewayAddress | undefined },
 ): Workload[] {
   const { name = '', namespace = '' } = metadata;
   const resolution = spec.resolution ?? 'NONE';
@@ -115,7 +123,8 @@ export function inlineWorkloads(
     const uid = `${context.cluster}/networking.istio.io/ServiceEntry/${namespace}/${name}/${own}`;
     const ports = portsAt(spec, entry);
     const memberships = new Map(of.map((service) => [serviceKey(service), ports]));
-    return entryWorkload({ uid, name, namespace }, entry, reach, memberships, context);
+    const workload = entryWorkload({ uid, name, namespace }, entry, reach, memberships, context);
+    return { ...workload, waypoint: context.workloadWaypoint };
   };
   const byName = resolution === 'DNS' || resolution === 'DNS_ROUND_ROBIN';
   if ((spec.endpoints ?? []).length === 0 && byName) {

@@ -2,13 +2,20 @@
 
 import { type IpAddress, parseIp } from '../../mesh/address.ts';
 import type { Service, Vip } from '../../mesh/service.ts';
-import type { PortMapping } from '../../mesh/workload.ts';
-import type { Service as KubeService, ServicePort } from '../../runtime/kubernetes/objects.ts';
+import { INGRESS_USE_WAYPOINT } from '../../mesh/waypoint.ts';
+import type { GatewayAddress, PortMapping } from '../../mesh/workload.ts';
+import type {
+  KubeObject,
+  Service as KubeService,
+  ServicePort,
+} from '../../runtime/kubernetes/objects.ts';
 import { affinitySecondsOf, balancingOf, loadBalancingOf, type TrafficContext } from './traffic.ts';
 
 export type ServiceContext = TrafficContext & {
   readonly network: string;
   readonly clusterDomain: string;
+  /** What its connections must go through. */
+  readonly waypoint: GatewayAddress | undefined;
 };
 
 export function hostnameOf(name: string, namespace: string, clusterDomain: string): string {
@@ -25,9 +32,9 @@ export function serviceOf(service: KubeService, context: ServiceContext): Servic
     vips: vipsOf(service, context.network),
     ports: tcpPorts(service).map(portOf),
     subjectAltNames: [],
-    waypoint: undefined,
+    waypoint: context.waypoint,
     weightedWaypoints: [],
-    ingressUseWaypoint: false,
+    ingressUseWaypoint: ingressUsesWaypoint(service, context.namespace),
     loadBalancing: loadBalancingOf(service, context),
     ipFamilies: familiesOf(service),
     canonical: true,
@@ -35,6 +42,17 @@ export function serviceOf(service: KubeService, context: ServiceContext): Servic
     sessionAffinitySeconds: affinitySecondsOf(service),
     balancing: balancingOf(service, context.namespace),
   };
+}
+
+/** The object's own word before its namespace's. */
+export function ingressUsesWaypoint(
+  object: KubeObject,
+  namespace: KubeObject | undefined,
+): boolean {
+  const said =
+    object.metadata.labels?.[INGRESS_USE_WAYPOINT] ??
+    namespace?.metadata.labels?.[INGRESS_USE_WAYPOINT];
+  return said === 'true';
 }
 
 /** The ports the mesh carries: it has no UDP or SCTP. */

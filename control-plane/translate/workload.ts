@@ -1,6 +1,7 @@
 // Pod -> Workload: where it is, who it is, what it serves and how peers reach it. Pure.
 
-import type { PortMapping, Workload } from '../../mesh/workload.ts';
+import { MANAGED } from '../../mesh/waypoint.ts';
+import type { GatewayAddress, PortMapping, Workload } from '../../mesh/workload.ts';
 import type { KubeObject, Node, Pod } from '../../runtime/kubernetes/objects.ts';
 import { addressesOf, isAlive, isWanted, REDIRECTION } from './mode.ts';
 import { readIps } from './service.ts';
@@ -17,6 +18,8 @@ export type WorkloadContext = {
   readonly node: Node | undefined;
   readonly services: ReadonlyMap<string, readonly PortMapping[]>;
   readonly authorizationPolicies: readonly string[];
+  /** What connections to its own address must go through. */
+  readonly waypoint: GatewayAddress | undefined;
 };
 
 export function workloadUid(cluster: string, namespace: string, name: string): string {
@@ -29,6 +32,8 @@ export function workloadOf(pod: Pod, context: WorkloadContext): Workload | undef
   const addresses = readIps(addressesOf(pod));
   if (!isAlive(pod) || addresses.length === 0) return undefined;
   const owner = ownerOf(pod);
+  const health = healthOf(pod);
+  const nativeTunnel = isWaypoint(pod) && health !== 'unhealthy';
   return {
     uid: workloadUid(context.cluster, namespace, name),
     name,
@@ -41,12 +46,12 @@ export function workloadOf(pod: Pod, context: WorkloadContext): Workload | undef
     addresses,
     hostname: ownName(pod, context.clusterDomain),
     locality: localityOf(context.node),
-    health: healthOf(pod),
-    protocol: isEnrolled(pod, context.namespace) ? 'hbone' : 'tcp',
-    nativeTunnel: false,
+    health,
+    protocol: nativeTunnel || isEnrolled(pod, context.namespace) ? 'hbone' : 'tcp',
+    nativeTunnel,
     applicationTunnel: undefined,
     hostNetwork: pod.spec.hostNetwork === true,
-    waypoint: undefined,
+    waypoint: context.waypoint,
     networkGateway: undefined,
     ...canonical(pod, owner.name),
     workloadName: owner.name,
@@ -56,6 +61,11 @@ export function workloadOf(pod: Pod, context: WorkloadContext): Workload | undef
     capacity: 1,
     outboundPolicy: outboundPolicyOf(context.namespace, context.outboundPolicy),
   };
+}
+
+/** It takes tunnels by itself, as soon as it is ready to. */
+function isWaypoint({ metadata }: Pod): boolean {
+  return metadata.labels?.[MANAGED] === 'waypoint';
 }
 
 /** Kubernetes gives a pod a name of its own where it has a hostname and a subdomain, as those of a StatefulSet do. */

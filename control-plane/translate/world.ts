@@ -15,6 +15,7 @@ import type {
   Node,
   Pod,
 } from '../../runtime/kubernetes/objects.ts';
+import { SERVICES } from '../../runtime/kubernetes/resources.ts';
 import type { Problem } from '../../wire/status.ts';
 import { captureOptionsOf } from './capture-options.ts';
 import { endpointsOf, hintedServices, type KnownService } from './endpoints.ts';
@@ -31,11 +32,16 @@ import {
 } from './mode.ts';
 import type { Outcome } from './outcome.ts';
 import { Policies, type PolicyObjects } from './policies.ts';
-import type { RouteOutcome } from './routes/findings.ts';
-import type { RouteObjects } from './routes/route-objects.ts';
-import { type RouteTranslation, routesOf } from './routes/routes.ts';
-import { readIps, serviceOf } from './service.ts';
+import { ingressUsesWaypoint, readIps, serviceOf } from './service.ts';
 import { trafficKey, trafficProblems } from './traffic.ts';
+import {
+  bindingKey,
+  boundFindings,
+  UNBOUND,
+  type WaypointObjects,
+  Waypoints,
+  type WaypointUse,
+} from './waypoints.ts';
 import { isEnrolled, localityOf, type WorkloadContext, workloadOf } from './workload.ts';
 
 export type World = {
@@ -46,7 +52,7 @@ export type World = {
   readonly endpointSlices: Iterable<EndpointSlice>;
 } & PolicyObjects &
   EntryObjects &
-  RouteObjects;
+  WaypointObjects;
 
 export type WorldSettings = {
   readonly cluster: string;
@@ -71,10 +77,8 @@ export type Translation = {
   readonly problems: readonly Problem[];
   /** What the status of users' objects shall say. */
   readonly outcomes: readonly Outcome[];
-  /** The same for routes, which say it for each of their parents. */
-  readonly routeOutcomes: readonly RouteOutcome[];
-  /** For the status of Gateways: `namespace/name` -> listener -> routes it has accepted. */
-  readonly attachedRoutes: RouteTranslation['attachedRoutes'];
+  /** Who goes through which Gateway, by its `namespace/name`. */
+  readonly waypointUses: ReadonlyMap<string, WaypointUse>;
 };
 
 type PodTranslation = {
@@ -99,12 +103,17 @@ export function translate(
   memo: TranslationMemo = createTranslationMemo(),
 ): Translation {
   const problems: Problem[] = [];
+  const outcomes: Outcome[] = [];
+  const waypoints = new Waypoints(world, settings);
   const namespaces: MeshNamespace[] = [];
   for (const [name, namespace] of world.namespaces) {
     namespaces.push(memo.namespaces.of(namespace, '', () => ({ name, mode: modeOf(namespace) })));
     const problem = modeProblem('Namespace', namespace);
     if (problem !== undefined) problems.push(problem);
-    problems.push(...trafficProblems('Namespace', namespace));
+    problems.push(
+      ...trafficProblems('Namespace', namespace),
+      ...waypoints.problemsOf('Namespace', namespace),
+    );
   }
 
   const hinted = hintedServices(world.endpointSlices);
@@ -112,29 +121,37 @@ export function translate(
   for (const object of world.services) {
     const name = `${object.metadata.namespace}/${object.metadata.name}`;
     const namespace = world.namespaces.get(object.metadata.namespace ?? '');
-    const context = { ...settings, namespace, hinted: hinted.has(name) };
-    const service = memo.services.of(object, `${trafficKey(namespace)}|${context.hinted}`, () =>
-      serviceOf(object, context),
-    );
+    const binding = waypoints.ofService(object);
+    const context = {
+      ...settings,
+      namespace,
+      hinted: hinted.has(name),
+      waypoint: binding.waypoint,
+    };
+    const key = `${trafficKey(namespace)}|${context.hinted}|${bindingKey(binding)}|${ingressUsesWaypoint(object, namespace)}`;
+    const service = memo.services.of(object, key, () => serviceOf(object, context));
     services.set(name, { object, service });
+    const findings = boundFindings(object, binding);
+    if (findings.length > 0) outcomes.push({ resource: SERVICES, object, findings });
     problems.push(...trafficProblems('Service', object));
   }
   const { nodes } = world;
   const podAt = podsByAddress(world.pods);
   const endpoints = endpointsOf(world.endpointSlices, services, { ...settings, nodes, podAt });
   const policies = new Policies(world, settings);
-  const entries = new Entries(world, services, settings);
-  const routes = routesOf(world, services);
-  problems.push(...policies.problems, ...entries.problems, ...routes.problems);
+  const entries = new Entries({ ...world, waypoints }, services, settings);
+  problems.push(...policies.problems, ...entries.problems);
 
   const workloads: Workload[] = [...endpoints.others, ...entries.workloads];
   const enrolments: PlacedEnrolment[] = [];
   for (const pod of world.pods) {
     const { name, namespace = '' } = pod.metadata;
     const place = world.namespaces.get(namespace);
+    const binding = isReachable(pod) ? waypoints.ofWorkload(pod) : UNBOUND;
     const context = {
       ...settings,
       namespace: place,
+      waypoint: binding.waypoint,
       node: world.nodes.get(pod.spec.nodeName ?? ''),
       services: merged(
         endpoints.pods.get(`${namespace}/${name}`) ?? NO_SERVICES,
@@ -142,16 +159,22 @@ export function translate(
       ),
       authorizationPolicies: policies.attachedTo(pod, isEnrolled(pod, place)),
     };
-    const { workload, enrolment } = memo.pods.of(pod, keyOf(context), () => ({
-      workload: workloadOf(pod, context),
-      enrolment: enrolmentOf(pod, context.namespace, settings),
-    }));
+    const { workload, enrolment } = memo.pods.of(
+      pod,
+      `${keyOf(context)} ${bindingKey(binding)}`,
+      () => ({
+        workload: workloadOf(pod, context),
+        enrolment: enrolmentOf(pod, context.namespace, settings),
+      }),
+    );
     if (workload !== undefined) workloads.push(workload);
     if (enrolment !== undefined) {
       enrolments.push({ node: pod.spec.nodeName ?? '', enrolment });
       problems.push(...captureOptionsOf(pod).problems);
     }
-    if (workload ?? enrolment) problems.push(...podProblems(pod));
+    if (workload ?? enrolment) {
+      problems.push(...podProblems(pod), ...waypoints.problemsOf('Pod', pod));
+    }
   }
   return {
     workloads,
@@ -161,9 +184,8 @@ export function translate(
     namespaces,
     enrolments,
     problems,
-    outcomes: [...policies.outcomes(), ...entries.outcomes()],
-    routeOutcomes: routes.outcomes,
-    attachedRoutes: routes.attachedRoutes,
+    outcomes: [...outcomes, ...policies.outcomes(), ...entries.outcomes()],
+    waypointUses: waypoints.uses(),
   };
 }
 
@@ -181,6 +203,11 @@ function podsByAddress(pods: Iterable<Pod>): (ip: IpAddress) => string | undefin
     );
     return known.get(ip);
   };
+}
+
+/** On an address of its own: what is on its node's is nobody's to lead elsewhere. */
+function isReachable(pod: Pod): boolean {
+  return isAlive(pod) && pod.spec.hostNetwork !== true;
 }
 
 const NO_SERVICES: WorkloadContext['services'] = new Map();

@@ -128,6 +128,12 @@ export type Service = KubeObject & {
       readonly clientIP?: { readonly timeoutSeconds?: number };
     };
   };
+  readonly status?: {
+    readonly loadBalancer?: {
+      readonly ingress?: readonly { readonly ip?: string; readonly hostname?: string }[];
+    };
+    readonly conditions?: readonly Condition[];
+  };
 };
 
 export type Endpoint = {
