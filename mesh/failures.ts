@@ -12,6 +12,8 @@ export const FAILURES = {
   POLICY_CHANGED: { flag: 'DENY', status: 401, retry: false },
   /** The destination names a policy its agent has not got. */
   POLICY_UNKNOWN: { flag: 'DENY', status: 503, retry: false },
+  /** It came straight to a workload that is to be reached through its waypoint. */
+  WAYPOINT_REQUIRED: { flag: 'WAYPOINT_REQUIRED', status: 401, retry: false },
   UPSTREAM_CONNECT: { flag: 'CONNECT', status: 503, retry: true },
   UPSTREAM_CONNECT_TIMEOUT: { flag: 'CONNECT', status: 503, retry: true },
   UPSTREAM_RESET: { flag: 'CONNECT', status: 503, retry: false },

@@ -3,14 +3,23 @@
 
 import { authorize, type Decision, type Request } from '../mesh/authorize.ts';
 import { MeshError } from '../mesh/failures.ts';
+import { requireWaypoint } from '../mesh/require-waypoint.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
 import type { LocalPod } from './local-pod.ts';
 import type { PolicyRecord } from './policy-record.ts';
 
 export type PolicyView = { readonly snapshot: () => Snapshot; readonly record: PolicyRecord };
 
-/** Decides about a new connection and tells of it. @throws MeshError as {@link decideAgain} */
+/**
+ * Decides about a new connection and tells of it. A waypoint is required of new ones only: those that are open when the
+ * workload is put behind one live on, as those to a service do.
+ * @throws MeshError WAYPOINT_REQUIRED, and as {@link decideAgain}
+ */
 export function decide(view: PolicyView, pod: LocalPod, request: Request): Decision {
+  const now = view.snapshot();
+  const workload = now.workloadByUid(pod.enrolment.workloadUid);
+  const { peer, destination } = request;
+  if (workload !== undefined) requireWaypoint({ peer, port: destination.port }, workload, now);
   const decision = decideAgain(view, pod, request);
   view.record.decided(decision, pod.enrolment.workloadUid, request);
   return decision;

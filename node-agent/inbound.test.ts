@@ -52,6 +52,24 @@ const DENYING = KNOWN.apply([
   },
 ]);
 
+const WAYPOINT = {
+  by: 'hostname',
+  namespace: 'shop',
+  hostname: 'waypoint.shop.svc.cluster.local',
+  port: 15008,
+} as const;
+const BEHIND = KNOWN.apply([
+  { kind: 'workload', workload: workloadOf(SERVER, { waypoint: WAYPOINT }) },
+  { kind: 'service', service: serviceOf('waypoint', '10.96.0.9', [portOf(15008, 15008)]) },
+  {
+    kind: 'workload',
+    workload: workloadOf(
+      { name: 'waypoint', uid: 'w', addresses: ['10.0.0.9'] },
+      { services: new Map([[`shop/${WAYPOINT.hostname}`, [portOf(15008, 15008)]]]) },
+    ),
+  },
+]);
+
 type Outcome = {
   readonly statuses: number[];
   readonly dialled: DialTarget[];
@@ -140,6 +158,7 @@ describe('receive()', () => {
     ['the plaintext port of the agent', { authority: '10.0.0.2:15006' }, 503],
     ['the tunnel port of the agent', { authority: '10.0.0.2:15008' }, 503],
     ['what policy denies', {}, 401, DENYING],
+    ['what goes around the waypoint', {}, 401, BEHIND],
   ];
   for (const [what, changes, status, snapshot] of cases) {
     test(`refuses ${what} with ${status} and dials nobody`, async () => {
@@ -156,6 +175,18 @@ describe('receive()', () => {
     assert.deepEqual(statuses, [503]);
     assert.equal(line?.['flag'], 'CONNECT');
     assert.equal(open, 0);
+  });
+
+  test('names what is missing of a connection that goes around the waypoint', async () => {
+    const { line } = await outcomeOf({}, BEHIND);
+    assert.equal(line?.['flag'], 'WAYPOINT_REQUIRED');
+    assert.match(String(line?.['error']), /must come through waypoint waypoint\.shop/);
+  });
+
+  test('takes what comes through the waypoint', async () => {
+    const peer = { ...identityOf(CLIENT), serviceAccount: 'waypoint' };
+    const { dialled } = await outcomeOf({ peer }, BEHIND);
+    assert.equal(dialled.length, 1);
   });
 
   test('dials the pod as the caller', async () => {

@@ -15,6 +15,7 @@ import { formatIdentity, type Identity } from '../../mesh/identity.ts';
 import type { Intent } from '../../mesh/intent.ts';
 import { type Hop, hopTo, nextHop } from '../../mesh/next-hop.ts';
 import { admit } from '../../mesh/permit.ts';
+import { requireWaypoint } from '../../mesh/require-waypoint.ts';
 import { serviceKey } from '../../mesh/service.ts';
 import type { Snapshot } from '../../mesh/snapshot.ts';
 import { type Workload, workloadIdentity } from '../../mesh/workload.ts';
@@ -218,6 +219,7 @@ function arrive(
   try {
     const destination = hop.via === 'tcp' ? hop.to : applicationOf(hop, there, snapshot);
     const peer: Identity | undefined = hop.via === 'tcp' ? undefined : workloadIdentity(source);
+    requireWaypoint({ peer, port: destination.port }, there, snapshot);
     const [ip = destination.ip] = source.addresses;
     const authorization = explainAuthorization(
       snapshot.policiesFor(there),
