@@ -5,8 +5,10 @@ export type BackoffSettings = {
   readonly maxMs: number;
   /** Growth a step; 2 without it. */
   readonly factor?: number;
-  /** Share of the wait that is random, both ways; 0.2 without it. */
-  readonly jitter?: number;
+  /** Share of the wait that is random, both ways; 0.2 without it. `full`: anything from `minMs` up to the wait. */
+  readonly jitter?: number | 'full';
+  /** No wait is shorter; 0 without it. */
+  readonly minMs?: number;
 };
 
 export type Backoff = {
@@ -17,13 +19,17 @@ export type Backoff = {
 };
 
 export function backoff(settings: BackoffSettings, random: () => number = Math.random): Backoff {
-  const { initialMs, maxMs, factor = 2, jitter = 0.2 } = settings;
+  const { initialMs, maxMs, factor = 2, jitter = 0.2, minMs = 0 } = settings;
   let current = initialMs;
   return {
     next() {
       const wait = Math.min(current, maxMs);
       current = Math.min(current * factor, maxMs);
-      return Math.max(0, Math.min(maxMs, wait * (1 + jitter * (2 * random() - 1))));
+      const spread =
+        jitter === 'full'
+          ? minMs + random() * Math.max(0, wait - minMs)
+          : wait * (1 + jitter * (2 * random() - 1));
+      return Math.max(minMs, Math.min(maxMs, spread));
     },
     reset() {
       current = initialMs;

@@ -72,6 +72,17 @@ describe('backoff()', () => {
     assert.equal(wait.next(), 10);
   });
 
+  test('with full jitter draws from its least wait up to a bound that grows', () => {
+    const settings = { initialMs: 20, maxMs: 100, minMs: 10, jitter: 'full' } as const;
+    const draws = (random: number): number[] => {
+      const wait = backoff(settings, () => random);
+      return [wait.next(), wait.next(), wait.next(), wait.next()];
+    };
+    assert.deepEqual(draws(0), [10, 10, 10, 10]);
+    assert.deepEqual(draws(0.5), [15, 25, 45, 55]);
+    assert.deepEqual(draws(1), [20, 40, 80, 100]);
+  });
+
   test('never waits longer than its bound, whatever the jitter', () => {
     fc.assert(
       fc.property(
