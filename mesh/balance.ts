@@ -6,6 +6,7 @@ import { MeshError } from './failures.ts';
 import { matchingScopes } from './nearness.ts';
 import { type Service, serviceKey } from './service.ts';
 import type { Snapshot } from './snapshot.ts';
+import { drawWeighted } from './weighted-draw.ts';
 import type { GatewayAddress, PortMapping, Workload } from './workload.ts';
 
 export type Endpoint = {
@@ -64,9 +65,9 @@ export function findEndpoint(
     const kept = balance.kept?.(service, port);
     return candidates.find(({ workload }) => workload.uid === kept) ?? ownOf(candidates, source);
   }
-  const first = draw(candidates, balance.random, undefined);
+  const first = drawWeighted(candidates, capacityOf, balance.random);
   if (first === undefined || service.balancing === 'random') return first;
-  const second = draw(candidates, balance.random, first) ?? first;
+  const second = drawWeighted(candidates, capacityOf, balance.random, first) ?? first;
   return share(second, balance) < share(first, balance) ? second : first;
 }
 
@@ -153,6 +154,11 @@ function rank(source: Workload, target: Workload, preference: Preference): numbe
 
 type Preference = NonNullable<Service['loadBalancing']>['preference'];
 
+/** 1 for every pod. */
+function capacityOf({ workload }: Endpoint): number {
+  return workload.capacity;
+}
+
 /** How busy it is for its size. */
 function share({ workload }: Endpoint, { load }: Balance): number {
   return load(workload) / workload.capacity;
@@ -183,24 +189,4 @@ function hash(text: string): number {
   state = Math.imul(state ^ (state >>> 16), 0x85ebca6b);
   state = Math.imul(state ^ (state >>> 13), 0xc2b2ae35);
   return (state ^ (state >>> 16)) >>> 0;
-}
-
-/** Weighted by capacity, which is 1 for every pod; never `taken`, so that two draws are two endpoints. */
-function draw(
-  endpoints: readonly Endpoint[],
-  random: () => number,
-  taken: Endpoint | undefined,
-): Endpoint | undefined {
-  let total = taken === undefined ? 0 : -taken.workload.capacity;
-  for (const { workload } of endpoints) total += workload.capacity;
-  if (total <= 0) return undefined;
-  let at = random() * total;
-  let last: Endpoint | undefined;
-  for (const endpoint of endpoints) {
-    if (endpoint === taken) continue;
-    at -= endpoint.workload.capacity;
-    if (at < 0) return endpoint;
-    last = endpoint;
-  }
-  return last;
 }
