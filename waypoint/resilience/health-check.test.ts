@@ -14,7 +14,7 @@ const CHECKS: HealthChecks = {
 };
 const UNKNOWN: HealthState = { kind: 'unknown', failures: 0 };
 const after = (results: readonly boolean[]): HealthState =>
-  results.reduce((state, success) => nextHealth(state, success, CHECKS), UNKNOWN);
+  results.reduce<HealthState>((state, success) => nextHealth(state, success, CHECKS), UNKNOWN);
 
 describe('nextHealth()', () => {
   test('takes the first success, so many failures in a row, and so many successes in a row', () => {
