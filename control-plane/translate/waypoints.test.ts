@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { EMPTY_WORLD } from './test-world.ts';
 import type { GatewayAddress } from '../../mesh/workload.ts';
 import type { Gateway, Listener } from '../../runtime/kubernetes/gateway-objects.ts';
 import type { Namespace, Pod, Service } from '../../runtime/kubernetes/objects.ts';
@@ -232,17 +233,11 @@ describe('a waypoint', () => {
     const [object, own] = [service(), pod()];
     const at = (gateways: Gateway[], labels: Labels) => {
       const world = {
+        ...EMPTY_WORLD,
         gateways,
         namespaces: shop(labels),
-        nodes: new Map(),
         services: [object],
         pods: [own],
-        endpointSlices: [],
-        authorizationPolicies: [],
-        peerAuthentications: [],
-        requestAuthentications: [],
-        serviceEntries: [],
-        workloadEntries: [],
       };
       const translation = translate(world, SETTINGS, memo);
       return [ofService(translation), ofPod(translation)];

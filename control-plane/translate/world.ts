@@ -32,6 +32,9 @@ import {
 } from './mode.ts';
 import type { Outcome } from './outcome.ts';
 import { Policies, type PolicyObjects } from './policies.ts';
+import type { RouteOutcome } from './routes/findings.ts';
+import type { RouteObjects } from './routes/route-objects.ts';
+import { type RouteTranslation, routesOf } from './routes/routes.ts';
 import { ingressUsesWaypoint, readIps, serviceOf } from './service.ts';
 import { trafficKey, trafficProblems } from './traffic.ts';
 import {
@@ -52,6 +55,7 @@ export type World = {
   readonly endpointSlices: Iterable<EndpointSlice>;
 } & PolicyObjects &
   EntryObjects &
+  RouteObjects &
   WaypointObjects;
 
 export type WorldSettings = {
@@ -77,6 +81,10 @@ export type Translation = {
   readonly problems: readonly Problem[];
   /** What the status of users' objects shall say. */
   readonly outcomes: readonly Outcome[];
+  /** The same for routes, which say it for each of their parents. */
+  readonly routeOutcomes: readonly RouteOutcome[];
+  /** For the status of Gateways: `namespace/name` -> listener -> routes it has accepted. */
+  readonly attachedRoutes: RouteTranslation['attachedRoutes'];
   /** Who goes through which Gateway, by its `namespace/name`. */
   readonly waypointUses: ReadonlyMap<string, WaypointUse>;
 };
@@ -140,7 +148,8 @@ export function translate(
   const endpoints = endpointsOf(world.endpointSlices, services, { ...settings, nodes, podAt });
   const policies = new Policies(world, settings);
   const entries = new Entries({ ...world, waypoints }, services, settings);
-  problems.push(...policies.problems, ...entries.problems);
+  const routes = routesOf(world, services);
+  problems.push(...policies.problems, ...entries.problems, ...routes.problems);
 
   const workloads: Workload[] = [...endpoints.others, ...entries.workloads];
   const enrolments: PlacedEnrolment[] = [];
@@ -185,6 +194,8 @@ export function translate(
     enrolments,
     problems,
     outcomes: [...outcomes, ...policies.outcomes(), ...entries.outcomes()],
+    routeOutcomes: routes.outcomes,
+    attachedRoutes: routes.attachedRoutes,
     waypointUses: waypoints.uses(),
   };
 }

@@ -3,7 +3,14 @@
 
 import type { Clock } from '../../runtime/clock.ts';
 import type { KubeClient } from '../../runtime/kubernetes/client.ts';
-import type { Gateway } from '../../runtime/kubernetes/gateway-objects.ts';
+import type {
+  Gateway,
+  GatewayClass,
+  GrpcRouteObject,
+  HttpRouteObject,
+  ReferenceGrant,
+  RouteObject,
+} from '../../runtime/kubernetes/gateway-objects.ts';
 import { type Informer, inform } from '../../runtime/kubernetes/informer.ts';
 import type {
   EndpointSlice,
@@ -16,7 +23,10 @@ import type {
 import {
   AUTHORIZATION_POLICIES,
   ENDPOINT_SLICES,
+  GATEWAY_CLASSES,
   GATEWAYS,
+  GRPC_ROUTES,
+  HTTP_ROUTES,
   NAMESPACES,
   NODES,
   PEER_AUTHENTICATIONS,
@@ -72,6 +82,18 @@ export function watchCluster(
   const workloadEntries = inform<WorkloadEntryObject>(parts, WORKLOAD_ENTRIES, optional);
   const requestAuthentications = inform<KubeObject>(parts, REQUEST_AUTHENTICATIONS, optional);
   const gateways = inform<Gateway>(parts, GATEWAYS, optional);
+  const gatewayClasses = inform<GatewayClass>(parts, GATEWAY_CLASSES, optional);
+  const httpRoutes = inform<HttpRouteObject>(parts, HTTP_ROUTES, optional);
+  const grpcRoutes = inform<GrpcRouteObject>(parts, GRPC_ROUTES, optional);
+  const tlsRoutes = inform<RouteObject>(parts, TLS_ROUTES, optional);
+  const tcpRoutes = inform<RouteObject>(parts, TCP_ROUTES, optional);
+  const referenceGrants = inform<ReferenceGrant>(parts, REFERENCE_GRANTS, optional);
+  const routes: Readonly<Record<string, Informer<KubeObject>>> = {
+    HTTPRoute: httpRoutes,
+    GRPCRoute: grpcRoutes,
+    TLSRoute: tlsRoutes,
+    TCPRoute: tcpRoutes,
+  };
   const all: Informer<KubeObject>[] = [
     namespaces,
     pods,
@@ -83,6 +105,9 @@ export function watchCluster(
     workloadEntries,
     requestAuthentications,
     gateways,
+    gatewayClasses,
+    ...Object.values(routes),
+    referenceGrants,
   ];
   for (const informer of all) informer.subscribe(onChange);
   // kubelets write their node's status every few seconds; only its labels concern us
@@ -98,10 +123,9 @@ export function watchCluster(
       if (kind === 'Namespace') return namespaces.get(name);
       if (kind === 'Pod') return pods.get(name, namespace);
       if (kind === 'ServiceEntry') return serviceEntries.get(name, namespace);
+      if (kind === 'AuthorizationPolicy') return authorizationPolicies.get(name, namespace);
       if (kind === 'Gateway') return gateways.get(name, namespace);
-      return kind === 'AuthorizationPolicy'
-        ? authorizationPolicies.get(name, namespace)
-        : undefined;
+      return routes[kind]?.get(name, namespace);
     },
     world: () => ({
       namespaces: byName(namespaces),
@@ -115,6 +139,12 @@ export function watchCluster(
       workloadEntries: [...workloadEntries.items()],
       requestAuthentications: [...requestAuthentications.items()],
       gateways: [...gateways.items()],
+      gatewayClasses: byName(gatewayClasses),
+      httpRoutes: [...httpRoutes.items()],
+      grpcRoutes: [...grpcRoutes.items()],
+      tlsRoutes: [...tlsRoutes.items()],
+      tcpRoutes: [...tcpRoutes.items()],
+      referenceGrants: [...referenceGrants.items()],
     }),
     async close() {
       await Promise.all(everything.map((informer) => informer.close()));

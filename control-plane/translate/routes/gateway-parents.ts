@@ -4,7 +4,7 @@
 import {
   GATEWAY_GROUP,
   type Gateway,
-  type GatewayListener,
+  type Listener,
   type ParentReference,
 } from '../../../runtime/kubernetes/gateway-objects.ts';
 import type { LabelSelector, Namespace } from '../../../runtime/kubernetes/objects.ts';
@@ -33,7 +33,7 @@ export function gatewayKey({ metadata }: Gateway): string {
 }
 
 /** What the protocol of a listener can carry. */
-export function protocolKinds({ protocol, tls }: GatewayListener): readonly string[] {
+export function protocolKinds({ protocol, tls }: Listener): readonly string[] {
   switch (protocol) {
     case 'HTTP':
     case 'HTTPS':
@@ -48,7 +48,7 @@ export function protocolKinds({ protocol, tls }: GatewayListener): readonly stri
 }
 
 /** Of {@link protocolKinds} those that its `allowedRoutes` leave. */
-export function listenerKinds(listener: GatewayListener): readonly string[] {
+export function listenerKinds(listener: Listener): readonly string[] {
   const asked = listener.allowedRoutes?.kinds ?? [];
   const known = protocolKinds(listener);
   if (asked.length === 0) return known;
@@ -103,7 +103,7 @@ export function attachToGateway(
 }
 
 function allowsNamespace(
-  { allowedRoutes }: GatewayListener,
+  { allowedRoutes }: Listener,
   gateway: Gateway,
   namespace: string,
   namespaces: ReadonlyMap<string, Namespace>,
