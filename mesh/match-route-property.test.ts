@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { HttpRequest, RequestSource } from './http-request.ts';
+import type { HttpRequest } from './http-request.ts';
 import { compileRoutes, matchRoute } from './match-route.ts';
 import type { PathMatch, Route, RouteMatch, RouteRule, ValueMatch } from './route.ts';
+import { BROKEN, searchRoutes } from './test-naive-routes.ts';
 import {
   callerOf,
   ECHO_80,
@@ -16,127 +17,10 @@ import {
   routeOf,
 } from './test-routes.ts';
 
-// A second implementation that knows no index: every match of every route and hostname in one list, the requests compared
-// with all of them, and of those that hold the best by the written order.
-
-type Line = { readonly route: Route; readonly rule: number; readonly place: number } & {
-  readonly hostname: string;
-  readonly match: RouteMatch | undefined;
-};
-
-function naive(routes: readonly Route[], request: HttpRequest, source: RequestSource) {
-  const lines: Line[] = routes.flatMap((route) =>
-    route.rules.flatMap(({ matches }, rule) =>
-      (matches.length === 0 ? [undefined] : matches).flatMap((match, place) =>
-        hostnamesOf(route).map((hostname) => ({ route, rule, place, hostname, match })),
-      ),
-    ),
-  );
-  const held = lines.filter((line) => naiveHolds(line, request, source));
-  const [best] = held.toSorted((a, b) => naiveOrder(a, b));
-  return best && { name: best.route.name, rule: best.rule, match: best.match };
-}
-
-function hostnamesOf({ parents: [parent] }: Route): readonly string[] {
-  return parent?.kind !== 'listener' || parent.hostnames.length === 0 ? [''] : parent.hostnames;
-}
-
-function naiveHolds(
-  { route, hostname, match }: Line,
-  request: HttpRequest,
-  { identity }: RequestSource,
-): boolean {
-  const { authority: host, path, method } = request;
-  if (hostname.startsWith('*') ? !host.endsWith(hostname.slice(1)) : hostname && hostname !== host)
-    return false;
-  if (match === undefined) return true;
-  if (route.kind === 'grpc') {
-    const [, service, call] = /^\/([^/]+)\/([^/]+)$/.exec(path) ?? [];
-    const { grpc } = match;
-    const same = (wanted: string | undefined, text: string | undefined): boolean =>
-      wanted === undefined ||
-      (text !== undefined && (grpc?.type === 'regex' ? REGEX(wanted)(text) : wanted === text));
-    if (!same(grpc?.service, service) || !same(grpc?.method, call)) return false;
-  } else if (!naivePathHolds(match.path, path)) return false;
-  if (match.method !== undefined && match.method !== method) return false;
-  for (const { name, type, value } of firsts(match.headers)) {
-    const lines = request.headers.filter(([key]) => key === name).map(([, text]) => text);
-    const text = lines.length === 0 ? undefined : lines.join(',');
-    if (text === undefined || !(type === 'exact' ? text === value : REGEX(value)(text)))
-      return false;
-  }
-  for (const { name, type, value } of firsts(match.query)) {
-    const text = new URLSearchParams(request.query).get(name);
-    if (text === null || !(type === 'exact' ? text === value : REGEX(value)(text))) return false;
-  }
-  const { namespaces = [], principals = [] } = match.source ?? {};
-  const who = identity && `cluster.local/ns/${identity.namespace}/sa/${identity.serviceAccount}`;
-  if (namespaces.length > 0 && !namespaces.some((one) => one === identity?.namespace)) return false;
-  return principals.length === 0 || principals.some((one) => one === who);
-}
-
-function naivePathHolds(wanted: PathMatch | undefined, path: string): boolean {
-  if (wanted === undefined) return true;
-  if (wanted.type === 'exact') return path === wanted.value;
-  if (wanted.type === 'regex') return wanted.value !== BROKEN && REGEX(wanted.value)(path);
-  const segments = wanted.value.replace(/\/$/, '').split('/');
-  const given = path.split('/');
-  return segments.every((segment, i) => i === 0 || segment === given[i]);
-}
-
-function firsts(values: readonly ValueMatch[]): readonly ValueMatch[] {
-  return values.filter((one, i) => values.findIndex(({ name }) => name === one.name) === i);
-}
-
-function naiveOrder(a: Line, b: Line): number {
-  const text = ({ route }: Line): string => `${route.namespace}/${route.name}`;
-  return (
-    Number(b.hostname !== '' && !b.hostname.startsWith('*')) -
-      Number(a.hostname !== '' && !a.hostname.startsWith('*')) ||
-    b.hostname.length - a.hostname.length ||
-    Number(a.route.kind === 'http') - Number(b.route.kind === 'http') ||
-    (a.route.kind === 'http' ? naivePathOrder(a, b) : naiveCallOrder(a, b)) ||
-    Number(b.match?.method !== undefined) - Number(a.match?.method !== undefined) ||
-    firsts(b.match?.headers ?? []).length - firsts(a.match?.headers ?? []).length ||
-    firsts(b.match?.query ?? []).length - firsts(a.match?.query ?? []).length ||
-    (b.match?.source?.principals ?? []).slice(0, 1).length -
-      (a.match?.source?.principals ?? []).slice(0, 1).length ||
-    (b.match?.source?.namespaces ?? []).slice(0, 1).length -
-      (a.match?.source?.namespaces ?? []).slice(0, 1).length ||
-    a.route.createdAt - b.route.createdAt ||
-    (text(a) < text(b) ? -1 : Number(text(a) > text(b))) ||
-    a.rule - b.rule ||
-    a.place - b.place
-  );
-}
-
-function naivePathOrder(a: Line, b: Line): number {
-  const kinds = ['exact', 'regex', 'prefix'];
-  const path = ({ match }: Line): PathMatch => match?.path ?? { type: 'prefix', value: '/' };
-  return (
-    kinds.indexOf(path(a).type) - kinds.indexOf(path(b).type) ||
-    path(b).value.length - path(a).value.length
-  );
-}
-
-function naiveCallOrder(a: Line, b: Line): number {
-  const kind = ({ match }: Line): number => {
-    if (!match?.grpc?.service && !match?.grpc?.method) return 2;
-    return match.grpc.type === 'exact' ? 0 : 1;
-  };
-  return (
-    kind(a) - kind(b) ||
-    (b.match?.grpc?.service ?? '').length - (a.match?.grpc?.service ?? '').length ||
-    (b.match?.grpc?.method ?? '').length - (a.match?.grpc?.method ?? '').length
-  );
-}
-
 const oneOf = <T>(...values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
 const maybe = <T>(item: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
   fc.option(item, { nil: undefined });
 
-/** Does not compile, so that nothing meets it. */
-const BROKEN = '/[';
 const SEGMENT = oneOf('a', 'b', 'ab');
 const PATH = fc
   .tuple(fc.array(SEGMENT, { maxLength: 3 }), oneOf('', '/'))
@@ -241,11 +125,11 @@ describe('matchRoute() and a list that is searched from end to end', () => {
             const found = matched && {
               name: matched.route.name,
               rule: matched.ruleIndex,
-              match: matched.rule.matches.length === 0 ? undefined : matched.match,
+              match: matched.match,
             };
             if (found !== undefined) matches++;
             const holding = routes.filter((route) => table.routes.includes(route));
-            assert.deepEqual(found, naive(holding, request, source));
+            assert.deepEqual(found, searchRoutes(holding, request, source));
           },
         ),
         { numRuns: 3000 },

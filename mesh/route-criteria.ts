@@ -74,17 +74,24 @@ function valueTest({ name, type, value }: ValueMatch, where: string, compile: Co
 }
 
 export function askedOf(request: HttpRequest, { identity }: RequestSource): Asked {
-  let principal: string | undefined;
-  let query: ReadonlyMap<string, string> | undefined;
   return {
     request,
     namespace: identity?.namespace,
-    principal: () => identity && (principal ??= formatIdentity(identity).slice('spiffe://'.length)),
-    query: () => (query ??= readQuery(request.query)),
+    principal: once(() => identity && formatIdentity(identity).slice('spiffe://'.length)),
+    query: once(() => readQuery(request.query)),
     preflightFor:
       request.method === 'OPTIONS'
         ? joinedHeaderOf(request, 'access-control-request-method')
         : undefined,
+  };
+}
+
+/** Most matches ask for neither query nor principal, and then they are not read at all. */
+function once<T>(read: () => T): () => T {
+  let kept: { readonly value: T } | undefined;
+  return () => {
+    kept ??= { value: read() };
+    return kept.value;
   };
 }
 

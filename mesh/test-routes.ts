@@ -1,9 +1,16 @@
 // Routes and requests for tests, short enough to be read as tables.
 
+import assert from 'node:assert/strict';
 import { parseIp } from './address.ts';
 import type { HttpRequest, RequestSource } from './http-request.ts';
 import { parseIdentity } from './identity.ts';
-import { ANY_REQUEST, type Matched } from './match-route.ts';
+import {
+  ANY_REQUEST,
+  compileRoutes,
+  type Matched,
+  matchRoute,
+  type RouteTable,
+} from './match-route.ts';
 import type {
   Backend,
   GrpcMatch,
@@ -145,4 +152,22 @@ export const REGEX: RegexCompiler = (pattern) => {
 export function goesTo(matched: Matched | undefined): string {
   const target = matched?.rule.backends[0]?.target;
   return target?.kind === 'service' ? target.service : '404';
+}
+
+export type Case = readonly [
+  target: string,
+  to: string,
+  parts?: { method?: string; headers?: Record<string, string>; host?: string },
+];
+
+/** Of one HTTPRoute to a service. */
+export function tableOf(...rules: readonly RouteRule[]): RouteTable {
+  return compileRoutes([routeOf({ rules })], ECHO_80, REGEX);
+}
+
+export function assertCases(table: RouteTable, cases: readonly Case[]): void {
+  for (const [target, to, parts] of cases) {
+    const matched = matchRoute(table, requestTo(target, parts), NOBODY);
+    assert.equal(goesTo(matched), to, `${target} ${JSON.stringify(parts ?? {})}`);
+  }
 }

@@ -148,22 +148,8 @@ describe('readRequestTarget()', () => {
 
   test('never throws; what is accepted reads the same again, and is fit for a request line', () => {
     const piece = fc.constantFrom(
-      ...[
-        '/',
-        '?',
-        '#',
-        '*',
-        'http://',
-        'a',
-        '.b',
-        ':80',
-        '%2e',
-        '..',
-        '@',
-        '[::1]',
-        ' ',
-        '\u00e9',
-      ],
+      ...'/ ? # * http:// a .b :80 %2e .. @ [::1] \u00e9'.split(' '),
+      ' ',
     );
     const target = fc.oneof(
       fc.array(piece, { maxLength: 8 }).map((pieces) => pieces.join('')),
