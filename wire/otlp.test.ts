@@ -11,7 +11,7 @@ import {
 import { DecodeError } from './protobuf.ts';
 
 const digits = (length: number): fc.Arbitrary<string> =>
-  fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: length, maxLength: length });
+  fc.stringMatching(new RegExp(`^[0-9a-f]{${length}}$`));
 const text = fc.string({ unit: 'grapheme' });
 const attributes: fc.Arbitrary<Attributes> = fc.dictionary(
   text.filter((key) => key !== '__proto__'),

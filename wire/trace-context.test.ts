@@ -19,9 +19,7 @@ const SPAN = '00f067aa0ba902b7';
 const W3C = `00-${TRACE}-${SPAN}-01`;
 
 const digits = (length: number): fc.Arbitrary<string> =>
-  fc
-    .string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: length, maxLength: length })
-    .filter((text) => !/^0+$/.test(text));
+  fc.stringMatching(new RegExp(`^[0-9a-f]{${length}}$`)).filter((text) => !/^0+$/.test(text));
 const contexts: fc.Arbitrary<TraceContext> = fc.record({
   traceId: digits(32),
   spanId: digits(16),
@@ -151,7 +149,13 @@ describe('the trace headers of a request', () => {
 
   test('reading never throws', () => {
     const name = fc.constantFrom(
-      ...['traceparent', 'tracestate', 'b3', 'x-b3-traceid', 'x-b3-spanid', 'x-b3-sampled', 'a'],
+      'traceparent',
+      'tracestate',
+      'b3',
+      'x-b3-traceid',
+      'x-b3-spanid',
+      'x-b3-sampled',
+      'a',
     );
     fc.assert(
       fc.property(fc.array(fc.tuple(name, anyText)), (headers) => void readTraceHeaders(headers)),
