@@ -57,7 +57,16 @@ export type AgentSettings = Pick<
   | 'ready'
 > &
   Partial<
-    Pick<AgentConfig, 'tunnelIdleMs' | 'readyFile' | 'accessFilter' | 'seriesIdleMs' | 'limits'>
+    Pick<
+      AgentConfig,
+      | 'nodeName'
+      | 'tunnelIdleMs'
+      | 'readyFile'
+      | 'accessFilter'
+      | 'seriesIdleMs'
+      | 'limits'
+      | 'tracing'
+    >
   > & {
     /** Without it the DNS of no pod is captured. */
     readonly dns?: DnsSettings | undefined;

@@ -9,6 +9,7 @@ import { exposeDiscovery } from '../runtime/discovery-metrics.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { Readiness } from '../runtime/readiness.ts';
 import { followReadiness } from '../runtime/ready-file.ts';
+import { startTracing } from '../runtime/tracing/tracing.ts';
 import { Certificates } from '../tunnel/certificates/certificates.ts';
 import { exposeCertificates, reportTrust } from '../tunnel/certificates/reports.ts';
 import { HandshakeGate } from '../tunnel/handshake-gate.ts';
@@ -57,7 +58,12 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
   const connections = new Connections(limits);
   const accessLines = log.child({ scope: 'access' });
   const access = new AccessLog({ log: accessLines, random }, settings.accessFilter ?? EVERYTHING);
-  const trails = new Trails({ log, access, clock, metrics }, settings);
+  const tracing = startTracing({ clock, log, metrics }, settings.tracing, {
+    'service.name': 'ambit-node-agent',
+    'k8s.node.name': settings.nodeName ?? '',
+  });
+  const { tracer } = tracing;
+  const trails = new Trails({ log, access, clock, metrics, tracer }, settings);
   const tunnels = new TunnelReports({ clock, log: accessLines, metrics });
   const repairs = metrics.counter({
     name: 'ambit_capture_repairs_total',
@@ -176,6 +182,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
     await starts.close();
     trustReports.close();
     own?.close();
+    await tracing.close();
     throw error;
   };
   const admin = await startAdmin(doors, settings, adminRoutes(view)).catch(giveUp);
@@ -238,6 +245,7 @@ export async function startAgent(parts: AgentParts, settings: AgentSettings): Pr
       trustReports.close();
       certificates.close();
       hosts.close();
+      await tracing.close();
       await doorsClosed;
       own?.close();
       log.info('Drained', { cut });

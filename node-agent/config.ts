@@ -5,6 +5,7 @@ import { type AccessFilter, readAccessFilter } from '../runtime/access-filter.ts
 import type { Door } from '../runtime/admin.ts';
 import type { SettingsReader } from '../runtime/env.ts';
 import { SERIES_IDLE_MS } from '../runtime/series.ts';
+import { readTracingSettings, type TracingSettings } from '../runtime/tracing/tracing.ts';
 import { IDLE_RELEASE_MS } from '../tunnel/pool.ts';
 import { ACCESS_FLAGS } from './access-log.ts';
 import { parseNameServers } from './dns/resolv-conf.ts';
@@ -42,6 +43,8 @@ export type AgentConfig = {
   readonly accessFilter: AccessFilter;
   /** How long a metric series nobody uses is still told of. */
   readonly seriesIdleMs: number;
+  /** undefined: nobody collects traces. */
+  readonly tracing: TracingSettings | undefined;
   /** Where the newest snapshot is kept for a restart without the control plane; undefined: nowhere. */
   readonly stateDirectory: string | undefined;
   readonly snapshotMaxAgeMs: number;
@@ -112,6 +115,7 @@ export function readAgentConfig(env: SettingsReader): AgentConfig {
     },
     accessFilter: readAccessFilter(env, ACCESS_FLAGS),
     seriesIdleMs: env.durationMs('AMBIT_METRICS_IDLE', SERIES_IDLE_MS),
+    tracing: readTracingSettings(env),
     stateDirectory: env.optional('AMBIT_STATE_DIR'),
     snapshotMaxAgeMs: env.durationMs('AMBIT_SNAPSHOT_MAX_AGE', DAY_MS),
     // for people on the machine only

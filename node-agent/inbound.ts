@@ -19,7 +19,7 @@ import type { Connections } from './connections.ts';
 import { decide, decideAgain, type PolicyView } from './decide.ts';
 import { socketLeg } from './leg.ts';
 import type { LocalPod } from './local-pod.ts';
-import type { Trails } from './trail.ts';
+import type { TrailFacts, Trails } from './trail.ts';
 
 export type InboundSteps = {
   readonly trails: Trails;
@@ -34,14 +34,15 @@ export async function receive(
   steps: InboundSteps,
 ): Promise<void> {
   const { peer, remote, local } = request;
-  const trail = steps.trails.begin({
+  const facts: TrailFacts = {
     direction: 'inbound',
     source: remote,
     destination: local,
     sourceIdentity: peer,
     destinationIdentity: pod.enrolment.identity,
     authority: request.authority,
-  });
+  };
+  const trail = steps.trails.begin(facts, request.fields['traceparent']);
   try {
     const target = classifyRequest(pod, request, steps.snapshot());
     trail.learn(describe(request, target, steps));

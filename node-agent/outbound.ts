@@ -161,7 +161,7 @@ async function openLeg(hop: Hop, asked: Asked, signal: AbortSignal): Promise<Leg
       return socketLeg(await pod.dial({ to: hop.to }, signal));
     case 'tunnel': {
       trail.learn({ destination: hop.to, authority: hop.authority });
-      const head = connectHead(hop, source, captured.source);
+      const head = connectHead(hop, source, captured.source, trail.traceparent);
       const stream = await steps.openTunnel(pod, hop, head, signal);
       trail.learn({
         sourceIdentity: workloadIdentity(source),
@@ -171,7 +171,7 @@ async function openLeg(hop: Hop, asked: Asked, signal: AbortSignal): Promise<Leg
     }
     case 'gateway': {
       trail.learn({ destination: hop.to, authority: hop.authority });
-      const head = connectHead(hop, source, captured.source);
+      const head = connectHead(hop, source, captured.source, trail.traceparent);
       const heads = { outer: head, inner: headInside(head, source) };
       const stream = await steps.openThrough(pod, hop, heads, signal);
       trail.learn({

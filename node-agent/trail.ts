@@ -1,13 +1,16 @@
 // The record of one connection, ended exactly once: one access-log line and the reference's istio_tcp_* metrics. Begun and
-// ended by the three journeys; read by tests. Byte counts stay plain numbers until a scrape asks for them.
+// ended by the three journeys; read by tests. Its span, where traces are collected, begins and ends with it. Byte counts stay plain numbers until a scrape asks for them.
 
 import { FAILURES, failureCodeOf, MeshError } from '../mesh/failures.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Metrics, Sample } from '../runtime/metrics.ts';
 import { SERIES_IDLE_MS } from '../runtime/series.ts';
+import type { Span, Tracer } from '../runtime/tracing/tracer.ts';
 import type { SpliceCounts } from '../tunnel/splice.ts';
+import { formatTraceparent } from '../wire/trace-context.ts';
 import { AccessLog } from './access-log.ts';
+import { beginSpan, describeConnection } from './connection-span.ts';
 import { type Cell, LABEL_NAMES, TrafficSeries } from './traffic-series.ts';
 import { reporterOf, type TrailFacts } from './trail-facts.ts';
 
@@ -19,12 +22,15 @@ export type TrailParts = {
   readonly metrics: Metrics;
   /** Writes to `log` without it. */
   readonly access?: AccessLog;
+  /** undefined: nobody collects traces. */
+  readonly tracer?: Tracer | undefined;
 };
 
 export class Trails {
   readonly #access: AccessLog;
   readonly #clock: Clock;
   readonly #series: TrafficSeries;
+  readonly #tracer: Tracer | undefined;
   readonly #open = new Set<Trail>();
   #lastEnded = Promise.withResolvers<void>();
 
@@ -32,6 +38,7 @@ export class Trails {
     const { clock, metrics } = parts;
     this.#access = parts.access ?? new AccessLog(parts);
     this.#clock = clock;
+    this.#tracer = parts.tracer;
     this.#series = new TrafficSeries(clock, settings.seriesIdleMs ?? SERIES_IDLE_MS);
     const family = (name: string, help: string, read: (cell: Cell) => number): void => {
       metrics.collectedCounter({ name: `istio_tcp_${name}`, help, labels: LABEL_NAMES }, () => {
@@ -57,8 +64,10 @@ export class Trails {
     );
   }
 
-  begin(facts: TrailFacts): Trail {
-    const trail = new Trail(this, facts, this.#clock.monotonic());
+  /** `traceparent`: of the CONNECT that it came by. */
+  begin(facts: TrailFacts, traceparent?: string): Trail {
+    const span = this.#tracer && beginSpan(this.#tracer, facts.direction, traceparent);
+    const trail = new Trail(this, facts, this.#clock.monotonic(), span);
     this.#open.add(trail);
     return trail;
   }
@@ -110,11 +119,18 @@ export class Trail {
   #cell: Cell | undefined;
   #flushed = { sent: 0, received: 0 };
   #ended = false;
+  readonly #span: Span | undefined;
 
-  constructor(trails: Trails, facts: TrailFacts, beganAt: number) {
+  constructor(trails: Trails, facts: TrailFacts, beganAt: number, span: Span | undefined) {
     this.#trails = trails;
     this.#facts = facts;
     this.beganAt = beganAt;
+    this.#span = span;
+  }
+
+  /** What the next hop is told of its place in a trace; undefined: nobody collects. */
+  get traceparent(): string | undefined {
+    return this.#span && formatTraceparent(this.#span.context);
   }
 
   get facts(): TrailFacts {
@@ -143,6 +159,7 @@ export class Trail {
     cell.closed++;
     cell.usedAt = this.#trails.now();
     if (failure !== undefined) this.#trails.cell(this.#facts, FAILURES[failure.code].flag).failed++;
+    this.#span?.end(() => describeConnection(this.#facts, this.counts, failure));
     this.#trails.ended(this, failure);
   }
 

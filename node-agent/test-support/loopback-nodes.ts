@@ -11,7 +11,7 @@ import { parseIp } from '../../mesh/address.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { createTestCa, type TestCa } from '../../tunnel/test-ca.ts';
 import { encodeProxyHeader } from '../../wire/proxy-protocol.ts';
-import type { AgentParts } from '../agent-parts.ts';
+import type { AgentParts, AgentSettings } from '../agent-parts.ts';
 import { type Agent, startAgent } from '../app.ts';
 import { loopbackCapture } from '../capture/loopback.ts';
 import {
@@ -73,22 +73,35 @@ export class LoopbackNodes {
     return { name, uid: randomUUID(), addresses: [`${this.block}.${this.#nextAddress++}`] };
   }
 
-  async start(parts: Partial<AgentParts> = {}): Promise<Node> {
+  async start(
+    parts: Partial<AgentParts> = {},
+    settings: Partial<AgentSettings> = {},
+  ): Promise<Node> {
     const discovery = new HandmadeDiscovery();
     const { log, lines } = memoryLog();
     const capture = loopbackCapture({ clock: systemClock }, { directory: this.directory });
     const own = { clock: systemClock, log, discovery, issue: issueFrom(this.ca), capture };
-    const agent = await startAgent({ ...own, ...parts }, AGENT_SETTINGS);
+    const agent = await startAgent({ ...own, ...parts }, { ...AGENT_SETTINGS, ...settings });
     return { agent, discovery, lines };
   }
 
   /** Client and server on two nodes, both enrolled; `app` is the server's application on port 8080. */
-  async withMesh(app: (socket: Socket) => void, use: (mesh: Mesh) => Promise<void>): Promise<void> {
+  async withMesh(
+    app: (socket: Socket) => void,
+    use: (mesh: Mesh) => Promise<void>,
+    settings: {
+      readonly near?: Partial<AgentSettings>;
+      readonly far?: Partial<AgentSettings>;
+    } = {},
+  ): Promise<void> {
     const client = this.pod('client');
     const server = this.pod('server');
     const accepted: Socket[] = [];
     const callers: (string | undefined)[] = [];
-    const [near, far] = await Promise.all([this.start(), this.start()]);
+    const [near, far] = await Promise.all([
+      this.start({}, settings.near),
+      this.start({}, settings.far),
+    ]);
     const listener = await listen(server.addresses[0] ?? '', 8080, (socket) => {
       accepted.push(socket);
       callers.push(socket.remoteAddress);

@@ -4,7 +4,7 @@ import { globSync, readFileSync } from 'node:fs';
 
 const PAGE = 'SETTINGS.md';
 /** Where components read their settings; the sandbox and the tests have words of their own. */
-const READERS = '{ca,control-plane,node-agent,runtime}/**/*.ts';
+const READERS = '{ca,control-plane,node-agent,runtime,waypoint}/**/*.ts';
 const READ = /\benv\.\w+\(\s*'(AMBIT_\w+)'|\bport\('(AMBIT_\w+)'/g;
 const NAMED = /`(AMBIT_\w+)`/g;
 
