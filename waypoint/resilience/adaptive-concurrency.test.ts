@@ -106,6 +106,21 @@ describe('the limit', () => {
     assert.ok(here.control.state().limit >= limit);
   });
 
+  test('is measured by what was sent while it was measured', async () => {
+    const here = rig();
+    serve(here, 50, 10);
+    await turns(here, 10, 10);
+    const old = admitted(here, 'critical', 60);
+    assert.equal(old.length, 60);
+    await here.clock.advance(35_000);
+    here.control.ask('critical');
+    assert.equal(here.control.state().limit, 3);
+    for (const done of old) done(4000);
+    assert.equal(here.control.state().minRttMs, undefined);
+    serve(here, 50, 10);
+    assert.equal(here.control.state().minRttMs, 10);
+  });
+
   test('of a quiet service is not pinned for long while it is measured', async () => {
     const here = rig();
     serve(here, 5, 10);

@@ -56,6 +56,8 @@ export class AdaptiveConcurrency {
   #before: number;
   #phase: Phase;
   #turnAt: number;
+  /** Which measuring it is: what was sent before it began was slowed by load. */
+  #epoch = 0;
 
   constructor(policy: LoadShedding, parts: ConcurrencyParts) {
     this.#policy = policy;
@@ -80,12 +82,14 @@ export class AdaptiveConcurrency {
     const room = Math.max(1, Math.floor(this.#limit * SHARES[priority]));
     if (this.#active >= room) return { admitted: false, limit: 'concurrency' };
     this.#active++;
+    const epoch = this.#epoch;
     let open = true;
     const done = (latencyMs: number | undefined): void => {
       if (!open) return;
       open = false;
       this.#active--;
-      if (latencyMs !== undefined) this.#samples.add(latencyMs);
+      const counts = this.#phase.kind === 'controlling' || epoch === this.#epoch;
+      if (latencyMs !== undefined && counts) this.#samples.add(latencyMs);
       this.#turn();
     };
     return { admitted: true, done };
@@ -118,6 +122,7 @@ export class AdaptiveConcurrency {
   }
 
   #measure(now: number): void {
+    this.#epoch++;
     this.#phase = { kind: 'measuring', since: now };
     this.#before = this.#limit;
     this.#limit = this.#policy.minLimit;
