@@ -173,6 +173,8 @@ describe('addresses', () => {
     assert.equal(remoteIpOf(via(2, '1.1.1.1, 2.2.2.2')), '1.1.1.1');
     assert.equal(remoteIpOf(via(2, '1.1.1.1', '2.2.2.2')), '1.1.1.1');
     assert.equal(remoteIpOf(via(1, '[fd00::1]')), 'fd00::1');
+    assert.equal(remoteIpOf(via(1, '[fd00::1]:443')), 'fd00::1');
+    assert.equal(remoteIpOf(via(1, '1.1.1.1:443')), '1.1.1.1');
   });
 
   test('who wrote a header that nobody vouches for is still the caller', () => {

@@ -76,8 +76,10 @@ export function remoteIpOf({
   const addresses = joinedHeaderOf(request, 'x-forwarded-for')?.split(',') ?? [];
   const text = addresses.at(-trustedHops)?.trim();
   if (addresses.length < trustedHops || text === undefined) return source.ip;
+  // some proxies add the port, and brackets
+  const bare = /^\[([^\]]*)\](?::\d+)?$/.exec(text)?.[1] ?? /^([^:]+):\d+$/.exec(text)?.[1] ?? text;
   try {
-    return parseIp(text.replace(/^\[(.*)\]$/, '$1'));
+    return parseIp(bare);
   } catch {
     return undefined;
   }
