@@ -30,6 +30,19 @@ export function badValue(message: string): never {
   throw new RouteFault('rule', message);
 }
 
+// What JavaScript counts exactly: a larger number could not travel to waypoints.
+const MAX_COUNT = Number.MAX_SAFE_INTEGER;
+
+/** The schema of a cluster sees to it; one that does not must not make a route no waypoint can read. @throws RouteFault */
+export function wholeNumber(
+  what: string,
+  value: number,
+  { min = 0, max = MAX_COUNT }: { readonly min?: number; readonly max?: number } = {},
+): number {
+  const fits = Number.isInteger(value) && value >= min && value <= max;
+  return fits ? value : badValue(`${what} ${value} is not a whole number from ${min} to ${max}`);
+}
+
 /** A reference that leads nowhere: only what it was for fails, with 500. */
 export type BrokenReference = {
   readonly reason: 'BackendNotFound' | 'InvalidKind' | 'RefNotPermitted' | 'UnsupportedProtocol';

@@ -8,7 +8,7 @@ import type {
   RouteFilterSpec,
 } from '../../../runtime/kubernetes/gateway-objects.ts';
 import { type ReferenceContext, targetOf } from './backends.ts';
-import { badValue, RouteFault, unknownWord } from './faults.ts';
+import { badValue, RouteFault, unknownWord, wholeNumber } from './faults.ts';
 
 // RFC 9110 section 5.6.2.
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -91,7 +91,7 @@ function present<K extends keyof RouteFilterSpec>(
 function headerEdit({ set = [], add = [], remove = [] }: HeaderModifier): HeaderEdit {
   const pair = ({ name, value }: { name: string; value: string }): readonly [string, string] => {
     // a line break would be a header of the value's own
-    if (!TOKEN.test(name) || hasControls(value)) {
+    if (!TOKEN.test(name) || !isFieldValue(value)) {
       badValue(`Header "${name}" cannot be set to ${JSON.stringify(value)}`);
     }
     return [name.toLowerCase(), value];
@@ -103,8 +103,13 @@ function headerEdit({ set = [], add = [], remove = [] }: HeaderModifier): Header
   };
 }
 
-function hasControls(text: string): boolean {
-  return [...text].some((char) => (char < ' ' && char !== '\t') || char === '\x7f');
+/** RFC 9110 section 5.5: no controls but the tab, and one byte a character. */
+function isFieldValue(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if ((code < 0x20 && code !== 0x09) || code === 0x7f || code > 0xff) return false;
+  }
+  return true;
 }
 
 function redirectOf(spec: NonNullable<RouteFilterSpec['requestRedirect']>): RouteFilter {
@@ -112,6 +117,7 @@ function redirectOf(spec: NonNullable<RouteFilterSpec['requestRedirect']>): Rout
   if (scheme !== undefined && scheme !== 'http' && scheme !== 'https') {
     unknownWord('Redirect scheme', scheme, ['http', 'https']);
   }
+  if (port !== undefined) wholeNumber('Redirect port', port, { min: 1, max: 65_535 });
   switch (statusCode) {
     case 301:
     case 302:
@@ -162,9 +168,8 @@ function mirrorOf(
 ): RouteFilter {
   const numerator = fraction?.numerator ?? percent ?? 100;
   const denominator = fraction === undefined ? 100 : (fraction.denominator ?? 100);
-  if (numerator < 0 || denominator < 1 || numerator > denominator) {
-    badValue(`${numerator} of ${denominator} requests cannot be mirrored`);
-  }
+  wholeNumber('Denominator of a mirror', denominator, { min: 1 });
+  wholeNumber('Share of a mirror', numerator, { max: denominator });
   return { kind: 'mirror', target: targetOf(backendRef, context), numerator, denominator };
 }
 
@@ -176,7 +181,7 @@ function corsOf(cors: NonNullable<RouteFilterSpec['cors']>): RouteFilter {
     allowMethods: cors.allowMethods ?? [],
     allowHeaders: cors.allowHeaders ?? [],
     exposeHeaders: cors.exposeHeaders ?? [],
-    maxAgeSeconds: cors.maxAge ?? CORS_MAX_AGE,
+    maxAgeSeconds: wholeNumber('cors.maxAge', cors.maxAge ?? CORS_MAX_AGE),
   };
 }
 
@@ -196,6 +201,6 @@ function externalAuthOf(
     pathPrefix: http?.path ?? '',
     allowedHeaders: lower(protocol === 'HTTP' ? http?.allowedHeaders : grpc?.allowedHeaders),
     allowedResponseHeaders: lower(http?.allowedResponseHeaders),
-    maxBodyBytes: forwardBody?.maxSize ?? 0,
+    maxBodyBytes: wholeNumber('forwardBody.maxSize', forwardBody?.maxSize ?? 0),
   };
 }

@@ -65,7 +65,7 @@ export function routeSources(world: RouteObjects): RouteSource[] {
         object,
         namespace: object.metadata.namespace ?? '',
         name: object.metadata.name ?? '',
-        createdAt: Date.parse(object.metadata.creationTimestamp ?? '') || 0,
+        createdAt: Math.max(0, Date.parse(object.metadata.creationTimestamp ?? '') || 0),
       }),
     ),
   );

@@ -51,7 +51,7 @@ export function routesOf(
     rulesOf({ source, facet, services, grants, checkRegex }),
   );
   const asked = sources.flatMap((source) =>
-    (source.object.spec?.parentRefs ?? []).flatMap((ref) => {
+    [...(source.object.spec?.parentRefs ?? [])].flatMap((ref) => {
       const attachment = attach(source, ref, { world, gateways, services });
       return attachment === undefined ? [] : [judged(attachment, rules)];
     }),

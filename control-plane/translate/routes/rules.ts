@@ -19,7 +19,7 @@ import type {
 } from '../../../runtime/kubernetes/gateway-objects.ts';
 import { type ReferenceContext, targetOf } from './backends.ts';
 import { durationMs, optionalMs } from './durations.ts';
-import { type BrokenReference, badValue, RouteFault, unknownWord } from './faults.ts';
+import { type BrokenReference, badValue, RouteFault, unknownWord, wholeNumber } from './faults.ts';
 import { filtersOf } from './filters.ts';
 import { type CheckRegex, grpcMatchOf, httpMatchOf } from './matches.ts';
 import type { RouteSource } from './route-objects.ts';
@@ -44,6 +44,10 @@ export function rulesOf(context: RulesContext): TranslatedRules {
   const { kind, object } = context.source;
   const broken: BrokenReference[] = [];
   const specs = object.spec?.rules ?? (kind === 'http' ? [{}] : []);
+  if (!Array.isArray(specs)) {
+    const refusal = new RouteFault('route', 'The route cannot be read: its rules are no list');
+    return { rules: [], broken, dropped: [], refusal };
+  }
   const rules: RouteRule[] = [];
   const dropped: string[] = [];
   let first: RouteFault | undefined;
@@ -53,14 +57,21 @@ export function rulesOf(context: RulesContext): TranslatedRules {
       rules.push(ruleOf(spec, index, { ...context, broken: found }));
       broken.push(...found);
     } catch (error) {
-      if (!(error instanceof RouteFault)) throw error;
-      if (error.scope === 'route') return { rules: [], broken, dropped: [], refusal: error };
-      first ??= error;
-      dropped.push(`${titleOf(spec, index)}: ${error.message}`);
+      const fault = faultOf(error);
+      if (fault.scope === 'route') return { rules: [], broken, dropped: [], refusal: fault };
+      first ??= fault;
+      dropped.push(`${titleOf(spec, index)}: ${fault.message}`);
     }
   }
   const refusal = rules.length === 0 ? first : undefined;
   return { rules, broken, dropped, refusal };
+}
+
+/** A schema keeps bad shapes out of the cluster; one that slipped through must not stop everybody else's updates. */
+function faultOf(error: unknown): RouteFault {
+  if (error instanceof RouteFault) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new RouteFault('route', `The route cannot be read: ${message}`);
 }
 
 function titleOf({ name }: RouteRuleSpec<unknown>, index: number): string {
@@ -128,9 +139,7 @@ function requirePrefix(matches: readonly RouteMatch[], filters: readonly RouteFi
 
 function backendOf(ref: RouteBackendRef, context: RuleContext): Backend {
   const { weight = DEFAULT_WEIGHT } = ref;
-  if (!Number.isInteger(weight) || weight < 0 || weight > MAX_WEIGHT) {
-    badValue(`Weight ${weight} of backend ${ref.name} is not between 0 and ${MAX_WEIGHT}`);
-  }
+  wholeNumber(`Weight of backend ${ref.name}`, weight, { max: MAX_WEIGHT });
   const filters =
     context.source.kind === 'tls' || context.source.kind === 'tcp'
       ? []
@@ -143,8 +152,8 @@ function retryOf({
   attempts = DEFAULT_ATTEMPTS,
   backoff,
 }: NonNullable<RouteRuleSpec<unknown>['retry']>): RouteRetry {
-  const wrong = codes.find((code) => !Number.isInteger(code) || code < 400 || code > 599);
-  if (wrong !== undefined) badValue(`Status ${wrong} cannot be retried: use 400 to 599`);
+  for (const code of codes) wholeNumber('Status to retry', code, { min: 400, max: 599 });
+  wholeNumber('retry.attempts', attempts);
   return { codes, attempts, backoffMs: optionalMs(backoff, 'retry.backoff') };
 }
 
