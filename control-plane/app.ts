@@ -18,6 +18,9 @@ import { TYPE_ADDRESS } from '../wire/discovery.ts';
 import type { Problem } from '../wire/status.ts';
 import { batch } from './batch.ts';
 import type { ControlPlaneConfig } from './config.ts';
+import { deploySettingsOf } from './config.ts';
+import { followGateways } from './deploy/gateways.ts';
+import type { GatewayPlan } from './deploy/plan.ts';
 import { countPushes, countStatusWrites, exposeControlPlane } from './metrics.ts';
 import { Proxies } from './proxies.ts';
 import { decideAdmission } from './push/admit.ts';
@@ -66,6 +69,7 @@ export async function startControlPlane(
   const leadership = { held: false };
   let newest: Translation | undefined;
   let known: readonly Problem[] = [];
+  let planned: GatewayPlan | undefined;
 
   // watch -> translate -> publish
   const settings = { ...config, rootNamespace: config.namespace };
@@ -76,14 +80,20 @@ export async function startControlPlane(
     newest = translate(world, settings, memo);
     const enrolments = retirement.plan(newest.enrolments, (uid) => running.has(uid));
     const believed = trust.read();
-    known = [...newest.problems, ...believed.problems];
+    planned = gateways.plan({
+      gateways: world.gateways,
+      roots: trust.rootMap(),
+      uses: newest.waypointUses,
+      // routes are not translated yet
+      attachedRoutes: new Map(),
+    });
+    known = [...newest.problems, ...planned.problems, ...believed.problems];
     if (store.publish({ ...newest, enrolments, trust: believed.bundles })) {
       log.debug('Published', { version: store.current.version });
     }
     published.resolve();
     retirement.published(store.current.version);
-    conditions.wish(newest.outcomes);
-    routeParents.wish(newest.routeOutcomes);
+    conditions.wish([...newest.outcomes, ...planned.outcomes]);
     problems.tell(known);
   };
   const tryPublish = (): void => {
@@ -116,6 +126,17 @@ export async function startControlPlane(
     }),
     (it) => it.close(),
   );
+  const isLeader = (): boolean => leadership.held;
+  const gateways = open.adopt(
+    followGateways(
+      { ...parts, services: cluster.services, isLeader },
+      deploySettingsOf(config),
+      () => {
+        if (synced) changes.poke();
+      },
+    ),
+    (it) => it.close(),
+  );
   const events = open.adopt(createEventWriter(parts), (it) => it.close());
   const reports = open.adopt(
     new ReportWriter({
@@ -125,7 +146,6 @@ export async function startControlPlane(
     }),
     (it) => it.close(),
   );
-  const isLeader = (): boolean => leadership.held;
   const find = cluster.find.bind(cluster);
   const problems = new ProblemTeller({ log, events, isLeader, find });
   const writing = { ...parts, isLeader, count: countStatusWrites(metrics) };
@@ -149,6 +169,7 @@ export async function startControlPlane(
             namespaces: cluster.namespaces.items(),
             pods: cluster.pods.items(),
             problems: known,
+            waypoints: planned?.waypoints ?? [],
             rotation: trust.rotation(),
           }),
         ),
@@ -165,7 +186,7 @@ export async function startControlPlane(
     if (signal.aborted) end();
   });
   ended.catch(() => {});
-  await Promise.race([Promise.all([cluster.synced, trust.synced]), ended]);
+  await Promise.race([Promise.all([cluster.synced, trust.synced, gateways.synced]), ended]);
   synced = true;
   tryPublish();
   // agents that were told of an empty cluster would let go of all they know
@@ -260,9 +281,8 @@ export async function startControlPlane(
     (leading) =>
       new Promise<void>((resolve) => {
         leadership.held = true;
-        conditions.wish(newest?.outcomes ?? []);
-        routeParents.wish(newest?.routeOutcomes ?? []);
-        problems.tell(known);
+        // what only a leader writes is planned again
+        changes.poke();
         const end = (): void => {
           leadership.held = false;
           resolve();

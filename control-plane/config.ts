@@ -6,6 +6,9 @@ import type { Door } from '../runtime/admin.ts';
 import type { SettingsReader } from '../runtime/env.ts';
 import type { KubernetesSettings } from '../runtime/kubernetes/kubeconfig.ts';
 import { readKubernetesSettings } from '../runtime/kubernetes/settings.ts';
+import { VERSION } from '../runtime/version.ts';
+
+import type { DeploySettings } from './deploy/settings.ts';
 
 export type ControlPlaneConfig = {
   readonly kubernetes: KubernetesSettings;
@@ -27,6 +30,10 @@ export type ControlPlaneConfig = {
   readonly agentAccounts: readonly string[];
   readonly listen: { readonly host: string | undefined; readonly port: number };
   readonly caAddress: string;
+  /** Where proxies that we deploy find us. */
+  readonly controlPlaneAddress: string;
+  readonly waypointImage: string;
+  readonly waypointReplicas: number;
   readonly tokenFile: string;
   readonly rootCertFile: string;
   readonly admin: Door;
@@ -35,6 +42,12 @@ export type ControlPlaneConfig = {
   readonly quietMs: number;
   readonly maxDelayMs: number;
 };
+
+/** What of it the proxies we deploy are told, or made by. */
+export function deploySettingsOf(config: ControlPlaneConfig): DeploySettings {
+  const { waypointImage: image, waypointReplicas: replicas, audiences, ...rest } = config;
+  return { ...rest, image, replicas, audience: audiences[0] ?? 'ambit-ca' };
+}
 
 /** @throws ConfigError naming every setting that is wrong */
 export function readControlPlaneConfig(env: SettingsReader): ControlPlaneConfig {
@@ -61,6 +74,13 @@ export function readControlPlaneConfig(env: SettingsReader): ControlPlaneConfig 
       port: env.integer('AMBIT_DISCOVERY_PORT', 15012, { min: 0, max: 65535 }),
     },
     caAddress: env.text('AMBIT_CA_ADDRESS', `ambit-ca.${namespace}.svc:15012`),
+    controlPlaneAddress: env.text(
+      'AMBIT_CONTROL_PLANE_ADDRESS',
+      `ambit-control-plane.${namespace}.svc:15012`,
+    ),
+    waypointImage: env.text('AMBIT_WAYPOINT_IMAGE', `ambit-mesh/waypoint:${VERSION}`),
+    // one may go, or be replaced, without anybody noticing
+    waypointReplicas: env.integer('AMBIT_WAYPOINT_REPLICAS', 2, { min: 1, max: 100 }),
     tokenFile: env.text('AMBIT_TOKEN_FILE', '/var/run/secrets/tokens/ambit-token'),
     rootCertFile: env.text('AMBIT_ROOT_CERT_FILE', '/var/run/secrets/ambit/root-cert.pem'),
     // for people on the machine, and for the cli through a port-forward

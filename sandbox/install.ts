@@ -12,7 +12,7 @@ import {
   type Resource,
 } from '../runtime/kubernetes/resources.ts';
 import type { Condition, KubeObject } from './controllers/objects.ts';
-import { DISRUPTION_BUDGETS, keyOfResource, typeMetaOf } from './controllers/resources.ts';
+import { keyOfResource } from './controllers/resources.ts';
 
 /** Everything the mesh itself consists of, in the order people would apply it. */
 export const MESH_FOLDERS = [
@@ -117,20 +117,13 @@ function rank(object: KubeObject): number {
 
 function resourceOf({ file, object }: Manifest): Resource {
   const { apiVersion = '', kind = '' } = object;
-  const found = findResource(apiVersion, kind) ?? KNOWN_HERE.find((one) => isOf(one, object));
+  const found = findResource(apiVersion, kind);
   if (found === undefined) {
     throw new Error(
       `Cannot install ${file}: ${kind} of ${apiVersion || 'no apiVersion'} is not a kind we know`,
     );
   }
   return found;
-}
-
-const KNOWN_HERE = [DISRUPTION_BUDGETS];
-
-function isOf(resource: Resource, { apiVersion, kind }: KubeObject): boolean {
-  const type = typeMetaOf(resource);
-  return type.apiVersion === apiVersion && type.kind === kind;
 }
 
 type Definition = KubeObject & { readonly status?: { readonly conditions?: readonly Condition[] } };

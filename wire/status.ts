@@ -2,6 +2,7 @@
 // read by `ambit status`. Fields are only ever added.
 
 import type { TrustReport } from '../mesh/trust.ts';
+import type { WaypointFor } from '../mesh/waypoint.ts';
 import type { RotationStatus } from './rotation.ts';
 
 export type AgentStatus = {
@@ -44,6 +45,24 @@ export type NamespaceStatus = {
   readonly leftAlone?: number;
 };
 
+/** A Gateway of ours and the proxy that runs for it. */
+export type WaypointStatus = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly kind: 'waypoint' | 'ingress';
+  /** What a waypoint takes connections for. */
+  readonly for?: WaypointFor;
+  readonly replicas: number;
+  readonly ready: number;
+  readonly programmed: boolean;
+  /** What it waits for, or that it serves. */
+  readonly message: string;
+  readonly addresses: readonly string[];
+  /** How many services, and workloads by their own address, are reached through it. */
+  readonly services: number;
+  readonly workloads: number;
+};
+
 /** Something a person should mend: which object, why, and the next step. */
 export type Problem = {
   readonly object: string;
@@ -67,4 +86,5 @@ export type ControlPlaneStatus = {
   readonly namespaces: readonly NamespaceStatus[];
   readonly workloads: readonly WorkloadStatus[];
   readonly problems: readonly Problem[];
+  readonly waypoints?: readonly WaypointStatus[];
 };

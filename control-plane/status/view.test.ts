@@ -34,6 +34,7 @@ function status(mode: string | undefined, pods: readonly Pod[]) {
     namespaces,
     pods,
     problems: [],
+    waypoints: [],
   });
 }
 

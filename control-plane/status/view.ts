@@ -28,6 +28,7 @@ export type StatusFacts = {
   readonly namespaces: Iterable<Namespace>;
   readonly pods: Iterable<Pod>;
   readonly problems: readonly Problem[];
+  readonly waypoints: readonly WaypointStatus[];
 };
 
 export function statusOf(facts: StatusFacts): ControlPlaneStatus {
@@ -72,6 +73,9 @@ export function statusOf(facts: StatusFacts): ControlPlaneStatus {
       (a, b) => a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name),
     ),
     problems: facts.problems,
+    waypoints: facts.waypoints.toSorted(
+      (a, b) => a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name),
+    ),
   };
 }
 

@@ -51,6 +51,8 @@ export type Cluster = {
   readonly synced: Promise<void>;
   readonly pods: Informer<Pod>;
   readonly namespaces: Informer<Namespace>;
+  readonly services: Informer<Service>;
+  readonly gateways: Informer<Gateway>;
   /** An object as a Problem names it, of the kinds that have problems; undefined when it is not there. */
   find(kind: string, namespace: string | undefined, name: string): KubeObject | undefined;
   world(): World;
@@ -119,6 +121,8 @@ export function watchCluster(
     synced: Promise.all(everything.map(({ synced }) => synced)).then(() => {}),
     pods,
     namespaces,
+    services,
+    gateways,
     find(kind, namespace, name) {
       if (kind === 'Namespace') return namespaces.get(name);
       if (kind === 'Pod') return pods.get(name, namespace);

@@ -25,6 +25,8 @@ export type TrustWatch = {
   read(): { readonly bundles: readonly TrustBundle[]; readonly problems: readonly Problem[] };
   /** How far the CA is with a rotation, as it last said. */
   rotation(): RotationStatus | undefined;
+  /** The CA's ConfigMap itself; undefined while it has not written any. */
+  rootMap(): ConfigMap | undefined;
   /** The mesh's roots in one text; empty while the CA has not published them. */
   rootsPem(): string;
   close(): Promise<void>;
@@ -48,6 +50,7 @@ export function watchTrust(
   return {
     synced: maps.synced,
     rotation,
+    rootMap: () => maps.get(ROOT_MAP, namespace),
     rootsPem: () => maps.get(ROOT_MAP, namespace)?.data?.[ROOT_KEY] ?? '',
     read: () =>
       trustOf(

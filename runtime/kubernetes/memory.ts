@@ -1,5 +1,5 @@
 // A Kubernetes API in memory, for tests of whatever takes a KubeClient: versions, conflicts, watches and 410 behave as
-// on a real server; selectors understand equality only. It keeps no more than a test needs.
+// on a real server; selectors understand equality, and of labels presence, only. It keeps no more than a test needs.
 
 import { Duplex } from 'node:stream';
 import {
@@ -229,7 +229,10 @@ function matches(object: KubeObject, options: ListOptions): boolean {
   const wanted = (selector: string | undefined): string[][] =>
     (selector ?? '').split(',').flatMap((pair) => (pair === '' ? [] : [pair.split('=')]));
   return (
-    wanted(labelSelector).every(([key = '', value]) => object.metadata.labels?.[key] === value) &&
+    wanted(labelSelector).every(([key = '', value]) => {
+      const label = object.metadata.labels?.[key];
+      return value === undefined ? label !== undefined : label === value;
+    }) &&
     wanted(fieldSelector).every(([path = '', value]) => String(at(object, path) ?? '') === value)
   );
 }

@@ -49,6 +49,13 @@ export const DAEMON_SETS = named('apps', 'daemonsets', 'DaemonSet');
 export const STATEFUL_SETS = named('apps', 'statefulsets', 'StatefulSet');
 export const JOBS = named('batch', 'jobs', 'Job');
 export const ENDPOINT_SLICES = named('discovery.k8s.io', 'endpointslices', 'EndpointSlice');
+export const DISRUPTION_BUDGETS = named('policy', 'poddisruptionbudgets', 'PodDisruptionBudget');
+export const AUTOSCALERS = named(
+  'autoscaling',
+  'horizontalpodautoscalers',
+  'HorizontalPodAutoscaler',
+  'v2',
+);
 export const NETWORK_POLICIES = named('networking.k8s.io', 'networkpolicies', 'NetworkPolicy');
 export const LEASES = named('coordination.k8s.io', 'leases', 'Lease');
 export const TOKEN_REVIEWS = namedOfCluster('authentication.k8s.io', 'tokenreviews', 'TokenReview');
@@ -123,6 +130,8 @@ const ALL: readonly Resource[] = [
   STATEFUL_SETS,
   JOBS,
   ENDPOINT_SLICES,
+  DISRUPTION_BUDGETS,
+  AUTOSCALERS,
   NETWORK_POLICIES,
   LEASES,
   TOKEN_REVIEWS,

@@ -1,11 +1,10 @@
 // PodDisruptionBudget: how many of the selected pods may be evicted now. Evictions read it; nobody else does.
 
-import { PODS } from '../../runtime/kubernetes/resources.ts';
+import { DISRUPTION_BUDGETS, PODS } from '../../runtime/kubernetes/resources.ts';
 import type { Observed } from './caches.ts';
 import type { DisruptionBudget, Pod } from './objects.ts';
 import { type Controller, itself, keyOf, NOTHING, nameOf, type Plan } from './plan.ts';
 import { isActive, isReady } from './pods.ts';
-import { DISRUPTION_BUDGETS } from './resources.ts';
 import { matchesSelector } from './selector.ts';
 import { resolveCount, statusActions, withCondition } from './status.ts';
 

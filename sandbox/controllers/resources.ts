@@ -2,11 +2,13 @@
 // Garbage collection and namespace deletion walk OWNABLE and whatever CustomResourceDefinitions add to it.
 
 import {
+  AUTOSCALERS,
   apiVersionOf,
   CONFIG_MAPS,
   CUSTOM_RESOURCE_DEFINITIONS,
   DAEMON_SETS,
   DEPLOYMENTS,
+  DISRUPTION_BUDGETS,
   ENDPOINT_SLICES,
   ENDPOINTS,
   EVENTS,
@@ -38,11 +40,6 @@ export const CONTROLLER_REVISIONS = namespacedApi(
   'controllerrevisions',
   'ControllerRevision',
 );
-export const DISRUPTION_BUDGETS = namespacedApi(
-  'policy',
-  'poddisruptionbudgets',
-  'PodDisruptionBudget',
-);
 
 /** Namespaced kinds of the API server itself that may own, be owned, and die with their namespace. */
 export const OWNABLE: readonly Resource[] = [
@@ -61,6 +58,7 @@ export const OWNABLE: readonly Resource[] = [
   JOBS,
   LEASES,
   DISRUPTION_BUDGETS,
+  AUTOSCALERS,
   ROLES,
   ROLE_BINDINGS,
 ];

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
   CONFIG_MAPS,
+  DISRUPTION_BUDGETS,
   JOBS,
   LEASES,
   NAMESPACES,
@@ -26,7 +27,6 @@ import type {
   StatefulSet,
 } from './objects.ts';
 import { conditionOf, isReady, isTerminating } from './pods.ts';
-import { DISRUPTION_BUDGETS } from './resources.ts';
 import { scheduler } from './scheduler.ts';
 import { serviceAccounts } from './service-accounts.ts';
 import { statefulSets } from './stateful-set.ts';

@@ -6,6 +6,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   'ambit-mesh/node-agent': 'node-agent/main',
   'ambit-mesh/ca': 'ca/main',
   'ambit-mesh/control-plane': 'control-plane/main',
+  'ambit-mesh/waypoint': 'waypoint/main',
   'ambit-mesh/echo': 'sandbox/apps/echo/main',
   'ambit-mesh/client': 'sandbox/apps/client/main',
   'ambit-mesh/load': 'sandbox/apps/load/main',
