@@ -84,8 +84,7 @@ export async function startControlPlane(
       gateways: world.gateways,
       roots: trust.rootMap(),
       uses: newest.waypointUses,
-      // routes are not translated yet
-      attachedRoutes: new Map(),
+      attachedRoutes: newest.attachedRoutes,
     });
     known = [...newest.problems, ...planned.problems, ...believed.problems];
     if (store.publish({ ...newest, enrolments, trust: believed.bundles })) {
@@ -94,6 +93,7 @@ export async function startControlPlane(
     published.resolve();
     retirement.published(store.current.version);
     conditions.wish([...newest.outcomes, ...planned.outcomes]);
+    routeParents.wish(newest.routeOutcomes);
     problems.tell(known);
   };
   const tryPublish = (): void => {

@@ -16,8 +16,8 @@ export type AgentStatus = {
   readonly trust?: TrustReport;
 };
 
-/** A waypoint, or an ingress: a proxy that was deployed for a Gateway. */
-export type WaypointStatus = {
+/** A replica of a waypoint or an ingress that is connected. */
+export type ConnectedReplica = {
   readonly namespace: string;
   /** The Gateway's name. */
   readonly gateway: string;
@@ -82,7 +82,7 @@ export type ControlPlaneStatus = {
   /** Only the agents connected to this replica. */
   readonly agents: readonly AgentStatus[];
   /** Likewise; absent from control planes that had none yet. */
-  readonly waypoints?: readonly WaypointStatus[];
+  readonly replicas?: readonly ConnectedReplica[];
   readonly namespaces: readonly NamespaceStatus[];
   readonly workloads: readonly WorkloadStatus[];
   readonly problems: readonly Problem[];

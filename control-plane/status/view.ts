@@ -7,6 +7,7 @@ import { splitPem } from '../../runtime/trust.ts';
 import type { RotationStatus } from '../../wire/rotation.ts';
 import type {
   AgentStatus,
+  ConnectedReplica,
   ControlPlaneStatus,
   NamespaceStatus,
   Problem,
@@ -57,7 +58,7 @@ export function statusOf(facts: StatusFacts): ControlPlaneStatus {
     rootNotAfter: rootEnd(facts.rootsPem),
     ...(facts.rotation === undefined ? {} : { rotation: facts.rotation }),
     agents: facts.proxies.flatMap(agentStatus),
-    waypoints: facts.proxies.flatMap(waypointStatus),
+    replicas: facts.proxies.flatMap(replicaStatus),
     namespaces: [...namespaces]
       .map(
         ([name, namespace]): NamespaceStatus => ({
@@ -84,7 +85,7 @@ function agentStatus(connection: ProxyConnection): AgentStatus[] {
   return proxy.kind === 'agent' ? [{ node: proxy.node, ...proxyStatus(connection) }] : [];
 }
 
-function waypointStatus(connection: ProxyConnection): WaypointStatus[] {
+function replicaStatus(connection: ProxyConnection): ConnectedReplica[] {
   const { proxy } = connection;
   if (proxy.kind !== 'waypoint') return [];
   return [{ namespace: proxy.namespace, gateway: proxy.gateway, ...proxyStatus(connection) }];

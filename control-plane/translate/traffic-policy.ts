@@ -2,7 +2,6 @@
 // once a translation. Invariant: at most one policy holds for a target, the oldest; and what waypoints are told, they can
 // read.
 
-import { routeKey } from '../../mesh/route.ts';
 import {
   type TrafficPolicy,
   type TrafficTarget,
@@ -131,7 +130,7 @@ function targetOf(
     if (sectionName !== undefined && !rules.includes(sectionName)) {
       return { problem: `${kind} ${namespace}/${name} has no rule named ${sectionName}` };
     }
-    const route = routeKey({ kind: routeKind, namespace, name });
+    const route = `${routeKind}/${namespace}/${name}`;
     return { target: { kind: 'route', route, rule: sectionName } };
   }
   if (group !== '' || kind !== 'Service') {

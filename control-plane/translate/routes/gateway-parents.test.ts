@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type {
-  GatewayListener,
+  Listener,
   ParentReference,
 } from '../../../runtime/kubernetes/gateway-objects.ts';
 import { listenerKinds } from './gateway-parents.ts';
@@ -27,7 +27,7 @@ type Attached = { status: string[]; listeners: string[] };
 
 /** What becomes of an HTTPRoute of namespace shop at Gateway front. */
 function attach(
-  listeners: readonly Partial<GatewayListener>[],
+  listeners: readonly Partial<Listener>[],
   ref: Partial<ParentReference> = {},
   hostnames: readonly string[] = [],
 ): Attached {
@@ -91,7 +91,7 @@ describe('routesOf(): Gateways as parents', () => {
   });
 
   test('kinds as the protocol carries and the listener allows', () => {
-    const kinds = (listener: Partial<GatewayListener>): readonly string[] =>
+    const kinds = (listener: Partial<Listener>): readonly string[] =>
       listenerKinds({ name: 'l', port: 1, protocol: 'HTTP', ...listener });
     assert.deepEqual(kinds({}), ['HTTPRoute', 'GRPCRoute']);
     assert.deepEqual(kinds({ allowedRoutes: { kinds: [{ kind: 'GRPCRoute' }] } }), ['GRPCRoute']);

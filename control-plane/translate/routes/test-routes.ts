@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import type { Route, RouteRule } from '../../../mesh/route.ts';
 import type {
   Gateway,
-  GatewayListener,
+  Listener,
   GrpcRouteObject,
   HttpMatchSpec,
   HttpRouteObject,
@@ -67,6 +67,7 @@ export function run(cluster: TestCluster, settings: RouteSettings = {}): RouteTr
       clusterDomain: 'cluster.local',
       namespace: undefined,
       hinted: false,
+      waypoint: undefined,
     });
     const destination =
       waypoint === undefined
@@ -138,7 +139,7 @@ export function grpcRoute(...args: Parameters<typeof route>): GrpcRouteObject {
 
 export function gateway(
   name: string,
-  listeners: readonly Partial<GatewayListener>[],
+  listeners: readonly Partial<Listener>[],
   className = 'ambit',
 ): Gateway {
   return {
