@@ -16,8 +16,8 @@ export type AgentStatus = {
   readonly trust?: TrustReport;
 };
 
-/** A replica of a waypoint or an ingress that is connected. */
-export type ConnectedReplica = {
+/** A waypoint, or an ingress: a pod that runs for a Gateway and hears discovery. */
+export type ConnectedWaypoint = {
   readonly namespace: string;
   /** The Gateway's name. */
   readonly gateway: string;
@@ -81,8 +81,8 @@ export type ControlPlaneStatus = {
   readonly rotation?: RotationStatus;
   /** Only the agents connected to this replica. */
   readonly agents: readonly AgentStatus[];
-  /** Likewise; absent from control planes that had none yet. */
-  readonly replicas?: readonly ConnectedReplica[];
+  /** Likewise; absent from control planes that know none. */
+  readonly connectedWaypoints?: readonly ConnectedWaypoint[];
   readonly namespaces: readonly NamespaceStatus[];
   readonly workloads: readonly WorkloadStatus[];
   readonly problems: readonly Problem[];

@@ -4,6 +4,7 @@
 // A node agent is known by its ServiceAccount. A waypoint runs in its users' namespaces under an account of its own: it is
 // known by its pod, which we labelled when we deployed it for a Gateway, and whose account has the Gateway's name.
 
+import { GATEWAY_NAME, MANAGED } from '../../mesh/waypoint.ts';
 import type { Caller, TokenAnswer } from '../../runtime/kubernetes/token-review.ts';
 import type { Admission } from './serve.ts';
 
@@ -19,8 +20,6 @@ export type KnownPod = {
 /** The pod of this name if it has this UID; undefined: it is gone, or not heard of yet. */
 export type FindPod = (namespace: string, name: string, uid: string) => KnownPod | undefined;
 
-const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
-const MANAGED = 'ambit-mesh.io/managed';
 /** Values of {@link MANAGED} on the pods of proxies that read discovery. */
 const MANAGED_PROXIES: readonly (string | undefined)[] = ['waypoint', 'ingress'];
 

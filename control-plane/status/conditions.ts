@@ -1,5 +1,6 @@
-// Writes what became of users' objects into their `status.conditions`, by server-side apply, so that conditions of others
-// stay as they are. Called by app.ts after each translation with everything there is to say; paced-writer.ts says when.
+// Writes what became of users' objects into their `status.conditions`, and into the conditions of its parts, by server-side
+// apply, so that conditions of others stay as they are. Called by app.ts after each translation with everything there is to
+// say; paced-writer.ts says when.
 
 import { isDeepStrictEqual } from 'node:util';
 import { KubeError } from '../../runtime/kubernetes/client.ts';
@@ -53,14 +54,17 @@ function writingOf({ client, clock }: StatusWriterParts): Writing<Outcome, Writt
           subresource: 'status',
         });
       } catch (error) {
-        const code = error instanceof KubeError ? error.status : 0;
-        if (code === 404 || code === 409) return undefined;
+        const answer = error instanceof KubeError ? error.status : 0;
+        if (answer === 404 || answer === 409) return undefined;
         throw error;
       }
       return { status, text: textOf(outcome), over: resourceVersion };
     },
   };
 }
+
+/** Only the kinds of our own have a place for the generation besides the one in each condition. */
+const OWN_GROUP = /(^|\.)ambit-mesh\.io$/;
 
 function statusOf(
   { resource, object, findings, fields, parts = {} }: Outcome,
@@ -97,12 +101,20 @@ function holds({ object, findings, fields = {}, parts = {} }: Outcome): boolean 
   const present = (object as WithStatus).status ?? {};
   const { generation } = object.metadata;
   return (
-    findings.every((finding) => says(present.conditions ?? [], finding, generation)) &&
+    saysAll(findings, present, generation) &&
     holdsFields(fields, present) &&
     Object.entries(parts).every(([name, members]) =>
       holdsParts(members, partsIn(present, name), generation),
     )
   );
+}
+
+function saysAll(
+  findings: readonly Finding[],
+  { conditions = [] }: Conditioned,
+  generation: number | undefined,
+): boolean {
+  return findings.every((finding) => says(conditions, finding, generation));
 }
 
 function holdsFields(fields: Readonly<Record<string, unknown>>, present: Status): boolean {
@@ -121,11 +133,7 @@ function holdsParts(
     parts.length === present.length &&
     parts.every(({ name, findings, fields }) => {
       const part = present.find((one) => one.name === name);
-      return (
-        part !== undefined &&
-        findings.every((finding) => says(part.conditions ?? [], finding, generation)) &&
-        holdsFields(fields, part)
-      );
+      return part !== undefined && saysAll(findings, part, generation) && holdsFields(fields, part);
     })
   );
 }

@@ -3,19 +3,19 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { CONTROLLER_NAME } from '../../mesh/waypoint.ts';
 import { KubeError } from '../../runtime/kubernetes/client.ts';
+import { MemoryKube } from '../../runtime/kubernetes/memory.ts';
+import { HTTP_ROUTES } from '../../runtime/kubernetes/resources.ts';
 import type {
   HttpRouteObject,
   ParentReference,
   RouteParentStatus,
-} from '../../runtime/kubernetes/gateway-objects.ts';
-import { MemoryKube } from '../../runtime/kubernetes/memory.ts';
-import { HTTP_ROUTES } from '../../runtime/kubernetes/resources.ts';
+} from '../../runtime/kubernetes/route-objects.ts';
 import { silentLog } from '../../runtime/log.ts';
 import { ManualClock } from '../../runtime/manual-clock.ts';
 import type { Finding } from '../translate/outcome.ts';
 import type { ParentOutcome, RouteOutcome } from '../translate/routes/findings.ts';
-import { CONTROLLER_NAME } from '../translate/routes/gateway-parents.ts';
 import { nextParents, RouteParentWriter } from './route-parents.ts';
 
 const ACCEPTED: Finding = { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'ok' };

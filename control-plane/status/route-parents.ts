@@ -5,11 +5,11 @@
 // generation is never replaced by something older.
 
 import { isDeepStrictEqual } from 'node:util';
+import { CONTROLLER_NAME } from '../../mesh/waypoint.ts';
 import { KubeError } from '../../runtime/kubernetes/client.ts';
-import type { RouteObject, RouteParentStatus } from '../../runtime/kubernetes/gateway-objects.ts';
 import type { Condition } from '../../runtime/kubernetes/objects.ts';
+import type { RouteObject, RouteParentStatus } from '../../runtime/kubernetes/route-objects.ts';
 import type { ParentOutcome, RouteOutcome } from '../translate/routes/findings.ts';
-import { CONTROLLER_NAME } from '../translate/routes/gateway-parents.ts';
 import { conditionOf, says, timeText } from './condition.ts';
 import { PacedWriter, type StatusWriterParts, type Writing, type Written } from './paced-writer.ts';
 

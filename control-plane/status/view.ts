@@ -7,11 +7,10 @@ import { splitPem } from '../../runtime/trust.ts';
 import type { RotationStatus } from '../../wire/rotation.ts';
 import type {
   AgentStatus,
-  ConnectedReplica,
+  ConnectedWaypoint,
   ControlPlaneStatus,
   NamespaceStatus,
   Problem,
-  WaypointStatus,
   WorkloadStatus,
 } from '../../wire/status.ts';
 import type { ProxyConnection } from '../push/connection.ts';
@@ -58,7 +57,7 @@ export function statusOf(facts: StatusFacts): ControlPlaneStatus {
     rootNotAfter: rootEnd(facts.rootsPem),
     ...(facts.rotation === undefined ? {} : { rotation: facts.rotation }),
     agents: facts.proxies.flatMap(agentStatus),
-    replicas: facts.proxies.flatMap(replicaStatus),
+    connectedWaypoints: facts.proxies.flatMap(waypointStatus),
     namespaces: [...namespaces]
       .map(
         ([name, namespace]): NamespaceStatus => ({
@@ -85,7 +84,7 @@ function agentStatus(connection: ProxyConnection): AgentStatus[] {
   return proxy.kind === 'agent' ? [{ node: proxy.node, ...proxyStatus(connection) }] : [];
 }
 
-function replicaStatus(connection: ProxyConnection): ConnectedReplica[] {
+function waypointStatus(connection: ProxyConnection): ConnectedWaypoint[] {
   const { proxy } = connection;
   if (proxy.kind !== 'waypoint') return [];
   return [{ namespace: proxy.namespace, gateway: proxy.gateway, ...proxyStatus(connection) }];

@@ -83,7 +83,7 @@ export type Translation = {
   readonly outcomes: readonly Outcome[];
   /** The same for routes, which say it for each of their parents. */
   readonly routeOutcomes: readonly RouteOutcome[];
-  /** For the status of Gateways: `namespace/name` -> listener -> routes it has accepted. */
+  /** For the status of Gateways: by `namespace/gateway/listener`. */
   readonly attachedRoutes: RouteTranslation['attachedRoutes'];
   /** Who goes through which Gateway, by its `namespace/name`. */
   readonly waypointUses: ReadonlyMap<string, WaypointUse>;

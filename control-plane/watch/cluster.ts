@@ -6,10 +6,7 @@ import type { KubeClient } from '../../runtime/kubernetes/client.ts';
 import type {
   Gateway,
   GatewayClass,
-  GrpcRouteObject,
-  HttpRouteObject,
   ReferenceGrant,
-  RouteObject,
 } from '../../runtime/kubernetes/gateway-objects.ts';
 import { type Informer, inform } from '../../runtime/kubernetes/informer.ts';
 import type {
@@ -39,6 +36,11 @@ import {
   TLS_ROUTES,
   WORKLOAD_ENTRIES,
 } from '../../runtime/kubernetes/resources.ts';
+import type {
+  GrpcRouteObject,
+  HttpRouteObject,
+  RouteObject,
+} from '../../runtime/kubernetes/route-objects.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { AuthorizationPolicyObject } from '../translate/authorization.ts';
 import type { PeerAuthenticationObject } from '../translate/peer-authentication.ts';

@@ -103,16 +103,16 @@ export const REQUEST_AUTHENTICATIONS = named(
   'RequestAuthentication',
 );
 
-const GATEWAY_API = 'gateway.networking.k8s.io';
-export const GATEWAYS = named(GATEWAY_API, 'gateways', 'Gateway');
-export const GATEWAY_CLASSES = namedOfCluster(GATEWAY_API, 'gatewayclasses', 'GatewayClass');
-export const HTTP_ROUTES = named(GATEWAY_API, 'httproutes', 'HTTPRoute');
-export const GRPC_ROUTES = named(GATEWAY_API, 'grpcroutes', 'GRPCRoute');
-export const TLS_ROUTES = named(GATEWAY_API, 'tlsroutes', 'TLSRoute');
-export const TCP_ROUTES = named(GATEWAY_API, 'tcproutes', 'TCPRoute');
-// every release since 0.6 serves this version; v1 came with 1.5
-export const REFERENCE_GRANTS = named(GATEWAY_API, 'referencegrants', 'ReferenceGrant', 'v1beta1');
-export const BACKEND_TLS_POLICIES = named(GATEWAY_API, 'backendtlspolicies', 'BackendTLSPolicy');
+const GATEWAY = 'gateway.networking.k8s.io';
+export const GATEWAY_CLASSES = namedOfCluster(GATEWAY, 'gatewayclasses', 'GatewayClass');
+export const GATEWAYS = named(GATEWAY, 'gateways', 'Gateway');
+export const HTTP_ROUTES = named(GATEWAY, 'httproutes', 'HTTPRoute');
+export const GRPC_ROUTES = named(GATEWAY, 'grpcroutes', 'GRPCRoute');
+export const TLS_ROUTES = named(GATEWAY, 'tlsroutes', 'TLSRoute');
+export const TCP_ROUTES = named(GATEWAY, 'tcproutes', 'TCPRoute');
+/** Of the version that clusters with an older Gateway API have too. */
+export const REFERENCE_GRANTS = named(GATEWAY, 'referencegrants', 'ReferenceGrant', 'v1beta1');
+export const BACKEND_TLS_POLICIES = named(GATEWAY, 'backendtlspolicies', 'BackendTLSPolicy');
 
 const ALL: readonly Resource[] = [
   PODS,
@@ -148,8 +148,8 @@ const ALL: readonly Resource[] = [
   WORKLOAD_ENTRIES,
   TRAFFIC_POLICIES,
   REQUEST_AUTHENTICATIONS,
-  GATEWAYS,
   GATEWAY_CLASSES,
+  GATEWAYS,
   HTTP_ROUTES,
   GRPC_ROUTES,
   TLS_ROUTES,

@@ -2,7 +2,7 @@
 // gateway-parents.ts, thinned by conflicts.ts.
 
 import type { RouteParent } from '../../../mesh/route.ts';
-import type { ParentReference } from '../../../runtime/kubernetes/gateway-objects.ts';
+import type { ParentReference } from '../../../runtime/kubernetes/route-objects.ts';
 import type { Facet } from './backends.ts';
 import type { RouteSource } from './route-objects.ts';
 

@@ -3,11 +3,8 @@
 
 import type { BackendTarget } from '../../../mesh/route.ts';
 import { serviceKey } from '../../../mesh/service.ts';
-import {
-  type BackendReference,
-  GATEWAY_GROUP,
-} from '../../../runtime/kubernetes/gateway-objects.ts';
 import type { ServicePort } from '../../../runtime/kubernetes/objects.ts';
+import { type BackendReference, GATEWAY_GROUP } from '../../../runtime/kubernetes/route-objects.ts';
 import type { KnownService } from '../endpoints.ts';
 import { tcpPorts } from '../service.ts';
 import type { BrokenReference } from './faults.ts';

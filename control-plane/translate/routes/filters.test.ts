@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { RouteFilter } from '../../../mesh/route.ts';
-import type { RouteFilterSpec } from '../../../runtime/kubernetes/gateway-objects.ts';
+import type { RouteFilterSpec } from '../../../runtime/kubernetes/route-objects.ts';
 import { filterRule, grpcRoute, type Rule, route, ruleOf, run, statusOf } from './test-routes.ts';
 
 const API = 'shop/api.shop.svc.cluster.local';

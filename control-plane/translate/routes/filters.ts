@@ -6,7 +6,7 @@ import type {
   HeaderModifier,
   PathModifier,
   RouteFilterSpec,
-} from '../../../runtime/kubernetes/gateway-objects.ts';
+} from '../../../runtime/kubernetes/route-objects.ts';
 import { type ReferenceContext, targetOf } from './backends.ts';
 import { badValue, RouteFault, unknownWord, wholeNumber } from './faults.ts';
 

@@ -1,9 +1,10 @@
 // What the status of a route shall say of each of its parents. Pure. Called by routes.ts; written by
 // status/route-parents.ts.
 
-import type { ParentReference } from '../../../runtime/kubernetes/gateway-objects.ts';
+import { USE_WAYPOINT } from '../../../mesh/waypoint.ts';
 import type { KubeObject } from '../../../runtime/kubernetes/objects.ts';
 import type { Resource } from '../../../runtime/kubernetes/resources.ts';
+import type { ParentReference } from '../../../runtime/kubernetes/route-objects.ts';
 import type { Problem } from '../../../wire/status.ts';
 import type { Finding } from '../outcome.ts';
 import type { Attachment } from './attachment.ts';
@@ -75,8 +76,7 @@ function programming({ refusal, programmed }: Attachment): Finding[] {
     const message = `Waypoint ${programmed.by} applies it`;
     return [{ type, status: 'True', reason: 'Programmed', message }];
   }
-  const message =
-    'Nothing applies it: the Service has no waypoint. Label it, or its namespace, ambit-mesh.io/use-waypoint';
+  const message = `Nothing applies it: the Service has no waypoint. Label it, or its namespace, ${USE_WAYPOINT}`;
   return [{ type, status: 'False', reason: 'NoWaypoint', message }];
 }
 

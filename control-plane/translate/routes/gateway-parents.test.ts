@@ -2,10 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type {
-  Listener,
-  ParentReference,
-} from '../../../runtime/kubernetes/gateway-objects.ts';
+import type { Listener } from '../../../runtime/kubernetes/gateway-objects.ts';
+import type { ParentReference } from '../../../runtime/kubernetes/route-objects.ts';
 import { listenerKinds } from './gateway-parents.ts';
 import { meetingHostnames } from './hostnames.ts';
 import {
@@ -174,14 +172,11 @@ describe('routesOf(): Gateways as parents', () => {
         route('r4', { parentRefs: [toGateway('front', { sectionName: 'c' })] }),
       ],
     });
-    assert.deepEqual(
-      [...(attachedRoutes.get('infra/front') ?? [])],
-      [
-        ['a', 3],
-        ['b', 1],
-        ['c', 0],
-      ],
-    );
+    assert.deepEqual(Object.fromEntries(attachedRoutes), {
+      'infra/front/a': 3,
+      'infra/front/b': 1,
+      'infra/front/c': 0,
+    });
   });
 
   test('what a Gateway’s routes refer to elsewhere needs a grant, what a Service’s do does not', () => {

@@ -1,19 +1,14 @@
 // A parentRef to a Gateway: which of its listeners take the route, and for which hosts. Called by routes.ts; the kinds a
 // listener takes also by whoever writes the status of Gateways. Gateways of other classes are none of our business.
 
-import {
-  GATEWAY_GROUP,
-  type Gateway,
-  type Listener,
-  type ParentReference,
-} from '../../../runtime/kubernetes/gateway-objects.ts';
-import type { LabelSelector, Namespace } from '../../../runtime/kubernetes/objects.ts';
+import { CONTROLLER_NAME } from '../../../mesh/waypoint.ts';
+import type { Gateway, Listener } from '../../../runtime/kubernetes/gateway-objects.ts';
+import type { Namespace } from '../../../runtime/kubernetes/objects.ts';
+import { GATEWAY_GROUP, type ParentReference } from '../../../runtime/kubernetes/route-objects.ts';
+import { matchesLabels } from '../label-selector.ts';
 import { type Attachment, type Place, refused } from './attachment.ts';
 import { meetingHostnames } from './hostnames.ts';
 import type { RouteObjects, RouteSource } from './route-objects.ts';
-
-/** What the `controllerName` of a GatewayClass of ours says, and what our entries in a route's status are under. */
-export const CONTROLLER_NAME = 'ambit-mesh.io/gateway-controller';
 
 /** By `namespace/name`: those whose class is ours. */
 export function ownGateways(
@@ -21,8 +16,8 @@ export function ownGateways(
 ): Map<string, Gateway> {
   const own = new Map<string, Gateway>();
   for (const gateway of world.gateways) {
-    const gatewayClass = world.gatewayClasses.get(gateway.spec?.gatewayClassName ?? '');
-    if (gatewayClass?.spec?.controllerName === CONTROLLER_NAME)
+    const gatewayClass = world.gatewayClasses.get(gateway.spec.gatewayClassName);
+    if (gatewayClass?.spec.controllerName === CONTROLLER_NAME)
       own.set(gatewayKey(gateway), gateway);
   }
   return own;
@@ -65,7 +60,7 @@ export function attachToGateway(
 ): Attachment {
   const place: Place = { source, ref, facet: 'gateway' };
   const key = gatewayKey(gateway);
-  const named = (gateway.spec?.listeners ?? []).filter(
+  const named = gateway.spec.listeners.filter(
     ({ name, port }) =>
       (ref.sectionName === undefined || name === ref.sectionName) &&
       (ref.port === undefined || port === ref.port),
@@ -117,36 +112,11 @@ function allowsNamespace(
     case 'Selector':
       return (
         selector !== undefined &&
-        selectsLabels(selector, namespaces.get(namespace)?.metadata.labels ?? {})
+        matchesLabels(selector, namespaces.get(namespace)?.metadata.labels)
       );
     default:
       return false;
   }
-}
-
-/** As Kubernetes has it: all of it; an empty selector selects everything. An operator that is not known selects nothing. */
-function selectsLabels(
-  { matchLabels = {}, matchExpressions = [] }: LabelSelector,
-  labels: Readonly<Record<string, string>>,
-): boolean {
-  return (
-    Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
-    matchExpressions.every(({ key, operator, values = [] }) => {
-      const value = labels[key];
-      switch (operator) {
-        case 'In':
-          return value !== undefined && values.includes(value);
-        case 'NotIn':
-          return value === undefined || !values.includes(value);
-        case 'Exists':
-          return value !== undefined;
-        case 'DoesNotExist':
-          return value === undefined;
-        default:
-          return false;
-      }
-    })
-  );
 }
 
 function listenerText({ port, sectionName }: ParentReference): string {

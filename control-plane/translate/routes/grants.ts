@@ -28,11 +28,11 @@ export class Grants {
     const grants = this.#byNamespace.get(to.namespace) ?? [];
     return grants.some(
       ({ spec }) =>
-        (spec?.from ?? []).some(
+        spec.from.some(
           ({ group, kind, namespace }) =>
             group === from.group && kind === from.kind && namespace === from.namespace,
         ) &&
-        (spec?.to ?? []).some(
+        spec.to.some(
           ({ group, kind, name = '' }) =>
             group === to.group && kind === to.kind && (name === '' || name === to.name),
         ),

@@ -16,7 +16,7 @@ import type {
   GrpcMatchSpec,
   HttpMatchSpec,
   ValueMatchSpec,
-} from '../../../runtime/kubernetes/gateway-objects.ts';
+} from '../../../runtime/kubernetes/route-objects.ts';
 import { badValue, unknownWord } from './faults.ts';
 
 const SOURCE_NAMESPACE = 'x-ambit-source-namespace';

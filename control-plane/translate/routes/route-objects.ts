@@ -4,10 +4,7 @@ import type { Route } from '../../../mesh/route.ts';
 import type {
   Gateway,
   GatewayClass,
-  GrpcRouteObject,
-  HttpRouteObject,
   ReferenceGrant,
-  RouteObject,
 } from '../../../runtime/kubernetes/gateway-objects.ts';
 import type { Namespace } from '../../../runtime/kubernetes/objects.ts';
 import {
@@ -17,6 +14,11 @@ import {
   TCP_ROUTES,
   TLS_ROUTES,
 } from '../../../runtime/kubernetes/resources.ts';
+import type {
+  GrpcRouteObject,
+  HttpRouteObject,
+  RouteObject,
+} from '../../../runtime/kubernetes/route-objects.ts';
 
 export type RouteObjects = {
   readonly gateways: Iterable<Gateway>;

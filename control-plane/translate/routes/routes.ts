@@ -6,11 +6,9 @@
 
 import type { Route } from '../../../mesh/route.ts';
 import { serviceKey } from '../../../mesh/service.ts';
-import {
-  GATEWAY_GROUP,
-  type Gateway,
-  type ParentReference,
-} from '../../../runtime/kubernetes/gateway-objects.ts';
+import { CONTROLLER_NAME } from '../../../mesh/waypoint.ts';
+import type { Gateway } from '../../../runtime/kubernetes/gateway-objects.ts';
+import { GATEWAY_GROUP, type ParentReference } from '../../../runtime/kubernetes/route-objects.ts';
 import type { Problem } from '../../../wire/status.ts';
 import type { KnownService } from '../endpoints.ts';
 import { tcpPorts } from '../service.ts';
@@ -18,7 +16,7 @@ import { type Attachment, refused } from './attachment.ts';
 import type { Facet } from './backends.ts';
 import { settleConflicts } from './conflicts.ts';
 import { parentOutcome, problemsOfRoute, type RouteOutcome } from './findings.ts';
-import { attachToGateway, CONTROLLER_NAME, ownGateways } from './gateway-parents.ts';
+import { attachToGateway, ownGateways } from './gateway-parents.ts';
 import { Grants } from './grants.ts';
 import type { CheckRegex } from './matches.ts';
 import { type RouteSource, type RouteWorld, routeSources } from './route-objects.ts';
@@ -34,8 +32,8 @@ export type RouteTranslation = {
   readonly routes: readonly Route[];
   readonly outcomes: readonly RouteOutcome[];
   readonly problems: readonly Problem[];
-  /** Gateway of ours (`namespace/name`) -> listener -> routes it has accepted. */
-  readonly attachedRoutes: ReadonlyMap<string, ReadonlyMap<string, number>>;
+  /** Routes that a listener of a Gateway of ours has accepted, by `namespace/gateway/listener`. */
+  readonly attachedRoutes: ReadonlyMap<string, number>;
 };
 
 export function routesOf(
@@ -163,22 +161,17 @@ function hasOwnStatus({ object }: RouteSource): boolean {
 function countAttached(
   gateways: ReadonlyMap<string, Gateway>,
   bySource: ReadonlyMap<RouteSource, readonly Attachment[]>,
-): Map<string, Map<string, number>> {
+): Map<string, number> {
   const counts = new Map(
-    [...gateways].map(([key, { spec }]) => [
-      key,
-      new Map((spec?.listeners ?? []).map(({ name }) => [name, 0])),
-    ]),
+    [...gateways].flatMap(([key, { spec }]) =>
+      spec.listeners.map(({ name }): [string, number] => [`${key}/${name}`, 0]),
+    ),
   );
   for (const attachments of bySource.values()) {
     const places = attachments.flatMap(({ parents }) =>
-      parents.flatMap((one) => (one.kind === 'listener' ? `${one.gateway} ${one.listener}` : [])),
+      parents.flatMap((one) => (one.kind === 'listener' ? `${one.gateway}/${one.listener}` : [])),
     );
-    for (const place of new Set(places)) {
-      const [gateway = '', listener = ''] = place.split(' ');
-      const listeners = counts.get(gateway);
-      listeners?.set(listener, (listeners.get(listener) ?? 0) + 1);
-    }
+    for (const place of new Set(places)) counts.set(place, (counts.get(place) ?? 0) + 1);
   }
   return counts;
 }

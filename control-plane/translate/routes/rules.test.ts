@@ -7,7 +7,7 @@ import type { Backend, RouteMatch } from '../../../mesh/route.ts';
 import type {
   BackendReference,
   ValueMatchSpec,
-} from '../../../runtime/kubernetes/gateway-objects.ts';
+} from '../../../runtime/kubernetes/route-objects.ts';
 import { durationMs } from './durations.ts';
 import {
   GOOD,

@@ -16,7 +16,7 @@ import type {
   RouteBackendRef,
   RouteRuleSpec,
   SessionPersistenceSpec,
-} from '../../../runtime/kubernetes/gateway-objects.ts';
+} from '../../../runtime/kubernetes/route-objects.ts';
 import { type ReferenceContext, targetOf } from './backends.ts';
 import { durationMs, optionalMs } from './durations.ts';
 import { type BrokenReference, badValue, RouteFault, unknownWord, wholeNumber } from './faults.ts';

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { ParentReference } from '../../../runtime/kubernetes/gateway-objects.ts';
-import { CONTROLLER_NAME } from './gateway-parents.ts';
+import { CONTROLLER_NAME } from '../../../mesh/waypoint.ts';
+import type { ParentReference } from '../../../runtime/kubernetes/route-objects.ts';
 import {
   GOOD,
   grpcRoute,

@@ -3,7 +3,7 @@
 
 import { gatewayName, waypointsOf } from '../../../mesh/gateway.ts';
 import { serviceKey } from '../../../mesh/service.ts';
-import type { ParentReference } from '../../../runtime/kubernetes/gateway-objects.ts';
+import type { ParentReference } from '../../../runtime/kubernetes/route-objects.ts';
 import type { KnownService } from '../endpoints.ts';
 import { tcpPorts } from '../service.ts';
 import { type Attachment, type Place, refused } from './attachment.ts';

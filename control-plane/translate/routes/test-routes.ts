@@ -5,22 +5,21 @@
 
 import assert from 'node:assert/strict';
 import type { Route, RouteRule } from '../../../mesh/route.ts';
+import { CONTROLLER_NAME } from '../../../mesh/waypoint.ts';
+import type { Gateway, Listener } from '../../../runtime/kubernetes/gateway-objects.ts';
+import type { Namespace, Service, ServicePort } from '../../../runtime/kubernetes/objects.ts';
 import type {
-  Gateway,
-  Listener,
   GrpcRouteObject,
   HttpMatchSpec,
   HttpRouteObject,
   ParentReference,
   RouteFilterSpec,
   RouteRuleSpec,
-} from '../../../runtime/kubernetes/gateway-objects.ts';
-import type { Namespace, Service, ServicePort } from '../../../runtime/kubernetes/objects.ts';
+} from '../../../runtime/kubernetes/route-objects.ts';
 import type { KnownService } from '../endpoints.ts';
 import { serviceOf } from '../service.ts';
 import { EMPTY_WORLD } from '../test-world.ts';
 import type { ParentOutcome, RouteOutcome } from './findings.ts';
-import { CONTROLLER_NAME } from './gateway-parents.ts';
 import type { RouteObjects } from './route-objects.ts';
 import { type RouteSettings, type RouteTranslation, routesOf } from './routes.ts';
 
