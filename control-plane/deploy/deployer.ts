@@ -52,8 +52,9 @@ type Refused = { readonly text: string; readonly message: string; readonly at: n
 const FIELD_MANAGER = 'ambit-gateway-controller';
 // 50 writes a second: well below what an API server allows one client.
 const WRITE_GAP_MS = 20;
-// An informer that does not show our own write by then will not: the object is gone again.
-const INFORMER_LAG_MS = 5000;
+// The same is written to an object at most this often: informers are behind by less, and whoever keeps changing it back
+// shall not keep us busy.
+const SAME_OBJECT_MS = 5000;
 // What was refused may be let in later: a quota was raised, a role was granted, a definition installed.
 const REFUSED_MS = 15_000;
 const RETRY = { initialMs: 250, maxMs: 30_000 } as const;
@@ -174,7 +175,7 @@ export class Deployer {
     if (written?.text !== text) return 0;
     // what others keep there is theirs: to write the same again would change nothing
     if (present !== undefined && contentOf(present) === written.content) return undefined;
-    return Math.max(0, written.at + INFORMER_LAG_MS - now);
+    return Math.max(0, written.at + SAME_OBJECT_MS - now);
   }
 
   /** False when it has to be tried again soon. */

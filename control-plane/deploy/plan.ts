@@ -1,7 +1,7 @@
 // Everything about Gateways of ours at one moment: the objects that shall run their proxies, what their status shall say,
 // and what else has to be known for it. Pure, always from the whole. Called by gateways.ts at each change.
 
-import { waypointForOf } from '../../mesh/waypoint.ts';
+import { WAYPOINT_FOR, WAYPOINT_KINDS, waypointForOf } from '../../mesh/waypoint.ts';
 import type {
   Gateway,
   GatewayClass,
@@ -118,7 +118,7 @@ export function planGateways(facts: GatewayFacts, settings: DeploySettings): Gat
       (listener) => facts.attachedRoutes.get(`${namespace}/${name}`)?.get(listener) ?? 0,
     );
     outcomes.push(outcome);
-    problems.push(...problemsOf(outcome));
+    problems.push(...problemsOf(outcome), ...labelProblems(gateway, kind));
     waypoints.push(statusOf(gateway, kind, verdict, outcome, facts));
   }
   const rootMaps = [...places].flatMap(([namespace, gateways]) =>
@@ -227,6 +227,20 @@ function problemsOf({ object, findings }: Outcome): Problem[] {
         ]
       : [],
   );
+}
+
+function labelProblems({ metadata }: Gateway, kind: GatewayKind): Problem[] {
+  const { name = '', namespace = '', labels = {} } = metadata;
+  const said = labels[WAYPOINT_FOR];
+  if (kind !== 'waypoint' || said === undefined || said === waypointForOf(labels)) return [];
+  return [
+    {
+      object: `Gateway ${namespace}/${name}`,
+      reason: 'UnknownWaypointFor',
+      message: `Label ${WAYPOINT_FOR} is "${said}": expected ${WAYPOINT_KINDS.join(', ')}. It takes connections to services`,
+      remedy: `kubectl label gateway ${name} -n ${namespace} ${WAYPOINT_FOR}=service --overwrite`,
+    },
+  ];
 }
 
 function statusOf(
