@@ -17,6 +17,7 @@ for (const words of [
   ['status', '-o', 'xml'],
   ['namespace', 'add'],
   ['status', '--bogus'],
+  ['waypoint', 'apply', '--for', 'pods'],
 ]) {
   test(`misuse exits 2 and says what is wrong: ambit ${words.join(' ')}`, () => {
     const { code, stderr } = ambit(...words);
@@ -35,6 +36,13 @@ test('version names the cli without a cluster', () => {
     stdout: `client version: ${VERSION}\n`,
     stderr: '',
   });
+});
+
+test('a waypoint is generated without a cluster', () => {
+  const { code, stdout } = ambit('waypoint', 'generate', '-n', 'shop', '--for', 'all');
+  assert.equal(code, 0);
+  assert.match(stdout, /^apiVersion: gateway\.networking\.k8s\.io\/v1\nkind: Gateway\n/);
+  assert.match(stdout, /waypoint-for: all/);
 });
 
 test('a cluster that cannot be reached exits 1 with one line that says what was tried', () => {

@@ -3,6 +3,7 @@
 // Exit codes: 0 healthy or done, 1 unhealthy or failed, 2 misuse.
 
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { WAYPOINT_KINDS } from '../mesh/waypoint.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { nodeTooOld } from '../runtime/version.ts';
 import { type AuthzOptions, authzCheck } from './commands/authz.ts';
@@ -22,6 +23,18 @@ import {
 import { sandbox } from './commands/sandbox.ts';
 import { type StatusOptions, status } from './commands/status.ts';
 import { type VersionOptions, version } from './commands/version.ts';
+import {
+  type ApplyOptions,
+  type DeleteOptions,
+  type GenerateOptions,
+  type ListOptions,
+  type StatusOptions as WaypointStatusOptions,
+  waypointApply,
+  waypointDelete,
+  waypointGenerate,
+  waypointList,
+  waypointStatus,
+} from './commands/waypoint.ts';
 
 let exitCode = 0;
 
@@ -127,6 +140,41 @@ withCluster(node.command('log <node>'))
     exitCode = await nodeLog(name, located(options));
   });
 
+const waypoint = program
+  .command('waypoint')
+  .description(
+    'L7 proxies for namespaces, services and workloads: make them, see them, delete them',
+  );
+withWaypoint(waypoint.command('generate'))
+  .description('print the Gateway that a waypoint is')
+  .action((options: GenerateOptions) => {
+    exitCode = waypointGenerate(options);
+  });
+withWaiting(withWaypoint(withCluster(waypoint.command('apply'))))
+  .description('make a waypoint in a namespace, or change it')
+  .option('--enroll-namespace', 'let the namespace use it', false)
+  .option('--overwrite', 'also when the namespace uses another one', false)
+  .action(async (options: ApplyOptions) => {
+    exitCode = await waypointApply(located(options));
+  });
+withPlaces(withCluster(waypoint.command('list')))
+  .description('the waypoints of a namespace, or of all')
+  .action(async (options: ListOptions) => {
+    exitCode = await waypointList(located(options));
+  });
+withWaiting(withPlaces(withCluster(waypoint.command('status [name]'))))
+  .description('whether waypoints are ready, and if not why; exit code 1 when one is not')
+  .action(async (name: string | undefined, options: WaypointStatusOptions) => {
+    exitCode = await waypointStatus(name, located(options));
+  });
+withCluster(waypoint.command('delete [names...]'))
+  .description('delete waypoints: what must go through them fails from then on')
+  .option('-n, --namespace <namespace>', 'namespace of the waypoints', 'default')
+  .option('--all', 'all waypoints of the namespace', false)
+  .action(async (names: string[], options: DeleteOptions) => {
+    exitCode = await waypointDelete(names, located(options));
+  });
+
 const ca = program
   .command('ca')
   .description('the certificate authority: what signs, who is trusted, a new root');
@@ -202,6 +250,33 @@ function withNode(verb: string, description: string): Command {
     .description(description)
     .option('-n, --namespace <namespace>', 'only what belongs to this namespace')
     .addOption(anyOutput());
+}
+
+function withWaypoint(command: Command): Command {
+  return command
+    .option('--name <name>', 'name of the waypoint', 'waypoint')
+    .option('-n, --namespace <namespace>', 'namespace of the waypoint', 'default')
+    .addOption(
+      new Option('--for <traffic>', 'what goes through it (default: service)').choices([
+        ...WAYPOINT_KINDS,
+      ]),
+    );
+}
+
+function withPlaces(command: Command): Command {
+  return command
+    .option('-n, --namespace <namespace>', 'namespace of the waypoints', 'default')
+    .option('-A, --all-namespaces', 'of all namespaces', false)
+    .addOption(anyOutput());
+}
+
+function withWaiting(command: Command): Command {
+  return command.option('-w, --wait', 'wait until it is ready', false).addOption(
+    new Option('--timeout <seconds>', 'give up waiting after so long (0: never)')
+      .argParser(wholeNumber)
+      // images are pulled and nodes are found for it in far less
+      .default(90),
+  );
 }
 
 function anyOutput(): Option {

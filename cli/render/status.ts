@@ -1,6 +1,6 @@
 // `ambit status` for people: one screen, the problems last, where the eye ends. Pure.
 
-import type { Problem } from '../../wire/status.ts';
+import type { Problem, WaypointStatus } from '../../wire/status.ts';
 import type { Replicas, StatusReport } from '../status/report.ts';
 import { phaseText } from './ca.ts';
 import type { Style } from './style.ts';
@@ -12,6 +12,7 @@ export function renderStatus(report: StatusReport, style: Style): string {
     agents(report, style),
     namespaces(report, style),
     workloads(report),
+    waypoints(report, style),
     leftAlone(report),
     trafficLine(report, style),
     problems(report.problems, style),
@@ -98,6 +99,32 @@ function workloads(report: StatusReport): string {
       workload.identity,
     ]),
   );
+}
+
+function waypoints(report: StatusReport, style: Style): string {
+  if (report.waypoints.length === 0) return '';
+  return renderTable(
+    ['NAMESPACE', 'GATEWAY', 'FOR', 'READY', 'PROGRAMMED', 'USED BY'],
+    report.waypoints.map((one) => {
+      const ready = `${one.ready}/${one.replicas}`;
+      return [
+        one.namespace,
+        one.name,
+        one.for ?? one.kind,
+        one.ready > 0 ? style.good(ready) : style.bad(ready),
+        one.programmed ? style.good('yes') : style.bad('no'),
+        usedBy(one),
+      ];
+    }),
+  );
+}
+
+function usedBy({ kind, services, workloads: pods }: WaypointStatus): string {
+  if (kind === 'ingress') return '';
+  const counted = (count: number, what: string): string[] =>
+    count === 0 ? [] : [`${count} ${what}${count === 1 ? '' : 's'}`];
+  const all = [...counted(services, 'service'), ...counted(pods, 'workload')];
+  return all.length === 0 ? 'nobody' : all.join(', ');
 }
 
 const WHY_LEFT_ALONE = {

@@ -10,6 +10,7 @@ export function assess(findings: Findings, nowMs: number): StatusReport {
     ...replicaProblems('certificate authority', 'ambit-ca', findings.ca),
     ...trustProblems(findings, nowMs),
     ...agentProblems(findings),
+    ...waypointProblems(findings),
     ...findings.problems,
   ];
   const { traffic } = findings;
@@ -93,4 +94,24 @@ function agentProblem(pod: string, reason: string, message: string): Problem {
     message,
     remedy: `Its pods keep what they have. See why: kubectl -n ambit-system logs ${pod}`,
   };
+}
+
+/** What has a reason of its own is a problem of the control plane's telling already. */
+function waypointProblems({ waypoints, problems }: Findings): Problem[] {
+  return waypoints.flatMap(
+    ({ namespace, name, kind, programmed, message, services, workloads }) => {
+      const object = `Gateway ${namespace}/${name}`;
+      if (programmed || problems.some((problem) => problem.object === object)) return [];
+      const users = services + workloads;
+      const cost = users > 0 ? `: connections to the ${users} that must go through it fail` : '';
+      return [
+        {
+          object,
+          reason: kind === 'waypoint' ? 'WaypointNotReady' : 'GatewayNotReady',
+          message: `${message}${cost}`,
+          remedy: `See why: kubectl -n ${namespace} describe gateway ${name}; kubectl -n ${namespace} get pods -l gateway.networking.k8s.io/gateway-name=${name}`,
+        },
+      ];
+    },
+  );
 }

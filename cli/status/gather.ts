@@ -59,6 +59,7 @@ export async function gatherFindings(client: KubeClient): Promise<Findings> {
       .sort((a, b) => a.node.localeCompare(b.node)),
     namespaces: view?.namespaces ?? [],
     workloads: view?.workloads ?? [],
+    waypoints: view?.waypoints ?? [],
     traffic: traffic.length === 0 ? undefined : traffic.reduce(addTraffic),
     problems: [...problems, ...(view?.problems ?? [])],
   };

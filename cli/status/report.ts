@@ -3,7 +3,12 @@
 
 import type { TrustReport } from '../../mesh/trust.ts';
 import type { RotationStatus } from '../../wire/rotation.ts';
-import type { NamespaceStatus, Problem, WorkloadStatus } from '../../wire/status.ts';
+import type {
+  NamespaceStatus,
+  Problem,
+  WaypointStatus,
+  WorkloadStatus,
+} from '../../wire/status.ts';
 
 export type Replicas = { readonly ready: number; readonly wanted: number };
 
@@ -36,6 +41,8 @@ export type Findings = {
   readonly namespaces: readonly NamespaceStatus[];
   readonly workloads: readonly WorkloadStatus[];
   readonly traffic: Traffic | undefined;
+  /** Gateways of ours with their proxies; none of a control plane that does not tell. */
+  readonly waypoints: readonly WaypointStatus[];
   readonly problems: readonly Problem[];
 };
 

@@ -42,6 +42,21 @@ const healthy: Findings = {
     },
   ],
   traffic: { mtls: 30, plaintext: 10 },
+  waypoints: [
+    {
+      namespace: 'shop',
+      name: 'waypoint',
+      kind: 'waypoint',
+      for: 'service',
+      replicas: 2,
+      ready: 2,
+      programmed: true,
+      message: 'Its proxy serves',
+      addresses: ['10.96.0.9'],
+      services: 3,
+      workloads: 0,
+    },
+  ],
   problems: [],
 };
 
@@ -63,6 +78,11 @@ describe('assess()', () => {
       'an agent cut off',
       { agents: [{ ...healthy.agents[0]!, connected: false }] },
       'AgentNotConnected',
+    ],
+    [
+      'a waypoint that is not ready',
+      { waypoints: [{ ...healthy.waypoints[0]!, programmed: false, ready: 0 }] },
+      'WaypointNotReady',
     ],
     ['an agent behind', { agents: [{ ...healthy.agents[0]!, inSync: false }] }, 'AgentNotInSync'],
   ];
@@ -93,6 +113,7 @@ describe('renderStatus()', () => {
       '1/1 ready',
       'spiffe://cluster.local/ns/shop/sa/web',
       'HBONE',
+      'waypoint   service   2/2     yes          3 services',
       '75.0 % mTLS',
       'Healthy',
     ]) {
