@@ -3,14 +3,10 @@
 // sends can end a line or a quoted field.
 
 import { formatIpPort, type IpPort } from '../../mesh/address.ts';
-import { RESPONSE_FLAGS } from '../../mesh/http-failures.ts';
 import { formatIdentity } from '../../mesh/identity.ts';
 import { type AccessFilter, AccessGate, EVERYTHING } from '../../runtime/access-filter.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { EndedRequest, RequestObserver } from './request-facts.ts';
-
-/** What a filter may name. */
-export const REQUEST_FLAGS: ReadonlySet<string> = RESPONSE_FLAGS;
 
 export type RequestLogSettings = {
   readonly filter?: AccessFilter;
