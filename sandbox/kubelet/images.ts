@@ -9,6 +9,8 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   'ambit-mesh/waypoint': 'waypoint/main',
   'ambit-mesh/echo': 'sandbox/apps/echo/main',
   'ambit-mesh/client': 'sandbox/apps/client/main',
+  'ambit-mesh/http-echo': 'sandbox/apps/http-echo/main',
+  'ambit-mesh/http-client': 'sandbox/apps/http-client/main',
   'ambit-mesh/load': 'sandbox/apps/load/main',
   'ambit-mesh/shop': 'sandbox/apps/shop/main',
 };

@@ -3,12 +3,12 @@
 
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createHttp2, type ServerHttp2Stream } from 'node:http2';
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { WebSocketServer } from 'ws';
+import { eitherVersion } from '../http-version.ts';
 import type { Place } from '../place.ts';
 import { describeEcho } from './answer.ts';
 
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 
@@ -34,27 +34,7 @@ export function createHttpEcho(place: Place): Server {
     if (String(headers['content-type']).startsWith('application/grpc')) answerGrpc(stream);
     else void answerHttp2(place, stream, headers);
   });
-  return createServer((socket) => {
-    socket.on('error', () => {});
-    detect(socket, (isHttp2) => (isHttp2 ? http2 : http1).emit('connection', socket));
-  });
-}
-
-/** Reads until the bytes are, or can no longer become, HTTP/2's preface; puts them back. */
-function detect(socket: Socket, decide: (isHttp2: boolean) => void): void {
-  let seen = Buffer.alloc(0);
-  const onReadable = (): void => {
-    const chunk = socket.read() as Buffer | null;
-    if (chunk === null) return;
-    seen = Buffer.concat([seen, chunk]);
-    const length = Math.min(seen.length, PREFACE.length);
-    const possible = seen.subarray(0, length).equals(PREFACE.subarray(0, length));
-    if (possible && length < PREFACE.length) return;
-    socket.off('readable', onReadable);
-    socket.unshift(seen);
-    decide(possible);
-  };
-  socket.on('readable', onReadable);
+  return eitherVersion(http1, http2);
 }
 
 async function answerHttp1(
