@@ -53,30 +53,14 @@ const MAX_COUNT = 100_000;
 
 /** @throws SyntaxError that names the word */
 export function readOrder(words: readonly string[]): Order {
-  const given = new Map<string, string>();
-  const headers: [string, string][] = [];
-  let url: string | undefined;
-  for (let i = 0; i < words.length; i++) {
-    const word = words[i] ?? '';
-    const [, name, value] = /^--([a-z-]+)=([^]*)$/.exec(word) ?? [];
-    if (word === '-H') headers.push(headerOf(words[++i] ?? ''));
-    else if (name !== undefined && OPTIONS.has(name)) given.set(name, value ?? '');
-    else if (word.startsWith('-')) throw new SyntaxError(`Unknown option "${word}"`);
-    else if (url !== undefined) throw new SyntaxError(`Unexpected "${word}" after ${url}`);
-    else url = word;
-  }
+  const { url, headers, given } = sortWords(words);
   if (url === undefined) throw new SyntaxError('No address; say for example http://echo/path');
-  const [, scheme = '', authority = '', target = ''] =
-    /^(\w+):\/\/([^/?#]+)([^#]*)$/.exec(url) ?? [];
-  const known = SCHEMES.find((one) => one === scheme);
-  if (known === undefined) {
-    throw new SyntaxError(`Cannot call "${url}": use SCHEME://HOST with ${SCHEMES.join(', ')}`);
-  }
+  const { scheme, authority, target } = readUrl(url);
   return {
-    scheme: known,
+    scheme,
     authority,
-    target: target.startsWith('?') ? `/${target}` : target,
-    ...placeOf(given.get('connect') ?? authority, DEFAULT_PORTS[known]),
+    target,
+    ...placeOf(given.get('connect') ?? authority, DEFAULT_PORTS[scheme]),
     method: given.get('method') ?? 'GET',
     headers,
     body: given.get('body') ?? '',
@@ -85,6 +69,37 @@ export function readOrder(words: readonly string[]): Order {
     serverName: given.get('server-name'),
     caFile: given.get('ca'),
   };
+}
+
+type Sorted = {
+  readonly url: string | undefined;
+  readonly headers: readonly [string, string][];
+  readonly given: ReadonlyMap<string, string>;
+};
+
+function sortWords(words: readonly string[]): Sorted {
+  const given = new Map<string, string>();
+  const headers: [string, string][] = [];
+  let url: string | undefined;
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] ?? '';
+    const [, name, value = ''] = /^--([a-z-]+)=([^]*)$/.exec(word) ?? [];
+    if (word === '-H') headers.push(headerOf(words[++i] ?? ''));
+    else if (name !== undefined && OPTIONS.has(name)) given.set(name, value);
+    else if (word.startsWith('-')) throw new SyntaxError(`Unknown option "${word}"`);
+    else if (url !== undefined) throw new SyntaxError(`Unexpected "${word}" after ${url}`);
+    else url = word;
+  }
+  return { url, headers, given };
+}
+
+function readUrl(url: string): Pick<Order, 'scheme' | 'authority' | 'target'> {
+  const [, named, authority = '', rest = ''] = /^(\w+):\/\/([^/?#]+)([^#]*)$/.exec(url) ?? [];
+  const scheme = SCHEMES.find((one) => one === named);
+  if (scheme === undefined) {
+    throw new SyntaxError(`Cannot call "${url}": use SCHEME://HOST with ${SCHEMES.join(', ')}`);
+  }
+  return { scheme, authority, target: rest.startsWith('?') ? `/${rest}` : rest };
 }
 
 const OPTIONS: ReadonlySet<string> = new Set([

@@ -33,7 +33,7 @@ export function readKnobs(
   setHeader: string | undefined,
   chance: () => number,
 ): Knobs {
-  const [path = '', query = ''] = split(target);
+  const [path, query] = split(target);
   const params = new URLSearchParams(query);
   return {
     delayMs: durationMs(params.get('delay')),
