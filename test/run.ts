@@ -15,7 +15,7 @@ const { values, positionals } = parseArgs({
 const RUNGS = [
   {
     name: 'unit, contract and flow',
-    pick: (file: string) => !/^test\/(netns|e2e)\//.test(file),
+    pick: (file: string) => !/^test\/(netns|e2e|conformance)\//.test(file),
     concurrency: 2,
     timeoutMs: 120_000,
   },
@@ -30,6 +30,12 @@ const RUNGS = [
     pick: (file: string) => file.startsWith('test/e2e/'),
     concurrency: 2,
     timeoutMs: 300_000,
+  },
+  {
+    name: 'conformance',
+    pick: (file: string) => file.startsWith('test/conformance/'),
+    concurrency: 1,
+    timeoutMs: 240_000,
   },
 ];
 
