@@ -2,8 +2,15 @@
 // requests.ts. Invariant: what a row leaves out is not left unchecked: an answer of a backend must show the request
 // unchanged (path, method, host), in the backend's namespace, in the HTTP version of the request.
 
-import type { Result } from '../../sandbox/apps/http-client/result.ts';
-import { placeOf, readOrder, type Scheme } from '../../sandbox/apps/http-client/words.ts';
+import { ECHO_METHOD } from '../../sandbox/apps/grpc-message.ts';
+import type { Answered, HeaderLines, Result } from '../../sandbox/apps/http-client/result.ts';
+import {
+  type Order,
+  placeOf,
+  readOrder,
+  type Scheme,
+} from '../../sandbox/apps/http-client/words.ts';
+import type { HttpEcho } from '../../sandbox/apps/http-echo/answer.ts';
 
 export type Headers = Readonly<Record<string, string>>;
 
@@ -66,51 +73,80 @@ export function wordsOf(row: Row): string[] {
 export function mismatches(row: Row, result: Result, namespace: string): string[] {
   if (!result.ok) return [`it failed: ${result.error}`];
   const order = readOrder(wordsOf(row));
-  const expectedStatus = statusesOf(row, order.scheme);
-  const found: string[] = [];
-  const differ = (what: string, actual: unknown, expected: unknown): void => {
-    if (actual !== expected) found.push(`${what} is ${show(actual)}, expected ${show(expected)}`);
-  };
-  if (!expectedStatus.includes(result.status)) {
-    found.push(
-      `status is ${result.status}, expected ${expectedStatus.join(' or ')}; body ${show(result.body)}`,
-    );
+  const wrong = [...responseProblems(row, result), ...callProblems(row, order, result)];
+  if (wrong.length > 0 || !isAnswer(statusesOf(row, order.scheme)) || (row.grpc ?? 0) !== 0) {
+    return wrong;
   }
-  if (order.scheme === 'grpc') differ('grpc-status', result.grpc?.status, row.grpc ?? 0);
-  if (row.location !== undefined) differ('location', locationOf(row, result.headers), row.location);
-  for (const [name, value] of Object.entries(row.response?.headers ?? {})) {
-    differ(`response header ${name}`, joined(result.headers, name), value);
-  }
-  for (const name of row.response?.absent ?? []) {
-    differ(`response header ${name}`, joined(result.headers, name), undefined);
-  }
-  const isAnswered = expectedStatus.every((status) => status === 200 || status < 200);
-  if (found.length > 0 || !isAnswered || (row.grpc ?? 0) !== 0) return found;
-  const { echo } = result;
-  if (echo === undefined) return [`no echo answered: ${show(result.body)}`];
-  const seen = row.seen ?? {};
-  if (row.backend !== undefined && !echo.hostname.startsWith(row.backend)) {
-    found.push(`${echo.hostname} answered, expected ${row.backend}`);
-  }
-  differ('namespace of the backend', echo.namespace, seen.namespace ?? namespace);
-  if (order.scheme === 'tcp') return found;
-  const isCall = order.scheme === 'grpc';
-  differ(
-    'path',
-    echo.path,
-    seen.path ?? (isCall ? '/proto.EchoTestService/Echo' : order.target || '/'),
+  if (result.echo === undefined) return [`no echo answered: ${show(result.body)}`];
+  return backendProblems(row, order, result.echo, namespace);
+}
+
+function responseProblems(row: Row, result: Answered): string[] {
+  const { headers = {}, absent = [] } = row.response ?? {};
+  const statuses = statusesOf(row, readOrder(wordsOf(row)).scheme);
+  const wanted = statuses.join(' or ');
+  return [
+    ...(statuses.includes(result.status)
+      ? []
+      : [`status is ${result.status}, expected ${wanted}; body ${show(result.body)}`]),
+    ...(row.location === undefined
+      ? []
+      : differing('location', locationOf(row, result.headers), row.location)),
+    ...headerProblems('response', result.headers, headers, absent),
+  ];
+}
+
+function callProblems(row: Row, { scheme }: Order, { grpc }: Answered): string[] {
+  return scheme === 'grpc' ? differing('grpc-status', grpc?.status, row.grpc ?? 0) : [];
+}
+
+/** Of the request as the backend saw it, and of who that was. */
+function backendProblems(row: Row, order: Order, echo: HttpEcho, namespace: string): string[] {
+  const { seen = {}, backend = '' } = row;
+  const who = [
+    ...(echo.hostname.startsWith(backend)
+      ? []
+      : [`${echo.hostname} answered, expected ${backend}`]),
+    ...differing('namespace of the backend', echo.namespace, seen.namespace ?? namespace),
+  ];
+  if (order.scheme === 'tcp') return who;
+  const sent =
+    order.scheme === 'grpc'
+      ? { path: ECHO_METHOD, method: 'POST' }
+      : { path: order.target || '/', method: order.method };
+  const proto = seen.proto ?? BACKEND_PROTO[order.scheme] ?? echo.proto;
+  return [
+    ...who,
+    ...differing('path', echo.path, seen.path ?? sent.path),
+    ...differing('method', echo.method, sent.method),
+    ...differing('host', echo.host, seen.host ?? givenHost(row) ?? order.authority),
+    ...differing('protocol', echo.proto, proto),
+    ...headerProblems('request', echo.headers, seen.headers ?? {}, seen.absent ?? []),
+  ];
+}
+
+function headerProblems(
+  whose: 'request' | 'response',
+  lines: HeaderLines,
+  values: Headers,
+  absent: readonly string[],
+): string[] {
+  const wanted: readonly (readonly [string, string | undefined])[] = [
+    ...Object.entries(values),
+    ...absent.map((name) => [name, undefined] as const),
+  ];
+  return wanted.flatMap(([name, value]) =>
+    differing(`${whose} header ${name}`, joined(lines, name), value),
   );
-  differ('method', echo.method, isCall ? 'POST' : order.method);
-  differ('host', echo.host, seen.host ?? givenHost(row) ?? order.authority);
-  const proto = seen.proto ?? BACKEND_PROTO[order.scheme];
-  if (proto !== undefined) differ('protocol', echo.proto, proto);
-  for (const [name, value] of Object.entries(seen.headers ?? {})) {
-    differ(`request header ${name}`, joined(echo.headers, name), value);
-  }
-  for (const name of seen.absent ?? []) {
-    differ(`request header ${name}`, joined(echo.headers, name), undefined);
-  }
-  return found;
+}
+
+function differing(what: string, actual: unknown, expected: unknown): string[] {
+  return actual === expected ? [] : [`${what} is ${show(actual)}, expected ${show(expected)}`];
+}
+
+/** Whether all of these statuses say that a backend did what it was asked. */
+function isAnswer(statuses: readonly number[]): boolean {
+  return statuses.every((status) => status <= 200);
 }
 
 function statusesOf({ status }: Row, scheme: Scheme): readonly number[] {
@@ -123,7 +159,7 @@ function givenHost({ headers = {} }: Row): string | undefined {
 }
 
 /** Its lines joined as the Gateway API's own tests do: a line that a proxy made out of two with ", " is another value. */
-function joined(lines: readonly (readonly [string, string])[], name: string): string | undefined {
+function joined(lines: HeaderLines, name: string): string | undefined {
   const values = lines.filter(([key]) => key.toLowerCase() === name.toLowerCase());
   return values.length === 0 ? undefined : values.map(([, value]) => value).join(',');
 }
