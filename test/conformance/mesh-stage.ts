@@ -2,7 +2,7 @@
 // namespace with a client of its own; all of it enrolled, with a waypoint for the first. Called by mesh.test.ts and others
 // that need a mesh with L7.
 
-import type { Condition, KubeObject, Pod } from '../../runtime/kubernetes/objects.ts';
+import type { Pod } from '../../runtime/kubernetes/objects.ts';
 import {
   DEPLOYMENTS,
   GATEWAYS,
@@ -14,6 +14,7 @@ import { MODE, REDIRECTION } from '../support/enrolled.ts';
 import type { PodName } from '../support/pod-api.ts';
 import type { Sandbox } from '../support/sandbox.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { expectGateway } from './gateway-status.ts';
 import { USE_WAYPOINT, WAYPOINT_CLASS } from './names.ts';
 import { echoDeployment, echoService, type Object, type Version } from './objects.ts';
 import type { Clients } from './requests.ts';
@@ -73,44 +74,18 @@ export async function openFront(
 
 /** Resolves when it is programmed. */
 export async function openWaypoint(
-  { client }: Sandbox,
+  sandbox: Sandbox,
   namespace: string,
   name: string,
 ): Promise<void> {
-  await client.create<Object>(GATEWAYS, {
+  await sandbox.client.create<Object>(GATEWAYS, {
     metadata: { name, namespace },
     spec: {
       gatewayClassName: WAYPOINT_CLASS,
       listeners: [{ name: 'mesh', port: 15008, protocol: 'HBONE' }],
     },
   });
-  await gatewayProgrammed(client, namespace, name);
-}
-
-export type Gateway = KubeObject & {
-  readonly status?: {
-    readonly addresses?: readonly { readonly type?: string; readonly value: string }[];
-    readonly conditions?: readonly Condition[];
-  };
-};
-
-export async function gatewayProgrammed(
-  client: Sandbox['client'],
-  namespace: string,
-  name: string,
-): Promise<Gateway> {
-  const isProgrammed = ({ metadata, status }: Gateway): boolean =>
-    metadata.name === name &&
-    (status?.conditions ?? []).some(
-      (one) =>
-        one.type === 'Programmed' &&
-        one.status === 'True' &&
-        one.observedGeneration === metadata.generation,
-    );
-  const all = await waitFor<Gateway>(client, GATEWAYS, { namespace }, (seen) =>
-    seen.some(isProgrammed),
-  );
-  return all.find(isProgrammed)!;
+  await expectGateway(sandbox, namespace, name);
 }
 
 function echoesEnrolled({ client }: Sandbox, namespace: string): Promise<unknown> {

@@ -3,6 +3,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { Condition, KubeObject } from '../../runtime/kubernetes/objects.ts';
+import { conditionProblems, type Verdict } from './conditions.ts';
 
 export const CONTROLLER = 'ambit-mesh.io/gateway-controller';
 
@@ -16,9 +17,6 @@ type ParentStatus = {
   readonly controllerName: string;
   readonly conditions?: readonly Condition[];
 };
-
-/** `True`, or `False` with this reason. */
-export type Verdict = 'True' | `False/${string}`;
 
 export type Verdicts = { readonly accepted: Verdict; readonly resolvedRefs: Verdict };
 
@@ -34,36 +32,15 @@ export function statusProblems(route: Route, verdicts: Verdicts | readonly Verdi
     const place = `parent ${JSON.stringify(ref)}`;
     const [entry] = own;
     if (entry === undefined || own.length > 1) return [`${place} has ${own.length} entries`];
-    return [
-      ...verdictProblems(entry, 'Accepted', wanted?.accepted ?? 'True'),
-      ...verdictProblems(entry, 'ResolvedRefs', wanted?.resolvedRefs ?? 'True'),
-      ...staleProblems(entry, route.metadata.generation ?? 0),
-    ].map((problem) => `${place}: ${problem}`);
+    const { accepted = 'True', resolvedRefs = 'True' } = wanted ?? {};
+    return conditionProblems(
+      entry.conditions ?? [],
+      { Accepted: accepted, ResolvedRefs: resolvedRefs },
+      route.metadata.generation ?? 0,
+    ).map((problem) => `${place}: ${problem}`);
   });
   if (parents.length !== refs.length) {
     problems.push(`${parents.length} entries are ours, for ${refs.length} parents`);
   }
   return problems;
-}
-
-function verdictProblems(
-  { conditions = [] }: ParentStatus,
-  type: string,
-  wanted: Verdict,
-): string[] {
-  const all = conditions.filter((one) => one.type === type);
-  const [condition] = all;
-  if (condition === undefined || all.length > 1) return [`${type} is there ${all.length} times`];
-  // a true condition's reason is its own name
-  const [status, reason] = wanted === 'True' ? ['True', type] : wanted.split('/');
-  if (condition.status === status && condition.reason === reason) return [];
-  return [
-    `${type} is ${condition.status}/${condition.reason} (${condition.message}), expected ${status}/${reason}`,
-  ];
-}
-
-function staleProblems({ conditions = [] }: ParentStatus, generation: number): string[] {
-  return conditions
-    .filter((one) => one.observedGeneration !== generation)
-    .map((one) => `${one.type} is of generation ${one.observedGeneration}, expected ${generation}`);
 }
