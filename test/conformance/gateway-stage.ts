@@ -72,8 +72,7 @@ export async function openGatewayStage(sandbox: Sandbox): Promise<GatewayStage> 
   await writeFile(caFile, authority.caPem);
   const pair = await authority.issue({ commonName: 'listeners', hosts: CERTIFIED });
   await client.create(SECRETS, tlsSecret(INFRA, 'listeners', pair));
-  await client.create(GATEWAYS, sharedGateway());
-  await client.create(GATEWAYS, hostnamesGateway());
+  for (const object of sharedGateways()) await client.create(GATEWAYS, object);
   for (const [namespace, name] of [
     [INFRA, 'infra-backend-v1'],
     [INFRA, 'infra-backend-v2'],
@@ -160,6 +159,10 @@ function backendService(namespace: string, name: string): Object {
       ],
     },
   };
+}
+
+export function sharedGateways(): readonly Object[] {
+  return [sharedGateway(), hostnamesGateway()];
 }
 
 function sharedGateway(): Object {

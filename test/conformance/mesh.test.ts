@@ -4,6 +4,7 @@
 
 import { before, describe, test } from 'node:test';
 import { sandboxSuite } from '../support/sandbox.ts';
+import { INTEROP } from './interop.ts';
 import { FILTERS } from './mesh-filters.ts';
 import { FRONTENDS } from './mesh-frontends.ts';
 import { MESH_LIFE } from './mesh-life.ts';
@@ -33,6 +34,7 @@ sandboxSuite('Gateway API: mesh', (sandbox) => {
     for (const [theme, tests] of Object.entries(THEMES)) {
       for (const one of tests) test(`${theme}: ${one.name}`, () => runMeshTest(stage, one));
     }
+    for (const { name, run } of INTEROP) test(`applications: ${name}`, () => run(stage));
   });
 
   // 500 requests at once are best alone
