@@ -83,7 +83,7 @@ async function givenDefinitions(
 ): Promise<ReadonlySet<string>> {
   const given = new Set<string>();
   for (const { object } of manifests) {
-    const { name = '', annotations = {} } = object.metadata;
+    const { name, annotations = {} } = object.metadata;
     if (object.kind !== CUSTOM_RESOURCE_DEFINITIONS.kind || !name.endsWith(`.${SHARED_GROUP}`)) {
       continue;
     }

@@ -100,7 +100,7 @@ export async function startWaypoint(
   const sleep = clock.sleep.bind(clock);
   const steps = { log, pick, endpoints, tables, random, sleep };
   const onBad = (_: unknown, status: number, why: string): void =>
-    void log.info('Refused bytes that are no request', { status, why });
+    log.info('Refused bytes that are no request', { status, why });
   const http1 = new Http1Server({ clock, onBad, onExchange: (one) => void serve(one, steps) });
   const http2 = new Http2Server({ onBad, onExchange: (one) => void serve(one, steps) });
 

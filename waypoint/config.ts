@@ -27,8 +27,10 @@ export type WaypointConfig = {
 };
 
 const DAY_MS = 86_400_000;
-/** Kubernetes gives 30 s by default; the rest is for closing what remains. */
-const DRAIN_MS = 25_000;
+/** What Kubernetes gives a pod that does not say otherwise. */
+const TERMINATION_GRACE_MS = 30_000;
+/** Of that, what is left for closing what remains. */
+const CLOSING_MS = 5000;
 
 /** @throws ConfigError naming every setting that is wrong */
 export function readWaypointConfig(env: SettingsReader): WaypointConfig {
@@ -53,7 +55,13 @@ export function readWaypointConfig(env: SettingsReader): WaypointConfig {
     tokenFile: env.text('AMBIT_TOKEN_FILE', '/var/run/secrets/tokens/ambit-token'),
     rootCertFile: env.text('AMBIT_ROOT_CERT_FILE', '/var/run/secrets/ambit/root-cert.pem'),
     certificateTtlMs: env.durationMs('AMBIT_CERTIFICATE_TTL', DAY_MS),
-    drainDeadlineMs: env.durationMs('AMBIT_DRAIN_DEADLINE', DRAIN_MS),
+    drainDeadlineMs: env.durationMs(
+      'AMBIT_DRAIN_DEADLINE',
+      Math.max(
+        1000,
+        env.durationMs('AMBIT_TERMINATION_GRACE', TERMINATION_GRACE_MS) - CLOSING_MS,
+      ),
+    ),
     tunnels: { host, port: port('AMBIT_TUNNEL_PORT', 15008) },
     // for people in the pod only
     admin: { host: '127.0.0.1', port: port('AMBIT_ADMIN_PORT', 15000) },

@@ -52,8 +52,8 @@ export type GatewayFacts = {
   readonly failureOf: (uid: string) => string | undefined;
   /** The ConfigMap with the mesh's roots, as the CA publishes it. */
   readonly roots: ConfigMap | undefined;
-  /** By `namespace/name`, then by listener. */
-  readonly attachedRoutes: ReadonlyMap<string, ReadonlyMap<string, number>>;
+  /** By `namespace/name/listener`. */
+  readonly attachedRoutes: ReadonlyMap<string, number>;
   /** By `namespace/name`. */
   readonly uses: ReadonlyMap<string, WaypointUse>;
 };
@@ -115,7 +115,7 @@ export function planGateways(facts: GatewayFacts, settings: DeploySettings): Gat
     const outcome = gatewayOutcome(
       gateway,
       verdict,
-      (listener) => facts.attachedRoutes.get(`${namespace}/${name}`)?.get(listener) ?? 0,
+      (listener) => facts.attachedRoutes.get(`${namespace}/${name}/${listener}`) ?? 0,
     );
     outcomes.push(outcome);
     problems.push(...problemsOf(outcome), ...labelProblems(gateway, kind));

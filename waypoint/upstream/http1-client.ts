@@ -113,11 +113,19 @@ class EndpointAgent extends Agent {
     _: unknown,
     done?: (error: Error | null, socket: Duplex) => void,
   ): undefined {
-    this.#open().then(
-      (socket) => done?.(null, socket),
-      (error: Error) => done?.(error, undefined as never),
-    );
+    void this.#connect(done);
     return undefined;
+  }
+
+  async #connect(done?: (error: Error | null, socket: Duplex) => void): Promise<void> {
+    let socket: StreamSocket;
+    try {
+      socket = await this.#open();
+    } catch (error) {
+      done?.(error as Error, undefined as never);
+      return;
+    }
+    done?.(null, socket);
   }
 
   override keepSocketAlive(socket: Duplex): boolean {
