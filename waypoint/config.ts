@@ -57,10 +57,7 @@ export function readWaypointConfig(env: SettingsReader): WaypointConfig {
     certificateTtlMs: env.durationMs('AMBIT_CERTIFICATE_TTL', DAY_MS),
     drainDeadlineMs: env.durationMs(
       'AMBIT_DRAIN_DEADLINE',
-      Math.max(
-        1000,
-        env.durationMs('AMBIT_TERMINATION_GRACE', TERMINATION_GRACE_MS) - CLOSING_MS,
-      ),
+      Math.max(1000, env.durationMs('AMBIT_TERMINATION_GRACE', TERMINATION_GRACE_MS) - CLOSING_MS),
     ),
     tunnels: { host, port: port('AMBIT_TUNNEL_PORT', 15008) },
     // for people in the pod only

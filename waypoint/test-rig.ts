@@ -131,7 +131,12 @@ export class Rig {
       workloadName: name,
       protocol: 'tcp',
       addresses: [LOOPBACK],
-      services: new Map([[`shop/${service.hostname}`, mapping === undefined ? [] : [{ ...mapping, targetPort: port }]]]),
+      services: new Map([
+        [
+          `shop/${service.hostname}`,
+          mapping === undefined ? [] : [{ ...mapping, targetPort: port }],
+        ],
+      ]),
     });
     this.discovery.push({ kind: 'workload', workload });
     return workload;

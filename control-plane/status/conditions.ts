@@ -63,9 +63,6 @@ function writingOf({ client, clock }: StatusWriterParts): Writing<Outcome, Writt
   };
 }
 
-/** Only the kinds of our own have a place for the generation besides the one in each condition. */
-const OWN_GROUP = /(^|\.)ambit-mesh\.io$/;
-
 function statusOf(
   { resource, object, findings, fields, parts = {} }: Outcome,
   known: Status,

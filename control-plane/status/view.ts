@@ -11,6 +11,7 @@ import type {
   ControlPlaneStatus,
   NamespaceStatus,
   Problem,
+  WaypointStatus,
   WorkloadStatus,
 } from '../../wire/status.ts';
 import type { ProxyConnection } from '../push/connection.ts';

@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { EMPTY_WORLD } from './test-world.ts';
 import type { GatewayAddress } from '../../mesh/workload.ts';
 import type { Gateway, Listener } from '../../runtime/kubernetes/gateway-objects.ts';
 import type { Namespace, Pod, Service } from '../../runtime/kubernetes/objects.ts';
@@ -14,6 +13,7 @@ import {
   pod as shopPod,
   workloadEntry,
 } from './test-entries.ts';
+import { EMPTY_WORLD } from './test-world.ts';
 import type { Translation } from './world.ts';
 import { createTranslationMemo, translate } from './world.ts';
 
