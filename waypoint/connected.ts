@@ -3,6 +3,7 @@
 import { parseIdentity } from '../mesh/identity.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { createDiscoveryClient } from '../runtime/discovery-client.ts';
+import { WAYPOINT_TYPES } from '../runtime/discovery-state.ts';
 import { createIssuanceClient } from '../runtime/issuance-client.ts';
 import type { Log } from '../runtime/log.ts';
 import { VERSION } from '../runtime/version.ts';
@@ -36,6 +37,7 @@ export async function connectWaypoint(
     serverIdentity: identityOf(namespace, 'ambit-control-plane'),
     nodeId: `waypoint~${podName}.${podNamespace}~${nodeName}`,
     userAgent: `waypoint/${VERSION}`,
+    types: WAYPOINT_TYPES,
   });
   const close = async (): Promise<void> => {
     await discovery.close();
