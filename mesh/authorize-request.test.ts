@@ -94,6 +94,17 @@ function naiveTest(test: PolicyTest, facts: RequestFacts): Answer {
   return test.not ? not(answer) : answer;
 }
 
+function namesOf(authority: string): string[] {
+  if (authority === '') return [];
+  const bare = authority.replace(/\.?:\d+$/, '').replace(/\.$/, '');
+  return [bare, authority.replace(/\.$/, '')];
+}
+
+function inLowerCase(one: PathPattern): PathPattern {
+  return one.kind === 'presence' ? one : { ...one, value: one.value.toLowerCase() };
+}
+
+// oxlint-disable-next-line complexity -- one case an attribute
 function naiveAny(
   test: Exclude<PolicyTest, { attribute: 'unreadable' }>,
   facts: RequestFacts,
@@ -125,22 +136,10 @@ function naiveAny(
       return texts([request.path], test.values);
     case 'request.method':
       return texts([request.method], test.values);
-    case 'request.host': {
-      const bare = request.authority.replace(/\.?:\d+$/, '').replace(/\.$/, '');
-      const lower = test.values.map((one) =>
-        one.kind === 'presence' ? one : { ...one, value: one.value.toLowerCase() },
-      );
-      return texts(
-        request.authority === '' ? [] : [bare, request.authority.replace(/\.$/, '')],
-        lower,
-      );
-    }
-    case 'connection.sni': {
-      const lower = test.values.map((one) =>
-        one.kind === 'presence' ? one : { ...one, value: one.value.toLowerCase() },
-      );
-      return texts([sni?.toLowerCase()], lower);
-    }
+    case 'request.host':
+      return texts(namesOf(request.authority), test.values.map(inLowerCase));
+    case 'connection.sni':
+      return texts([sni?.toLowerCase()], test.values.map(inLowerCase));
     case 'source.principal':
       return texts(
         [peer && `${peer.trustDomain}/ns/${peer.namespace}/sa/${peer.serviceAccount}`],

@@ -60,8 +60,11 @@ describe('keys that are fetched', () => {
     await verify();
     assert.equal(asked.length, 1);
     await clock.advance(2 * MINUTE);
-    let answer = (_: string): void => {};
-    state.answer = () => new Promise((resolve) => (answer = resolve));
+    let answer: (text: string) => void = () => {};
+    state.answer = () =>
+      new Promise((resolve) => {
+        answer = resolve;
+      });
     assert.equal(await verify(), 'good');
     assert.equal(asked.length, 2);
     answer(jwksOf(next));
