@@ -40,7 +40,7 @@ export function passOn(exchange: Exchange, response: UpstreamResponse): void {
     });
     return;
   }
-  const empty = exchange.method === 'HEAD' || status === 204 || status === 304;
+  const empty = response.headOnly || exchange.method === 'HEAD' || status === 204 || status === 304;
   const sink = exchange.respond({ status, headers, empty }, () => response.trailers());
   if (empty) {
     response.body.resume();

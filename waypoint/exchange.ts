@@ -27,6 +27,8 @@ export interface Exchange {
   trailers(): HeaderList;
   /** A 100 (Continue). */
   continue(): void;
+  /** A 103 (Early Hints). */
+  hint(headers: HeaderList): void;
   /** The head, then bytes into what is returned; its end is the answer's, with `trailers` as they are then. */
   respond(head: ResponseHead, trailers?: () => HeaderList): Writable;
   /** 101, and from then on bytes both ways. Only when `upgrade` is set. */

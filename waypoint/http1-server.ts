@@ -176,6 +176,7 @@ class Http1Exchange implements Exchange {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #upgrades: boolean;
+  #continued = false;
 
   constructor(
     request: IncomingMessage,
@@ -227,11 +228,21 @@ class Http1Exchange implements Exchange {
   }
 
   continue(): void {
+    this.#continued = true;
     if (!this.#response.headersSent) this.#response.writeContinue();
+  }
+
+  hint(headers: HeaderList): void {
+    const links = headers.filter(([name]) => name === 'link').map(([, value]) => value);
+    if (!this.#response.headersSent && links.length > 0) {
+      this.#response.writeEarlyHints({ link: links });
+    }
   }
 
   respond({ status, headers, empty }: ResponseHead, trailers?: () => HeaderList): Writable {
     const response = this.#response;
+    // whether the body comes after all nobody can know
+    if (this.expectsContinue && !this.#continued) response.shouldKeepAlive = false;
     response.writeHead(status, headers.flat());
     if (!empty) response.flushHeaders();
     if (trailers !== undefined) {

@@ -124,6 +124,12 @@ class Http2Exchange implements Exchange {
     if (!this.#stream.headersSent) this.#stream.additionalHeaders({ ':status': 100 });
   }
 
+  hint(headers: HeaderList): void {
+    if (!this.#stream.headersSent) {
+      this.#stream.additionalHeaders({ ':status': 103, ...recordOf(headers) });
+    }
+  }
+
   respond({ status, headers, empty }: ResponseHead, trailers?: () => HeaderList): Writable {
     const stream = this.#stream;
     if (stream.destroyed || stream.closed) return stream;

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer as createHttp2 } from 'node:http2';
+import { createServer as createHttp } from 'node:http';
+import { constants, createServer as createHttp2 } from 'node:http2';
 import { createServer as createTcp } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { Rig } from './test-rig.ts';
@@ -74,6 +75,81 @@ describe('a request through a waypoint', () => {
     for await (const chunk of stream) body += String(chunk);
     assert.equal(body, 'hello');
     assert.equal(((await trailers) as [Record<string, string>])[0]['grpc-status'], '0');
+  });
+
+  test('is answered before its body has come', async () => {
+    const web = rig.service('duplex');
+    await rig.http(web, 'duplex-1', (request, response) => {
+      response.write('first');
+      request.once('data', () => response.end('second'));
+    });
+    const socket = await rig.connect(web);
+    socket.write('POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n');
+    let got = '';
+    for await (const chunk of socket) {
+      got += String(chunk);
+      if (/first/.test(got) && !/second/.test(got)) socket.write('1\r\nx\r\n0\r\n\r\n');
+      if (/second[^]*0\r\n\r\n$/.test(got)) break;
+    }
+    assert.match(got, /second/);
+  });
+
+  test('that asks first is asked on, and gets the answer that comes instead', async () => {
+    const web = rig.service('expect');
+    const server = createHttp((request, response) => void request.pipe(response));
+    server.on('checkContinue', (request, response) => {
+      if (request.url === '/no') {
+        response.writeHead(417).end();
+        return;
+      }
+      response.writeContinue();
+      request.pipe(response);
+    });
+    await rig.endpoint(web, 'expect-1', server);
+    const ask = async (path: string): Promise<string> => {
+      const socket = await rig.connect(web);
+      socket.write(
+        `POST ${path} HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n`,
+      );
+      let got = '';
+      for await (const chunk of socket) {
+        got += String(chunk);
+        if (got === 'HTTP/1.1 100 Continue\r\n\r\n') socket.write('body');
+        if (/body|417/.test(got)) break;
+      }
+      return got;
+    };
+    assert.match(await ask('/yes'), /^HTTP\/1.1 100 [^]*HTTP\/1.1 200 [^]*body/);
+    assert.match(await ask('/no'), /^HTTP\/1.1 417 [^]*[Cc]onnection: close/);
+  });
+
+  test('gets early hints before its answer', async () => {
+    const web = rig.service('hints');
+    await rig.http(web, 'hints-1', (_, response) => {
+      response.writeEarlyHints({ link: '</a>; rel=preload' });
+      response.end('after');
+    });
+    const socket = await rig.connect(web);
+    socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
+    let got = '';
+    for await (const chunk of socket) {
+      got += String(chunk);
+      if (got.includes('after')) break;
+    }
+    assert.match(got, /^HTTP\/1.1 103 [^]*<\/a>[^]*HTTP\/1.1 200 /);
+  });
+
+  test('of gRPC that fails at once is answered by trailers only', async () => {
+    const grpc = rig.service('fails', 'grpc');
+    const server = createHttp2();
+    server.on('stream', (stream) => {
+      stream.respond({ ':status': 200, 'grpc-status': '9' }, { endStream: true });
+    });
+    await rig.endpoint(grpc, 'fails-1', server as never);
+    const stream = (await rig.http2(grpc)).request({ ':path': '/a.B/C', ':method': 'POST' });
+    stream.end('ask');
+    const [headers, flags] = (await once(stream, 'response')) as [Record<string, string>, number];
+    assert.deepEqual([headers['grpc-status'], flags & constants.NGHTTP2_FLAG_END_STREAM], ['9', 1]);
   });
 
   test('that changes to another protocol carries bytes both ways', async () => {

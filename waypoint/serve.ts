@@ -80,6 +80,7 @@ export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void
           headers: forwardedInside(plan.request.headers, 'http'),
           body,
           onContinue: exchange.expectsContinue ? () => exchange.continue() : undefined,
+          onHints: (hints) => exchange.hint(endToEnd(hints)),
           upgrade: exchange.upgrade,
         },
       },

@@ -23,6 +23,7 @@ import type { PortMapping, Workload } from '../mesh/workload.ts';
 import { HandmadeDiscovery, issueFrom, memoryLog } from '../node-agent/test-support/world.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { connectTunnel } from '../tunnel/connect.ts';
+import { ignoreError } from '../tunnel/socket.ts';
 import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
 import { dialLoopback } from '../tunnel/test-peers.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
@@ -183,6 +184,8 @@ export class Rig {
       ...rest,
       agent: new OneConnection(socket),
     } as RequestOptions);
+    // a connection that ends after its answer
+    asking.on('error', ignoreError);
     asking.end(body);
     return answerOf(asking);
   }

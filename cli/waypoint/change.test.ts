@@ -9,7 +9,6 @@ import type { Namespace, Service } from '../../runtime/kubernetes/objects.ts';
 import {
   GATEWAYS,
   NAMESPACES,
-  type Resource,
   SERVICES,
 } from '../../runtime/kubernetes/resources.ts';
 import { ManualClock } from '../../runtime/manual-clock.ts';
@@ -95,7 +94,7 @@ describe('applyWaypoint()', () => {
 
   test('says what to install where there is no Gateway API', async () => {
     const { parts, client } = await setUp();
-    client.apply = async (_: Resource) => {
+    client.apply = async () => {
       throw new KubeError(404, 'NotFound', 'the server could not find the requested resource');
     };
     await assert.rejects(applyWaypoint(parts, WISH, PLAIN), /Gateway API is not installed/);

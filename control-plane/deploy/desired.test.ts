@@ -8,6 +8,7 @@ import type { GatewayFacts } from './plan.ts';
 import { HTTP, ingress, plan, SETTINGS, says, waypoint } from './test-gateways.ts';
 
 type Loose = KubeObject & {
+  // oxlint-disable-next-line no-explicit-any -- whatever the kind has there
   readonly spec: Record<string, any>;
   readonly data?: Record<string, string>;
 };
@@ -75,11 +76,16 @@ describe('a waypoint', () => {
   });
 
   test('is told who it is and whom to ask', () => {
-    const [container] = made(waypoint()).get('Deployment')?.spec['template'].spec.containers;
+    const [container] = made(waypoint()).get('Deployment')?.spec['template'].spec.containers ?? [];
+    type Variable = {
+      name: string;
+      value?: string;
+      valueFrom?: { fieldRef: { fieldPath: string } };
+    };
     const env = new Map(
-      (container.env as { name: string; value?: string; valueFrom?: any }[]).map((one) => [
+      (container.env as Variable[]).map((one) => [
         one.name,
-        one.value ?? one.valueFrom.fieldRef.fieldPath,
+        one.value ?? one.valueFrom?.fieldRef.fieldPath,
       ]),
     );
     assert.deepEqual(Object.fromEntries(env), {

@@ -54,7 +54,9 @@ export class Dialer {
         return {
           bytes: socket,
           reset: () => {
-            if (!socket.destroyed) socket.resetAndDestroy();
+            // while its own end is under way the kernel takes no reset, and Node would keep the descriptor
+            if (socket.writableEnded) socket.destroy();
+            else if (!socket.destroyed) socket.resetAndDestroy();
           },
         };
       }

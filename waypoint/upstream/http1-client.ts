@@ -77,20 +77,31 @@ export class Http1Client {
         if (head.length > 0) socket.unshift(head);
         resolve(responseOf(response, socket));
       });
+      request.on('information', ({ statusCode, rawHeaders }) => {
+        if (statusCode === 103) outgoing.onHints(pairsOf(rawHeaders));
+      });
       const { body, onContinue } = outgoing;
       const start = (): void => {
         if (body === undefined) request.end();
         else detach = body.attach(request, (list) => addTrailers(request, list));
       };
       if (onContinue === undefined) {
+        // the head must not wait for the first byte of a body: an endpoint may want to answer before
+        if (body !== undefined) request.flushHeaders();
         start();
-        return;
+      } else {
+        let asked = true;
+        request.once('continue', () => {
+          asked = false;
+          onContinue();
+          start();
+        });
+        // answered without the body: it will never come, and the connection is of no use any more
+        request.once('response', (response) => {
+          if (asked) response.once('end', () => request.destroy());
+        });
+        request.flushHeaders();
       }
-      request.once('continue', () => {
-        onContinue();
-        start();
-      });
-      request.flushHeaders();
       if (signal.aborted) abort();
     });
   }
@@ -162,6 +173,7 @@ function responseOf(response: IncomingMessage, upgraded: Duplex | undefined): Up
   return {
     status: response.statusCode ?? 502,
     headers: pairsOf(response.rawHeaders),
+    headOnly: false,
     body: response,
     trailers: () => pairsOf(response.rawTrailers),
     upgraded,

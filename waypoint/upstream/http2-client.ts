@@ -75,11 +75,16 @@ export class Http2Client {
       stream.once('trailers', (_headers: unknown, _flags: unknown, raw: readonly string[]) => {
         trailers = pairsOf(raw);
       });
-      stream.once('response', (headers, _flags, raw) => {
+      stream.on('headers', (headers, _flags, raw) => {
+        if (Number(headers[':status']) === 103) outgoing.onHints(pairsOf(raw as never));
+      });
+      stream.once('response', (headers, flags, raw) => {
         answered = true;
         resolve({
           status: Number(headers[':status']),
           headers: pairsOf(raw as never),
+          // gRPC's "trailers only": the status would be none if more were to come
+          headOnly: (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0,
           body: stream,
           trailers: () => trailers,
           upgraded: undefined,

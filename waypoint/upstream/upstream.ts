@@ -16,6 +16,8 @@ export type UpstreamRequest = {
   readonly body: RequestBody | undefined;
   /** The endpoint is asked first (100-continue): called when it says yes. */
   readonly onContinue: (() => void) | undefined;
+  /** A 103 (Early Hints) on the way to the answer. */
+  readonly onHints: (headers: HeaderList) => void;
   readonly upgrade: string | undefined;
 };
 
@@ -28,6 +30,8 @@ export interface RequestBody {
 export type UpstreamResponse = {
   readonly status: number;
   readonly headers: HeaderList;
+  /** True when the head was all there is: no body and no trailers. */
+  readonly headOnly: boolean;
   readonly body: Readable;
   /** After the body's end. */
   trailers(): HeaderList;
