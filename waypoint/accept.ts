@@ -13,8 +13,9 @@ import { askedOf } from './asked.ts';
 import { detect, type Spoken } from './detect.ts';
 import type { Http1Server } from './http1-server.ts';
 import type { Http2Server } from './http2-server.ts';
-import type { Asked, Inbound } from './inbound.ts';
+import type { Inbound } from './inbound.ts';
 import { StreamSocket } from './stream-socket.ts';
+import type { RouteTables } from './tables.ts';
 
 export type AcceptSteps = {
   readonly clock: Clock;
@@ -22,6 +23,7 @@ export type AcceptSteps = {
   readonly snapshot: () => Snapshot;
   /** This replica; undefined while the mesh does not know it yet. */
   readonly self: () => Workload | undefined;
+  readonly tables: Pick<RouteTables, 'tableFor'>;
   readonly http1: Pick<Http1Server, 'take'>;
   readonly http2: Pick<Http2Server, 'take'>;
   readonly opaque: (stream: TunnelStream, inbound: Inbound) => void;
@@ -38,7 +40,7 @@ export async function acceptStream(request: TunnelRequest, steps: AcceptSteps): 
     request.refuse(FAILURES[failureCodeOf(error)].status ?? 503);
     return;
   }
-  const spoken = spokenOn(inbound.asked) ?? (await detect(steps, stream.bytes));
+  const spoken = spokenOn(inbound, steps) ?? (await detect(steps, stream.bytes));
   if (stream.bytes.destroyed) return;
   switch (spoken) {
     case 'http1':
@@ -52,10 +54,11 @@ export async function acceptStream(request: TunnelRequest, steps: AcceptSteps): 
   }
 }
 
-/** What a port says of itself, where that leaves nothing to find out; HTTP's version is seen from its first bytes. */
-function spokenOn(asked: Asked): Spoken | undefined {
+/** What a port or its routes say, where that leaves nothing to find out; HTTP's version is seen from its first bytes. */
+function spokenOn({ asked, source }: Inbound, { tables }: AcceptSteps): Spoken | undefined {
   const said = asked.kind === 'service' ? asked.port.appProtocol : 'unknown';
-  return said === 'tcp' || said === 'tls' ? 'opaque' : undefined;
+  const routed = tables.tableFor(asked, source.identity?.namespace)?.routes[0]?.kind;
+  return [said, routed].some((one) => one === 'tcp' || one === 'tls') ? 'opaque' : undefined;
 }
 
 function inboundOf(request: TunnelRequest, steps: AcceptSteps): Inbound {

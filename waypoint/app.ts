@@ -117,9 +117,11 @@ export async function startWaypoint(
           log,
           snapshot,
           self,
+          tables,
           http1,
           http2,
-          opaque: (stream, inbound) => void carryBytes(stream, inbound, { log, pick, dialer }),
+          opaque: (stream, inbound) =>
+            void carryBytes(stream, inbound, { log, pick, dialer, tables, random }),
         }),
       onDenied: ({ remote, error }) => log.warn('Refused a tunnel', { from: remote.ip, error }),
     });

@@ -1,14 +1,13 @@
 // What a rule's filters make of a request: another request, an answer of our own, or edits of the answer to come. Called by
-// serve.ts with the rule's filters, then with the chosen backend's. A decision without I/O; the mirrors it names are sent
-// by serve.ts.
+// serve.ts with the rule's filters, then with the chosen backend's. A decision without I/O. Invariant: a filter that cannot
+// be applied ends the request.
 
 import { corsDecision } from '../mesh/cors.ts';
 import { editRequestHeaders, redirectLocation, rewriteRequest } from '../mesh/edit-request.ts';
 import { HttpFailure } from '../mesh/http-failures.ts';
 import type { HeaderList, HttpRequest } from '../mesh/http-request.ts';
 import type { Matched } from '../mesh/match-route.ts';
-import type { BackendTarget, ExternalAuth, HeaderEdit, RouteFilter } from '../mesh/route.ts';
-import { isMirrored } from '../mesh/split.ts';
+import type { HeaderEdit, RouteFilter } from '../mesh/route.ts';
 
 export type Filtered =
   | {
@@ -17,12 +16,6 @@ export type Filtered =
       /** True once the path is a filter's and no longer the client's. */
       readonly pathEdited: boolean;
       readonly answerEdits: readonly HeaderEdit[];
-      readonly mirrors: readonly {
-        readonly target: BackendTarget;
-        readonly request: HttpRequest;
-      }[];
-      /** Who must be asked before it goes on. */
-      readonly ask: readonly ExternalAuth[];
     }
   | { readonly kind: 'answer'; readonly status: number; readonly headers: HeaderList };
 
@@ -30,13 +23,11 @@ export type Filtered =
 export function applyFilters(
   request: HttpRequest,
   filters: readonly RouteFilter[],
-  how: { readonly matched: Matched; readonly port: number; readonly random: () => number },
+  how: { readonly matched: Matched; readonly port: number },
 ): Filtered {
   let present = request;
   let pathEdited = false;
   const answerEdits: HeaderEdit[] = [];
-  const mirrors: { target: BackendTarget; request: HttpRequest }[] = [];
-  const ask: ExternalAuth[] = [];
   for (const filter of filters) {
     switch (filter.kind) {
       case 'request-headers':
@@ -62,13 +53,9 @@ export function applyFilters(
         break;
       }
       case 'mirror':
-        if (isMirrored(filter, how.random)) {
-          mirrors.push({ target: filter.target, request: present });
-        }
-        break;
       case 'external-auth':
-        ask.push(filter);
-        break;
+        // going on without it would be another route than was written, or one that lets everybody in
+        throw new HttpFailure('FILTER_BROKEN', `This version has no filter of kind ${filter.kind}`);
       case 'broken':
         throw new HttpFailure(
           'FILTER_BROKEN',
@@ -76,5 +63,5 @@ export function applyFilters(
         );
     }
   }
-  return { kind: 'forward', request: present, pathEdited, answerEdits, mirrors, ask };
+  return { kind: 'forward', request: present, pathEdited, answerEdits };
 }

@@ -10,6 +10,8 @@ export type WaypointConfig = {
   readonly nodeName: string;
   /** `namespace/name` of the Gateway this is a replica of. */
   readonly gateway: string;
+  /** An ingress would have to serve the listeners of its Gateway, which it does not: it does not start as one. */
+  readonly kind: 'waypoint';
   /** Where ca and control plane live. */
   readonly namespace: string;
   readonly trustDomain: string;
@@ -44,6 +46,7 @@ export function readWaypointConfig(env: SettingsReader): WaypointConfig {
     serviceAccount: env.text('SERVICE_ACCOUNT'),
     nodeName: env.text('NODE_NAME', ''),
     gateway: env.text('AMBIT_GATEWAY'),
+    kind: env.oneOf('AMBIT_GATEWAY_KIND', ['waypoint'], 'waypoint'),
     namespace,
     trustDomain: env.text('AMBIT_TRUST_DOMAIN', 'cluster.local'),
     clusterId: env.text('AMBIT_CLUSTER_ID', 'Kubernetes'),

@@ -1,18 +1,25 @@
 // Bytes that are no HTTP: carried to an endpoint of what was asked for, as a node agent would. Called by accept.ts.
 
 import { MeshError } from '../mesh/failures.ts';
+import { HttpFailure } from '../mesh/http-failures.ts';
+import { matchStream } from '../mesh/match-route.ts';
 import { hopTo } from '../mesh/next-hop.ts';
+import { routeKey } from '../mesh/route.ts';
+import { pickBackend } from '../mesh/split.ts';
 import type { Log } from '../runtime/log.ts';
 import { splice } from '../tunnel/splice.ts';
 import type { TunnelStream } from '../tunnel/tunnel.ts';
 import { nameOf } from './asked.ts';
-import type { Inbound } from './inbound.ts';
-import { type PickParts, pickTarget } from './pick.ts';
+import type { Asked, Inbound } from './inbound.ts';
+import { backendOf, type PickParts, pickTarget } from './pick.ts';
+import type { RouteTables } from './tables.ts';
 import type { Dialer } from './upstream/dial.ts';
 
 export type OpaqueSteps = {
   readonly log: Log;
   readonly pick: PickParts;
+  readonly tables: Pick<RouteTables, 'tableFor'>;
+  readonly random: () => number;
   readonly dialer: Pick<Dialer, 'open'>;
 };
 
@@ -26,7 +33,8 @@ export async function carryBytes(
     gone.abort(new MeshError('UPSTREAM_RESET', 'The client has gone')),
   );
   try {
-    const { workload, to, service } = pickTarget(inbound.asked, inbound.authority, steps.pick);
+    const backend = backendFor(inbound, steps);
+    const { workload, to, service } = pickTarget(backend, inbound.authority, steps.pick);
     const announced = { from: inbound.remote, traceparent: inbound.traceparent };
     const leg = await steps.dialer.open(hopTo(workload, to, service), announced, gone.signal);
     await splice(stream, leg, { sent: 0, received: 0 });
@@ -34,4 +42,14 @@ export async function carryBytes(
     steps.log.warn('Cannot carry a connection', { to: nameOf(inbound.asked), error });
     stream.reset();
   }
+}
+
+/** By a TCPRoute or TLSRoute, where there is one; routes for requests say nothing of bytes. @throws HttpFailure */
+function backendFor({ asked, source }: Inbound, { tables, pick, random }: OpaqueSteps): Asked {
+  const table = tables.tableFor(asked, source.identity?.namespace);
+  const matched = table === undefined ? undefined : matchStream(table, '');
+  if (matched === undefined) return asked;
+  const backend = pickBackend(matched.rule.backends, random);
+  if (backend !== undefined) return backendOf(backend.target, pick);
+  throw new HttpFailure('NO_BACKEND', `No backend of ${routeKey(matched.route)} has a weight`);
 }

@@ -4,6 +4,8 @@
 import { type Authority, type IpAddress, isIpv6, parseIp } from '../mesh/address.ts';
 import { type Balance, pickEndpoint } from '../mesh/balance.ts';
 import { MeshError } from '../mesh/failures.ts';
+import { HttpFailure } from '../mesh/http-failures.ts';
+import type { BackendTarget } from '../mesh/route.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
 import type { Workload } from '../mesh/workload.ts';
 import type { Asked } from './inbound.ts';
@@ -47,6 +49,24 @@ export function pickTarget(
   throw new MeshError(
     'GATEWAY_UNAVAILABLE',
     `Cannot reach ${workload.uid} from a waypoint: it has no address on this network`,
+  );
+}
+
+/** What a route's backend stands for. @throws HttpFailure BACKEND_INVALID */
+export function backendOf(target: BackendTarget, { snapshot }: PickParts): Asked {
+  if (target.kind === 'invalid') throw new HttpFailure('BACKEND_INVALID', target.why);
+  if (target.subset !== undefined) {
+    throw new HttpFailure(
+      'BACKEND_INVALID',
+      `No subset ${target.subset} of ${target.service} is known`,
+    );
+  }
+  const service = snapshot().serviceByKey(target.service);
+  const port = service?.ports.find(({ servicePort }) => servicePort === target.port);
+  if (service !== undefined && port !== undefined) return { kind: 'service', service, port };
+  throw new HttpFailure(
+    'BACKEND_INVALID',
+    `Service ${target.service} with port ${target.port} is not known`,
   );
 }
 

@@ -1,8 +1,10 @@
 // Routes in force: which backend gets a request, what filters make of it, and what is answered when there is none.
 
 import assert from 'node:assert/strict';
+import { createServer as createTcp } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { ANY_REQUEST } from '../mesh/match-route.ts';
+import type { RouteFilter } from '../mesh/route.ts';
 import { backendTo, httpRoute, prefix, Rig } from './test-rig.ts';
 
 describe('routes in a waypoint', () => {
@@ -122,6 +124,42 @@ describe('routes in a waypoint', () => {
     for (const path of ['/none', '/half', '/filter']) {
       assert.equal((await rig.ask(front, { path })).status, 500, path);
     }
+  });
+
+  test('never let a request go on without a filter that this version does not have', async () => {
+    const front = await named('unknown');
+    const target = backendTo(front);
+    const filters: readonly RouteFilter[] = [
+      {
+        kind: 'external-auth',
+        protocol: 'http',
+        target,
+        pathPrefix: '',
+        allowedHeaders: [],
+        allowedResponseHeaders: [],
+        maxBodyBytes: 0,
+      },
+      { kind: 'mirror', target, numerator: 1, denominator: 1 },
+    ];
+    for (const filter of filters) {
+      rig.discovery.push(httpRoute(front, 'unknown', [{ to: front, filters: [filter] }]));
+      assert.equal((await rig.ask(front)).status, 500, filter.kind);
+    }
+  });
+
+  test('of TCP lead connections, whatever bytes they carry', async () => {
+    const front = rig.service('bytes', 'unknown');
+    const to = rig.service('bytes-to', 'tcp');
+    const server = createTcp((socket) => {
+      socket.on('error', () => {});
+      socket.end('routed');
+    });
+    await rig.endpoint(to, 'bytes-1', server);
+    rig.discovery.push(httpRoute(front, 'bytes', [{ to }], { kind: 'tcp' }));
+    const socket = await rig.connect(front);
+    let got = '';
+    for await (const chunk of socket) got += String(chunk);
+    assert.equal(got, 'routed');
   });
 
   test('end a request that takes too long with 504', async () => {

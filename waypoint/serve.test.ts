@@ -77,6 +77,14 @@ describe('a request through a waypoint', () => {
     assert.equal(((await trailers) as [Record<string, string>])[0]['grpc-status'], '0');
   });
 
+  test('leaves nothing behind on the connection it came by', async (t) => {
+    const warned = t.mock.method(process, 'emitWarning');
+    const web = rig.service('again');
+    await rig.http(web, 'again-1', (_, response) => void response.end('x'));
+    for (let i = 0; i < 12; i++) assert.equal((await rig.ask(web)).body, 'x');
+    assert.equal(warned.mock.callCount(), 0);
+  });
+
   test('is answered before its body has come', async () => {
     const web = rig.service('duplex');
     await rig.http(web, 'duplex-1', (request, response) => {

@@ -6,7 +6,7 @@ import { editHeaders } from '../mesh/edit-request.ts';
 import { HttpFailure, httpFailureOf } from '../mesh/http-failures.ts';
 import type { HttpRequest } from '../mesh/http-request.ts';
 import { type Matched, matchRoute } from '../mesh/match-route.ts';
-import type { BackendTarget, HeaderEdit } from '../mesh/route.ts';
+import type { HeaderEdit } from '../mesh/route.ts';
 import { pickBackend } from '../mesh/split.ts';
 import type { Log } from '../runtime/log.ts';
 import { answerWith, passOn } from './answer.ts';
@@ -17,6 +17,7 @@ import { answerFor } from './failure-answer.ts';
 import { type ForwardSteps, forward } from './forward.ts';
 import { forwardedInside } from './headers.ts';
 import type { Asked, Inbound } from './inbound.ts';
+import { backendOf } from './pick.ts';
 import { type ReadRequest, readRequest } from './read-request.ts';
 import type { RouteTables } from './tables.ts';
 import type { RequestProtocol } from './telemetry/request-facts.ts';
@@ -41,10 +42,6 @@ type Plan =
       readonly backend: Asked;
       readonly matched: Matched | undefined;
       readonly answerEdits: readonly HeaderEdit[];
-      readonly mirrors: readonly {
-        readonly target: BackendTarget;
-        readonly request: HttpRequest;
-      }[];
     };
 
 export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void> {
@@ -123,7 +120,6 @@ function classify(
       backend: asked,
       matched: undefined,
       answerEdits: [],
-      mirrors: [],
     };
   }
   const matched = matchRoute(table, request, source);
@@ -134,7 +130,10 @@ function classify(
     );
   }
   const port = asked.kind === 'service' ? asked.port.servicePort : asked.port;
-  const how = { matched, port, random: steps.random };
+  const how = { matched, port };
+  if (matched.rule.sessionPersistence !== undefined) {
+    throw new HttpFailure('FILTER_BROKEN', 'This version has no session persistence');
+  }
   const ruled = applyFilters(request, matched.rule.filters, how);
   if (ruled.kind === 'answer') return ruled;
   const backend = pickBackend(matched.rule.backends, steps.random);
@@ -151,23 +150,10 @@ function classify(
     kind: 'forward',
     request: final.request,
     target: targetOf(final.request, edited ? final.request.path : forwardedPath),
-    backend: backendOf(backend.target, steps),
+    backend: backendOf(backend.target, steps.pick),
     matched,
     answerEdits: [...final.answerEdits, ...ruled.answerEdits],
-    mirrors: [...ruled.mirrors, ...final.mirrors],
   };
-}
-
-/** @throws HttpFailure BACKEND_INVALID */
-function backendOf(target: BackendTarget, { pick }: ServeSteps): Asked {
-  if (target.kind === 'invalid') throw new HttpFailure('BACKEND_INVALID', target.why);
-  const service = pick.snapshot().serviceByKey(target.service);
-  const port = service?.ports.find(({ servicePort }) => servicePort === target.port);
-  if (service !== undefined && port !== undefined) return { kind: 'service', service, port };
-  throw new HttpFailure(
-    'BACKEND_INVALID',
-    `Service ${target.service} with port ${target.port} is not known`,
-  );
 }
 
 function targetOf({ query }: HttpRequest, path: string): string {

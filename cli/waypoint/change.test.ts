@@ -6,11 +6,7 @@ import { KubeError } from '../../runtime/kubernetes/client.ts';
 import type { Gateway } from '../../runtime/kubernetes/gateway-objects.ts';
 import { MemoryKube } from '../../runtime/kubernetes/memory.ts';
 import type { Namespace, Service } from '../../runtime/kubernetes/objects.ts';
-import {
-  GATEWAYS,
-  NAMESPACES,
-  SERVICES,
-} from '../../runtime/kubernetes/resources.ts';
+import { GATEWAYS, NAMESPACES, SERVICES } from '../../runtime/kubernetes/resources.ts';
 import { ManualClock } from '../../runtime/manual-clock.ts';
 import { applyWaypoint, deleteWaypoints, listWaypoints, waitForWaypoint } from './change.ts';
 import { waypointManifest } from './manifest.ts';

@@ -94,6 +94,7 @@ describe('a waypoint', () => {
       NODE_NAME: 'spec.nodeName',
       SERVICE_ACCOUNT: 'spec.serviceAccountName',
       AMBIT_GATEWAY: 'shop/waypoint',
+      AMBIT_GATEWAY_KIND: 'waypoint',
       AMBIT_NAMESPACE: 'ambit-system',
       AMBIT_TRUST_DOMAIN: 'cluster.local',
       AMBIT_CLUSTER_DOMAIN: 'cluster.local',

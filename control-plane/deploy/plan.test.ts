@@ -134,7 +134,7 @@ describe('GatewayClasses', () => {
     const it = plan([]);
     assert.deepEqual(
       it.desired.map(({ object }) => object.metadata.name),
-      ['ambit-waypoint', 'ambit-ingress'],
+      ['ambit-waypoint'],
     );
     assert.deepEqual(
       it.outcomes.map(({ object, findings }) => [

@@ -62,7 +62,7 @@ export function podTemplate(
           name: 'proxy',
           image: settings.image,
           imagePullPolicy: 'IfNotPresent',
-          env: environment(`${namespace}/${name}`, settings),
+          env: environment(`${namespace}/${name}`, kind, settings),
           ports: portsOf(gateway, kind),
           readinessProbe: {
             httpGet: { path: '/healthz/ready', port: STATUS_PORT },
@@ -108,13 +108,14 @@ export function podTemplate(
 /** Of Kubernetes' safe ones: who is not root may listen on 80 and 443. */
 const LOW_PORTS = { name: 'net.ipv4.ip_unprivileged_port_start', value: '0' };
 
-function environment(gateway: string, settings: DeploySettings): Tree[] {
+function environment(gateway: string, kind: GatewayKind, settings: DeploySettings): Tree[] {
   const field = (name: string, fieldPath: string): Tree => ({
     name,
     valueFrom: { fieldRef: { fieldPath } },
   });
   const said: Readonly<Record<string, string>> = {
     AMBIT_GATEWAY: gateway,
+    AMBIT_GATEWAY_KIND: kind,
     AMBIT_NAMESPACE: settings.namespace,
     AMBIT_TRUST_DOMAIN: settings.trustDomain,
     AMBIT_CLUSTER_DOMAIN: settings.clusterDomain,

@@ -2,4 +2,3 @@
 
 export const USE_WAYPOINT = 'ambit-mesh.io/use-waypoint';
 export const WAYPOINT_CLASS = 'ambit-waypoint';
-export const INGRESS_CLASS = 'ambit-ingress';

@@ -9,6 +9,7 @@ import {
 } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { HeaderList } from '../../mesh/http-request.ts';
+import { ignoreError } from '../../tunnel/socket.ts';
 import { MAX_HEADER_BYTES } from '../http1-server.ts';
 import type { StreamSocket } from '../stream-socket.ts';
 import {
@@ -142,6 +143,9 @@ class EndpointAgent extends Agent {
   override keepSocketAlive(socket: Duplex): boolean {
     const kept = socket as StreamSocket;
     if (kept.destroyed || kept.readableEnded) return false;
+    // Node 24 adds its listener twice for each request and takes one away
+    kept.removeAllListeners('error');
+    kept.on('error', ignoreError);
     kept.setTimeout(FREE_FOR_MS, () => kept.destroy());
     return true;
   }
