@@ -49,6 +49,10 @@ function backendFor({ asked, source }: Inbound, { tables, pick, random }: Opaque
   const table = tables.tableFor(asked, source.identity?.namespace);
   const matched = table === undefined ? undefined : matchStream(table, '');
   if (matched === undefined) return asked;
+  // what stands in for a route that could not be read
+  if (matched.rule.filters.some(({ kind }) => kind === 'broken')) {
+    throw new HttpFailure('FILTER_BROKEN', `Route ${routeKey(matched.route)} cannot be applied`);
+  }
   const backend = pickBackend(matched.rule.backends, random);
   if (backend !== undefined) return backendOf(backend.target, pick);
   throw new HttpFailure('NO_BACKEND', `No backend of ${routeKey(matched.route)} has a weight`);
