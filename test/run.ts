@@ -11,7 +11,7 @@ const { values, positionals } = parseArgs({
   options: { repeat: { type: 'string', default: '1' } },
 });
 
-// A rung's time limit is for one file: far above what it needs, so that only a hang meets it.
+// A rung's time limit is for one test: far above what it needs, so that only a hang meets it.
 const RUNGS = [
   {
     name: 'unit, contract and flow',
@@ -39,6 +39,9 @@ const RUNGS = [
   },
 ];
 
+// One file that hangs must not hold the others, nor the whole run.
+const FILE_LIMIT_MS = 600_000;
+
 const files = globSync('**/*.test.ts', {
   exclude: (name) => name === 'node_modules' || name === 'dist',
 })
@@ -63,12 +66,16 @@ for (let round = 1; round <= Number(values.repeat); round++) {
       process.execPath,
       [
         '--test',
+        `--import=${join(import.meta.dirname, 'file-deadline.ts')}`,
         `--test-concurrency=${rung.concurrency}`,
         `--test-timeout=${rung.timeoutMs}`,
         `--test-reporter=${reporter}`,
         ...picked.map((file) => join(process.cwd(), file)),
       ],
-      { stdio: 'inherit' },
+      {
+        stdio: 'inherit',
+        env: { ...process.env, AMBIT_TEST_FILE_LIMIT_MS: String(FILE_LIMIT_MS) },
+      },
     );
     if (result.status !== 0) process.exit(result.status ?? 1);
   }

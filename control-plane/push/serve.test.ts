@@ -303,6 +303,22 @@ describe('the door of the control plane', () => {
     }
     await server.close();
   });
+
+  test('refuses at closing whose token is still reviewed, whatever the review says then', async () => {
+    const asked = Promise.withResolvers<void>();
+    const review = Promise.withResolvers<Admission>();
+    const server = await open(() => {
+      asked.resolve();
+      return review.promise;
+    });
+    const { socket, answer } = await ask(server.port);
+    await asked.promise;
+    const closing = server.close();
+    assert.match(await answer, /^HTTP\/1\.1 503 /);
+    review.resolve({ kind: 'admitted', proxy: { kind: 'agent', node: 'n1', pod: 'agent-1' } });
+    await closing;
+    socket.destroy();
+  });
 });
 
 describe('serveProxy()', () => {

@@ -24,7 +24,7 @@ export type PushServerParts = {
 export type PushServer = {
   readonly port: number;
   use(certificate: OwnCertificate): void;
-  /** Stops accepting; open WebSockets are their owner's. */
+  /** Stops accepting, and refuses whose token is still reviewed; open WebSockets are their owner's. */
   close(): Promise<void>;
 };
 
@@ -38,6 +38,7 @@ const MAX_CONNECTIONS = 10_000;
 // A client that connects and does not ask for anything, or does not even finish its handshake.
 const HEADERS_TIMEOUT_MS = 10_000;
 const USER_AGENT_CHARS = 100;
+const STOPPING = 'The control plane stops: try again';
 
 export async function servePush(
   parts: PushServerParts,
@@ -55,7 +56,8 @@ export async function servePush(
     perMessageDeflate: false,
     maxPayload: MAX_MESSAGE_BYTES,
   });
-  let pending = 0;
+  const pending = new Set<Duplex>();
+  let stopping = false;
 
   const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
     const from = request.socket.remoteAddress;
@@ -64,13 +66,19 @@ export async function servePush(
       refuse(socket, 404, `There is nothing but ${PATH} here`);
       return;
     }
-    if (pending >= MAX_PENDING_UPGRADES) {
+    if (stopping) {
+      refuse(socket, 503, STOPPING);
+      return;
+    }
+    if (pending.size >= MAX_PENDING_UPGRADES) {
       refuse(socket, 503, 'Too many proxies connect at once: try again');
       return;
     }
-    pending++;
+    pending.add(socket);
     try {
       const admission = await parts.admit(bearerToken(request.headers.authorization));
+      // refused by close(): whom nobody says goodbye to would be waited for without end
+      if (stopping) return;
       if (admission.kind === 'refused') {
         const { status, reason } = admission;
         log.warn('Refused a proxy', { from, status, reason });
@@ -82,10 +90,11 @@ export async function servePush(
         parts.onProxy({ ...admission.proxy, userAgent }, opened);
       });
     } catch (error) {
+      if (stopping) return;
       log.warn('Cannot tell who connects', { from, error });
       refuse(socket, 503, 'Cannot check the token now: try again');
     } finally {
-      pending--;
+      pending.delete(socket);
     }
   };
 
@@ -108,7 +117,9 @@ export async function servePush(
     },
     close: () =>
       new Promise((resolve) => {
+        stopping = true;
         server.close(() => resolve());
+        for (const socket of pending) refuse(socket, 503, STOPPING);
         server.closeIdleConnections();
       }),
   };
