@@ -21,6 +21,7 @@ export const WAYPOINT_KINDS = ['service', 'workload', 'all', 'none'] as const;
 export type WaypointFor = (typeof WAYPOINT_KINDS)[number];
 
 export const WAYPOINT_CLASS = 'ambit-waypoint';
+export const INGRESS_CLASS = 'ambit-ingress';
 export const CONTROLLER_NAME = 'ambit-mesh.io/gateway-controller';
 
 /** The protocol of a waypoint's one listener. */

@@ -96,6 +96,7 @@ export const AUTHORIZATION_POLICIES = named(
 const NETWORKING = 'networking.ambit-mesh.io';
 export const SERVICE_ENTRIES = named(NETWORKING, 'serviceentries', 'ServiceEntry');
 export const WORKLOAD_ENTRIES = named(NETWORKING, 'workloadentries', 'WorkloadEntry');
+export const TRAFFIC_POLICIES = named(NETWORKING, 'trafficpolicies', 'TrafficPolicy', 'v1alpha1');
 export const REQUEST_AUTHENTICATIONS = named(
   SECURITY,
   'requestauthentications',
@@ -145,6 +146,7 @@ const ALL: readonly Resource[] = [
   AUTHORIZATION_POLICIES,
   SERVICE_ENTRIES,
   WORKLOAD_ENTRIES,
+  TRAFFIC_POLICIES,
   REQUEST_AUTHENTICATIONS,
   GATEWAY_CLASSES,
   GATEWAYS,

@@ -2,3 +2,4 @@
 
 export const USE_WAYPOINT = 'ambit-mesh.io/use-waypoint';
 export const WAYPOINT_CLASS = 'ambit-waypoint';
+export const INGRESS_CLASS = 'ambit-ingress';

@@ -1,0 +1,256 @@
+// The TrafficPolicy resource: JSON, since nobody else has a message for it. Called by the two ends of discovery. Read
+// strictly: a policy that is understood by half would limit or repeat what its author did not mean.
+
+import type {
+  Fault,
+  GlobalRateLimit,
+  HashSource,
+  HealthChecks,
+  Hedging,
+  LimitKey,
+  LoadShedding,
+  LocalRateLimit,
+  OutlierDetection,
+  RequestBalancing,
+  RetryBudgetPolicy,
+  RetryPolicy,
+  Subset,
+  TrafficMatch,
+  TrafficPolicy,
+  TrafficSettings,
+  TrafficTarget,
+} from '../mesh/traffic-policy.ts';
+import {
+  flag,
+  integer,
+  list,
+  maybe,
+  number,
+  object,
+  oneOf,
+  pair,
+  partial,
+  type Reader,
+  readJson,
+  text,
+  texts,
+  variant,
+} from './json-reader.ts';
+
+export const TYPE_TRAFFIC_POLICY = 'type.googleapis.com/ambit.traffic.TrafficPolicy';
+
+// a subset of ten thousand workloads is well below it
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
+const MAX_TARGETS = 16;
+const MAX_RULES = 64;
+const MAX_SUBSETS = 64;
+const MAX_SUBSET_WORKLOADS = 10_000;
+const MAX_MATCHES = 64;
+
+const name = text(253, /^[^\s]+$/);
+const path = text(1024, /^\/[\x21-\x7e]*$/);
+const value = text(4096);
+// RFC 9110 section 5.6.2: what may stand in a header or a cookie's name, and nothing that ends it
+const token = text(256, /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/);
+const headerName = text(256, /^[!#$%&'*+.^_`|~0-9a-z-]+$/);
+const cookiePath = text(1024, /^\/[\x21-\x3a\x3c-\x7e]*$/);
+// the longest wait a timer has
+const ms = integer(0, 2 ** 31 - 1);
+const positiveMs = integer(1, 2 ** 31 - 1);
+const count = integer(0, 2 ** 32 - 1);
+const positive = integer(1, 2 ** 32 - 1);
+const percent = number(0, 100);
+const port = integer(1, 65_535);
+const status = integer(100, 599);
+const errorStatus = integer(200, 599);
+
+const target = variant<TrafficTarget>('kind', {
+  service: object({ kind: oneOf('service'), service: name, port: maybe(port) }),
+  route: object({ kind: oneOf('route'), route: name, rule: maybe(name) }),
+});
+
+const hash = variant<HashSource>('by', {
+  header: object({ by: oneOf('header'), name: headerName }),
+  cookie: object({
+    by: oneOf('cookie'),
+    name: token,
+    ttlMs: maybe(ms),
+    path: maybe(cookiePath),
+  }),
+  'source-ip': object({ by: oneOf('source-ip') }),
+  query: object({ by: oneOf('query'), name: value }),
+});
+
+const loadBalancing = object<RequestBalancing>({
+  algorithm: oneOf('least-request', 'round-robin', 'random', 'peak-ewma', 'ring-hash', 'maglev'),
+  hash: maybe(hash),
+  slowStart: maybe(
+    object({ windowMs: positiveMs, minWeightPercent: percent, aggression: number(0.01, 100) }),
+  ),
+  locality: oneOf('inherit', 'failover', 'strict', 'none'),
+});
+
+const budget = object<RetryBudgetPolicy>({
+  percent,
+  floor: variant<RetryBudgetPolicy['floor']>('by', {
+    concurrency: object({ by: oneOf('concurrency'), minConcurrency: count }),
+    rate: object({ by: oneOf('rate'), minPerSecond: count }),
+  }),
+});
+
+const retries = object<RetryPolicy>({
+  attempts: integer(0, 100),
+  on: list(
+    oneOf(
+      '5xx',
+      'gateway-error',
+      'connect-failure',
+      'reset',
+      'refused-stream',
+      'retriable-4xx',
+      'unavailable',
+      'cancelled',
+      'resource-exhausted',
+      'deadline-exceeded',
+      'internal',
+    ),
+    11,
+  ),
+  codes: list(status, 500),
+  backoff: object({ minMs: ms, baseMs: positiveMs, maxMs: positiveMs }),
+  budget,
+  retryNonIdempotent: flag,
+});
+
+const outlierDetection = object<OutlierDetection>({
+  consecutive5xx: count,
+  consecutiveGatewayErrors: count,
+  consecutiveLocalFailures: count,
+  successRate: maybe(
+    object({ minimumHosts: count, requestVolume: count, stdevFactor: number(0, 1_000_000) }),
+  ),
+  intervalMs: positiveMs,
+  baseEjectionMs: positiveMs,
+  maxEjectionPercent: percent,
+  minHealthPercent: percent,
+});
+
+const healthChecks = object<HealthChecks>({
+  probe: variant<HealthChecks['probe']>('kind', {
+    http: object({
+      kind: oneOf('http'),
+      path,
+      expectedStatuses: list(pair(status, status), 16),
+    }),
+    tcp: object({ kind: oneOf('tcp') }),
+    grpc: object({ kind: oneOf('grpc'), service: text(253) }),
+  }),
+  intervalMs: positiveMs,
+  timeoutMs: positiveMs,
+  healthyThreshold: positive,
+  unhealthyThreshold: positive,
+});
+
+const match = object<TrafficMatch>({
+  headers: list(object({ name: headerName, value }), MAX_MATCHES),
+  source: object({ namespaces: list(name, MAX_MATCHES), principals: list(value, MAX_MATCHES) }),
+});
+
+const fault = object<Fault>({
+  match,
+  percent,
+  action: variant<Fault['action']>('kind', {
+    delay: object({ kind: oneOf('delay'), delayMs: ms }),
+    abort: object({ kind: oneOf('abort'), status: errorStatus }),
+    'abort-grpc': object({ kind: oneOf('abort-grpc'), grpcStatus: integer(1, 16) }),
+  }),
+});
+
+const limitKey = variant<LimitKey>('by', {
+  route: object({ by: oneOf('route') }),
+  identity: object({ by: oneOf('identity') }),
+  header: object({ by: oneOf('header'), name: headerName }),
+  'source-ip': object({ by: oneOf('source-ip') }),
+});
+
+const localLimit = object<LocalRateLimit>({
+  requests: positive,
+  perMs: positiveMs,
+  burst: positive,
+  key: limitKey,
+});
+
+const globalLimit = object<GlobalRateLimit>({
+  redis: object({ service: name, port }),
+  requests: positive,
+  perMs: positiveMs,
+  key: limitKey,
+  onFailure: oneOf('allow', 'deny'),
+  timeoutMs: positiveMs,
+});
+
+const loadShedding = object<LoadShedding>({
+  minLimit: positive,
+  maxLimit: positive,
+  minRttWindowMs: positiveMs,
+  priorities: object({
+    header: maybe(headerName),
+    rules: list(object({ match, class: oneOf('critical', 'default', 'best-effort') }), MAX_RULES),
+  }),
+});
+
+const hedging = object<Hedging>({
+  after: variant<Hedging['after']>('by', {
+    time: object({ by: oneOf('time'), ms: positiveMs }),
+    percentile: object({ by: oneOf('percentile'), percentile: number(1, 99.99) }),
+  }),
+  maxExtra: integer(0, 10),
+});
+
+const subset = object<Subset>({
+  name,
+  labels: texts(text(317), text(63), MAX_MATCHES),
+  workloads: list(value, MAX_SUBSET_WORKLOADS),
+});
+
+const settings = partial<TrafficSettings>({
+  loadBalancing,
+  connectionLimits: object({
+    maxConnections: count,
+    maxPendingRequests: count,
+    maxRequests: count,
+    maxConcurrentRetries: count,
+    maxRequestsPerConnection: count,
+  }),
+  timeouts: object({
+    requestMs: maybe(positiveMs),
+    perTryMs: maybe(positiveMs),
+    connectMs: positiveMs,
+    idleMs: positiveMs,
+  }),
+  retries,
+  outlierDetection: maybe(outlierDetection),
+  healthChecks: maybe(healthChecks),
+  faults: list(fault, MAX_RULES),
+  rateLimits: object({ local: list(localLimit, MAX_RULES), global: list(globalLimit, MAX_RULES) }),
+  loadShedding: maybe(loadShedding),
+  hedging: maybe(hedging),
+  subsets: list(subset, MAX_SUBSETS),
+}) satisfies Reader<Partial<TrafficSettings>>;
+
+const policy = object<TrafficPolicy>({
+  namespace: name,
+  name,
+  targets: list(target, MAX_TARGETS),
+  settings,
+});
+
+/** @throws DecodeError naming the policy and the field */
+export function decodeTrafficPolicy(resourceName: string, body: Uint8Array): TrafficPolicy {
+  const what = `traffic policy "${resourceName.slice(0, 300)}"`;
+  return readJson(body, policy, { what, maxBytes: MAX_BODY_BYTES });
+}
+
+export function encodeTrafficPolicy(policyToTell: TrafficPolicy): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(policyToTell));
+}
