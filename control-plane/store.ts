@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import type { Enrolment } from '../mesh/enrolment.ts';
+import type { GatewayListeners } from '../mesh/gateway-listeners.ts';
 import type { MeshNamespace } from '../mesh/namespace.ts';
 import { type AuthorizationPolicy, policyKey } from '../mesh/policy.ts';
 import { type Route, routeKey } from '../mesh/route.ts';
@@ -19,6 +20,7 @@ import {
   TYPE_ENROLMENT,
   TYPE_NAMESPACE,
 } from '../wire/discovery.ts';
+import { encodeListeners, TYPE_LISTENERS } from '../wire/listeners-resource.ts';
 import { encodePolicy } from '../wire/policy-resource.ts';
 import { encodeRoute, TYPE_ROUTE } from '../wire/route-resource.ts';
 import { encodeTrustBundle, TYPE_TRUST } from '../wire/trust-resource.ts';
@@ -29,18 +31,21 @@ export type TypeUrl =
   | typeof TYPE_AUTHORIZATION
   | typeof TYPE_ADDRESS
   | typeof TYPE_ROUTE
+  | typeof TYPE_LISTENERS
   | typeof TYPE_NAMESPACE
   | typeof TYPE_ENROLMENT;
 
 /**
  * The order types are sent in: whom to believe before anything, policies before the workloads they protect, services
- * before the routes that lead to them, all before a pod is enrolled. A proxy gets those it asked for.
+ * before the routes that lead to them, those before the listeners that open for them,
+ * all before a pod is enrolled. A proxy gets those it asked for.
  */
 export const TYPES: readonly TypeUrl[] = [
   TYPE_TRUST,
   TYPE_AUTHORIZATION,
   TYPE_ADDRESS,
   TYPE_ROUTE,
+  TYPE_LISTENERS,
   TYPE_NAMESPACE,
   TYPE_ENROLMENT,
 ];
@@ -49,11 +54,16 @@ export const TYPES: readonly TypeUrl[] = [
 type Published = Pick<
   Translation,
   'workloads' | 'services' | 'policies' | 'routes' | 'namespaces' | 'enrolments'
-> & { readonly trust: readonly TrustBundle[] };
+> & {
+  readonly trust: readonly TrustBundle[];
+  readonly listeners?: readonly GatewayListeners[];
+};
 
 export type StoredResource = Resource & {
   /** Only the agent of this node may have it; undefined: everybody. */
   readonly node: string | undefined;
+  /** Only proxies of this Gateway, `namespace/name`, may have it: there are private keys in it; undefined: everybody. */
+  readonly gateway?: string | undefined;
 };
 
 export type Publication = {
@@ -119,6 +129,9 @@ function resourcesOf(
   for (const workload of translation.workloads) put(workload, WORKLOAD);
   for (const policy of translation.policies) put(policy, POLICY);
   for (const route of translation.routes) put(route, ROUTE);
+  for (const listeners of translation.listeners ?? []) {
+    put(listeners, { ...LISTENERS, gateway: listeners.gateway });
+  }
   for (const namespace of translation.namespaces) put(namespace, NAMESPACE);
   for (const { node, enrolment } of translation.enrolments) {
     put(enrolment, { ...ENROLMENT, node });
@@ -131,6 +144,7 @@ type Description<T> = {
   readonly nameOf: (value: T) => string;
   readonly encode: (value: T) => Uint8Array;
   readonly node?: string;
+  readonly gateway?: string;
 };
 
 const TRUST: Description<TrustBundle> = {
@@ -158,6 +172,11 @@ const ROUTE: Description<Route> = {
   nameOf: routeKey,
   encode: encodeRoute,
 };
+const LISTENERS: Description<GatewayListeners> = {
+  typeUrl: TYPE_LISTENERS,
+  nameOf: ({ gateway }) => gateway,
+  encode: encodeListeners,
+};
 const NAMESPACE: Description<MeshNamespace> = {
   typeUrl: TYPE_NAMESPACE,
   nameOf: ({ name }) => name,
@@ -171,10 +190,18 @@ const ENROLMENT: Description<Enrolment> = {
 
 function storedResource<T>(
   value: T,
-  { typeUrl, nameOf, encode, node }: Description<T>,
+  { typeUrl, nameOf, encode, node, gateway }: Description<T>,
 ): StoredResource {
   const body = encode(value);
-  return { name: nameOf(value), typeUrl, body, version: contentHash(body), aliases: [], node };
+  return {
+    name: nameOf(value),
+    typeUrl,
+    body,
+    version: contentHash(body),
+    aliases: [],
+    node,
+    gateway,
+  };
 }
 
 /** The same on every replica, so that an agent may resume at another one. 96 bits: no two of a mesh are alike. */

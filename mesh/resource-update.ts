@@ -2,6 +2,7 @@
 // and by tests; applied to a Snapshot in batches.
 
 import type { Enrolment } from './enrolment.ts';
+import type { GatewayListeners } from './gateway-listeners.ts';
 import type { MeshNamespace } from './namespace.ts';
 import type { AuthorizationPolicy } from './policy.ts';
 import type { Route } from './route.ts';
@@ -18,6 +19,8 @@ export type ResourceUpdate =
   | { readonly kind: 'policy-removed'; readonly name: string }
   | { readonly kind: 'route'; readonly route: Route }
   | { readonly kind: 'route-removed'; readonly name: string }
+  | { readonly kind: 'listeners'; readonly listeners: GatewayListeners }
+  | { readonly kind: 'listeners-removed'; readonly gateway: string }
   | { readonly kind: 'enrolment'; readonly enrolment: Enrolment }
   | { readonly kind: 'enrolment-removed'; readonly podUid: string }
   | { readonly kind: 'namespace'; readonly namespace: MeshNamespace }

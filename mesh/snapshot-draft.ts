@@ -3,6 +3,7 @@
 // anew; the indexes it began with stay as they were.
 
 import type { Enrolment } from './enrolment.ts';
+import type { GatewayListeners } from './gateway-listeners.ts';
 import type { MeshNamespace } from './namespace.ts';
 import { type AuthorizationPolicy, policyKey } from './policy.ts';
 import type { ResourceUpdate } from './resource-update.ts';
@@ -32,6 +33,8 @@ export type Indexes = {
   readonly routesByService: SharedMap<readonly Route[]>;
   /** `namespace/name` of a Gateway -> the routes that hold for one of its listeners. */
   readonly routesByGateway: SharedMap<readonly Route[]>;
+  /** By `namespace/name` of the Gateway. */
+  readonly listeners: SharedMap<GatewayListeners>;
   readonly enrolments: SharedMap<Enrolment>;
   readonly namespaces: SharedMap<MeshNamespace>;
   readonly trust: SharedMap<TrustBundle>;
@@ -51,6 +54,7 @@ export const emptyIndexes: Indexes = {
   routes: SharedMap.empty,
   routesByService: SharedMap.empty,
   routesByGateway: SharedMap.empty,
+  listeners: SharedMap.empty,
   enrolments: SharedMap.empty,
   namespaces: SharedMap.empty,
   trust: SharedMap.empty,
@@ -72,6 +76,7 @@ export class Draft {
   readonly #routes: Change<Route>;
   readonly #routesByService: Change<readonly Route[]>;
   readonly #routesByGateway: Change<readonly Route[]>;
+  readonly #listeners: Change<GatewayListeners>;
   readonly #enrolments: Change<Enrolment>;
   readonly #namespaces: Change<MeshNamespace>;
   readonly #trust: Change<TrustBundle>;
@@ -90,6 +95,7 @@ export class Draft {
     this.#routes = indexes.routes.change();
     this.#routesByService = indexes.routesByService.change();
     this.#routesByGateway = indexes.routesByGateway.change();
+    this.#listeners = indexes.listeners.change();
     this.#enrolments = indexes.enrolments.change();
     this.#namespaces = indexes.namespaces.change();
     this.#trust = indexes.trust.change();
@@ -119,6 +125,12 @@ export class Draft {
         return;
       case 'route-removed':
         this.#replaceRoute(update.name, undefined);
+        return;
+      case 'listeners':
+        this.#listeners.set(update.listeners.gateway, update.listeners);
+        return;
+      case 'listeners-removed':
+        this.#listeners.delete(update.gateway);
         return;
       case 'enrolment':
         this.#enrolments.set(update.enrolment.podUid, update.enrolment);
@@ -160,6 +172,7 @@ export class Draft {
       routes: this.#routes.done(),
       routesByService: this.#routesByService.done(),
       routesByGateway: this.#routesByGateway.done(),
+      listeners: this.#listeners.done(),
       enrolments: this.#enrolments.done(),
       namespaces: this.#namespaces.done(),
       trust: this.#trust.done(),

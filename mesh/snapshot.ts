@@ -5,6 +5,7 @@
 import type { IpAddress } from './address.ts';
 import { inCidr } from './cidr.ts';
 import type { Enrolment } from './enrolment.ts';
+import type { GatewayListeners } from './gateway-listeners.ts';
 import type { MeshNamespace } from './namespace.ts';
 import type { AuthorizationPolicy } from './policy.ts';
 import type { ResourceUpdate } from './resource-update.ts';
@@ -142,6 +143,11 @@ export class Snapshot {
 
   routes(): IterableIterator<Route> {
     return this.#indexes.routes.values();
+  }
+
+  /** What a Gateway, `namespace/name`, listens on: its own proxies alone are told. */
+  listenersOf(gateway: string): GatewayListeners | undefined {
+    return this.#indexes.listeners.get(gateway);
   }
 
   enrolment(podUid: string): Enrolment | undefined {

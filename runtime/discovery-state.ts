@@ -18,6 +18,7 @@ import {
   TYPE_ENROLMENT,
   TYPE_NAMESPACE,
 } from '../wire/discovery.ts';
+import { decodeListeners, TYPE_LISTENERS } from '../wire/listeners-resource.ts';
 import { closedPolicy, decodePolicy } from '../wire/policy-resource.ts';
 import { closedRoute, decodeRoute, TYPE_ROUTE } from '../wire/route-resource.ts';
 import { decodeTrustBundle, TYPE_TRUST } from '../wire/trust-resource.ts';
@@ -38,6 +39,8 @@ export const WAYPOINT_TYPES: readonly string[] = [
   TYPE_ROUTE,
   TYPE_NAMESPACE,
 ];
+/** What the proxy of an ingress gateway asks for: its listeners too. */
+export const INGRESS_TYPES: readonly string[] = [...WAYPOINT_TYPES, TYPE_LISTENERS];
 
 export type Applied = {
   /** ACK, or NACK when some resource was refused; the good ones are applied all the same. */
@@ -229,6 +232,10 @@ function decodeResource(
     const route = decodeRoute(resource.body);
     return { update: { kind: 'route', route }, name: routeKey(route) };
   }
+  if (typeUrl === TYPE_LISTENERS) {
+    const listeners = decodeListeners(resource.body);
+    return { update: { kind: 'listeners', listeners }, name: listeners.gateway };
+  }
   if (typeUrl === TYPE_ENROLMENT) {
     const enrolment = decodeEnrolment(resource.body);
     return { update: { kind: 'enrolment', enrolment }, name: enrolment.podUid };
@@ -246,6 +253,7 @@ function removalOf(typeUrl: string, name: string): ResourceUpdate {
   if (typeUrl === TYPE_TRUST) return { kind: 'trust-removed', trustDomain: name };
   if (typeUrl === TYPE_AUTHORIZATION) return { kind: 'policy-removed', name };
   if (typeUrl === TYPE_ROUTE) return { kind: 'route-removed', name };
+  if (typeUrl === TYPE_LISTENERS) return { kind: 'listeners-removed', gateway: name };
   if (typeUrl === TYPE_ENROLMENT) return { kind: 'enrolment-removed', podUid: name };
   if (typeUrl === TYPE_NAMESPACE) return { kind: 'namespace-removed', name };
   return { kind: 'address-removed', name };
