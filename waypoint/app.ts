@@ -18,9 +18,12 @@ import type { Issue } from '../tunnel/certificates/held-certificate.ts';
 import { exposeCertificates } from '../tunnel/certificates/reports.ts';
 import type { Credentials } from '../tunnel/contexts.ts';
 import { ignoreError } from '../tunnel/socket.ts';
+import type { Leg } from '../tunnel/splice.ts';
 import { acceptStream } from './accept.ts';
 import { Http1Server } from './http1-server.ts';
 import { Http2Server } from './http2-server.ts';
+import type { Inbound } from './inbound.ts';
+import { type Ingress, type IngressSettings, startIngress } from './ingress/ingress.ts';
 import { carryBytes } from './opaque.ts';
 import { serve } from './serve.ts';
 import { RouteTables } from './tables.ts';
@@ -51,11 +54,15 @@ export type WaypointSettings = AdminDoors & {
   readonly tunnels: Door;
   readonly certificateTtlMs: number;
   readonly drainDeadlineMs: number;
+  /** Of an ingress gateway. */
+  readonly ingress?: IngressSettings | undefined;
 };
 
 export type Waypoint = {
   readonly ports: Admin['ports'] & { readonly tunnels: number };
   readonly metrics: Metrics;
+  /** Of an ingress gateway. */
+  readonly ingress: Ingress | undefined;
   /** Resolves when it takes tunnels: its certificate is there. */
   readonly serving: Promise<void>;
   /** Takes no more, waits for what is open, at most the drain deadline, then ends everything. */
@@ -96,13 +103,23 @@ export async function startWaypoint(
   const endpoints = new Endpoints({ dialer });
   const pick = { snapshot, self, balance: { random, load: () => 0 } };
 
-  const tables = new RouteTables({ log, routesOf: (key) => snapshot().routesOfService(key) });
+  const tables = new RouteTables({
+    log,
+    routesOf: (key) => snapshot().routesOfService(key),
+    routesOfGateway: (key) => snapshot().routesOfGateway(key),
+  });
   const sleep = clock.sleep.bind(clock);
   const steps = { log, pick, endpoints, tables, random, sleep };
   const onBad = (_: unknown, status: number, why: string): void =>
     log.info('Refused bytes that are no request', { status, why });
   const http1 = new Http1Server({ clock, onBad, onExchange: (one) => void serve(one, steps) });
   const http2 = new Http2Server({ onBad, onExchange: (one) => void serve(one, steps) });
+
+  const opaque = (leg: Leg, inbound: Inbound): void =>
+    void carryBytes(leg, inbound, { log, pick, dialer, tables, random });
+  const ingress =
+    settings.ingress &&
+    startIngress({ clock, log, http1, http2, opaque, readiness, metrics }, settings.ingress);
 
   const serving = Promise.withResolvers<void>();
   let acceptor: TunnelAcceptor | undefined;
@@ -120,8 +137,7 @@ export async function startWaypoint(
           tables,
           http1,
           http2,
-          opaque: (stream, inbound) =>
-            void carryBytes(stream, inbound, { log, pick, dialer, tables, random }),
+          opaque,
         }),
       onDenied: ({ remote, error }) => log.warn('Refused a tunnel', { from: remote.ip, error }),
     });
@@ -134,6 +150,7 @@ export async function startWaypoint(
     endpoints.evict(newest);
     dialer.pool.evict();
     if (self() !== undefined) known();
+    ingress?.take(newest);
   };
   const unsubscribe = discovery.subscribe(take);
   exposeCertificates(metrics, certificates, clock);
@@ -158,6 +175,7 @@ export async function startWaypoint(
     () => {
       take(snapshot());
       firstSync();
+      ingress?.synced();
     },
     () => {
       // closed before it was ever connected
@@ -167,14 +185,18 @@ export async function startWaypoint(
   return {
     ports: { ...admin.ports, tunnels: (server.address() as AddressInfo).port },
     metrics,
+    ingress,
     serving: serving.promise,
     async stop() {
       readiness.blocker('stopping');
       server.close();
       http1.drain();
       http2.drain();
-      const deadline = clock.timer(settings.drainDeadlineMs, () => void acceptor?.close());
-      await acceptor?.drain();
+      const deadline = clock.timer(settings.drainDeadlineMs, () => {
+        void acceptor?.close();
+        ingress?.close();
+      });
+      await Promise.all([acceptor?.drain(), ingress?.drain()]);
       deadline.cancel();
       unsubscribe();
       http1.close();

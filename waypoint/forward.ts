@@ -3,7 +3,7 @@
 
 import { HttpFailure, httpFailureOf } from '../mesh/http-failures.ts';
 import type { Matched } from '../mesh/match-route.ts';
-import type { Asked, Inbound } from './inbound.ts';
+import type { Destination, Inbound } from './inbound.ts';
 import { type PickParts, pickTarget } from './pick.ts';
 import { tryLimit } from './time-limits.ts';
 import type { Endpoints, Target } from './upstream/endpoints.ts';
@@ -15,7 +15,7 @@ const RETRIES = 2;
 
 export type Outgoing = {
   readonly inbound: Inbound;
-  readonly backend: Asked;
+  readonly backend: Destination;
   readonly request: UpstreamRequest;
   readonly body: ReplayBody | undefined;
   /** What the client speaks, where the backend does not say. */

@@ -8,7 +8,7 @@ import { HttpFailure } from '../mesh/http-failures.ts';
 import type { BackendTarget } from '../mesh/route.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
 import type { Workload } from '../mesh/workload.ts';
-import type { Asked } from './inbound.ts';
+import type { Destination } from './inbound.ts';
 import type { Target } from './upstream/endpoints.ts';
 
 export type PickParts = {
@@ -22,7 +22,7 @@ export type PickParts = {
  * @throws MeshError NO_HEALTHY_ENDPOINT, SOURCE_UNKNOWN, GATEWAY_UNAVAILABLE
  */
 export function pickTarget(
-  asked: Asked,
+  asked: Destination,
   authority: Authority,
   parts: PickParts,
   exclude?: ReadonlySet<string>,
@@ -53,7 +53,7 @@ export function pickTarget(
 }
 
 /** What a route's backend stands for. @throws HttpFailure BACKEND_INVALID */
-export function backendOf(target: BackendTarget, { snapshot }: PickParts): Asked {
+export function backendOf(target: BackendTarget, { snapshot }: PickParts): Destination {
   if (target.kind === 'invalid') throw new HttpFailure('BACKEND_INVALID', target.why);
   if (target.subset !== undefined) {
     throw new HttpFailure(

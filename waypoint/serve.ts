@@ -11,12 +11,12 @@ import { pickBackend } from '../mesh/split.ts';
 import type { Log } from '../runtime/log.ts';
 import { answerWith, passOn } from './answer.ts';
 import { applyFilters } from './apply-filters.ts';
-import { nameOf } from './asked.ts';
+import { destinationOf, nameOf } from './asked.ts';
 import type { Exchange } from './exchange.ts';
 import { answerFor } from './failure-answer.ts';
 import { type ForwardSteps, forward } from './forward.ts';
 import { forwardedInside } from './headers.ts';
-import type { Asked, Inbound } from './inbound.ts';
+import type { Destination, Inbound } from './inbound.ts';
 import { backendOf } from './pick.ts';
 import { type ReadRequest, readRequest } from './read-request.ts';
 import type { RouteTables } from './tables.ts';
@@ -39,7 +39,7 @@ type Plan =
       readonly request: HttpRequest;
       /** What stands in the request line. */
       readonly target: string;
-      readonly backend: Asked;
+      readonly backend: Destination;
       readonly matched: Matched | undefined;
       readonly answerEdits: readonly HeaderEdit[];
     };
@@ -110,14 +110,14 @@ function classify(
   steps: ServeSteps,
 ): Plan {
   const { asked, source } = inbound;
-  const table = steps.tables.tableFor(asked, source.identity?.namespace);
+  const table = steps.tables.tableFor(asked, source.identity?.namespace, request.authority);
   if (table === undefined) {
     const target = targetOf(request, forwardedPath);
     return {
       kind: 'forward',
       request,
       target,
-      backend: asked,
+      backend: destinationOf(asked),
       matched: undefined,
       answerEdits: [],
     };

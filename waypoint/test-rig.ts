@@ -28,6 +28,7 @@ import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
 import { dialLoopback } from '../tunnel/test-peers.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { startWaypoint, type Waypoint } from './app.ts';
+import type { Ingress, IngressSettings } from './ingress/ingress.ts';
 import { StreamSocket } from './stream-socket.ts';
 
 const LOOPBACK = parseIp('127.0.0.1');
@@ -65,7 +66,7 @@ export class Rig {
     this.lines = lines;
   }
 
-  static async open(): Promise<Rig> {
+  static async open(ingress?: IngressSettings): Promise<Rig> {
     const ca = await createTestCa();
     const discovery = new HandmadeDiscovery();
     const { log, lines } = memoryLog();
@@ -92,10 +93,18 @@ export class Rig {
         ready: DOOR,
         certificateTtlMs: 3_600_000,
         drainDeadlineMs: 1000,
+        ingress,
       },
     );
     await waypoint.serving;
     return new Rig(ca, waypoint, discovery, lines);
+  }
+
+  /** There when the rig was opened as one. */
+  get ingress(): Ingress {
+    const { ingress } = this.#waypoint;
+    if (ingress === undefined) throw new Error('The rig was not opened as an ingress');
+    return ingress;
   }
 
   /** A service behind the waypoint. */
