@@ -2,6 +2,7 @@
 // there on its requests are serve.ts's, its bytes opaque.ts's. Called by ports.ts for each accepted socket. Invariant: no
 // byte is answered before it is known whose listener answers.
 
+import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { type IpPort, parseIp } from '../../mesh/address.ts';
@@ -114,38 +115,28 @@ async function acceptTls(
 }
 
 /** @throws Error when the client does not finish it, or too many are under way */
-function handshake(
+async function handshake(
   socket: Socket,
   gate: HandshakeGate,
   begin: () => TLSSocket,
 ): Promise<TLSSocket> {
-  return new Promise((resolve, reject) => {
-    const leave = gate.enter(() => {
-      try {
-        const secured = begin();
-        secured.once('error', fail);
-        secured.once('secure', () => {
-          secured.on('error', ignoreError);
-          settle();
-          resolve(secured);
-        });
-      } catch (error) {
-        fail(error);
-      }
-    });
-    const cut = (): void => fail(new Error('the handshake was cut'));
-    const settle = (): void => {
-      leave?.();
-      socket.off('close', cut);
-    };
-    const fail = (error: unknown): void => {
-      // an error of the handshake may be told while it is begun, before there is a way to leave
-      queueMicrotask(settle);
-      reject(error);
-    };
-    socket.once('close', cut);
-    if (leave === undefined) fail(new Error(`${gate.inside} handshakes are under way`));
-  });
+  const turn = Promise.withResolvers<void>();
+  const leave = gate.enter(turn.resolve);
+  if (leave === undefined) throw new Error(`${gate.inside} handshakes are under way`);
+  const cut = new AbortController();
+  const onClose = (): void => cut.abort(new Error('The handshake was cut'));
+  socket.once('close', onClose);
+  try {
+    await turn.promise;
+    if (socket.destroyed) throw new Error('The handshake was cut');
+    const secured = begin();
+    secured.on('error', ignoreError);
+    await once(secured, 'secure', { signal: cut.signal });
+    return secured;
+  } finally {
+    socket.off('close', onClose);
+    leave();
+  }
 }
 
 /** As agreed upon in the handshake; a client that says nothing there is seen by its first bytes. */
@@ -160,7 +151,11 @@ function takeRequests(
   inbound: Inbound,
   { http1, http2 }: ConnectionSteps,
 ): void {
-  if (leg.bytes.destroyed) return;
+  // it has gone while it was looked at: nobody waits for an answer
+  if (leg.bytes.destroyed || leg.bytes.readableEnded) {
+    leg.reset();
+    return;
+  }
   const stream = new StreamSocket(leg, inbound.remote);
   // what is no request is for HTTP/1 to refuse, in words of HTTP
   if (spoken === 'http2') http2.take(stream, inbound);

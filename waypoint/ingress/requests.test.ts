@@ -7,7 +7,15 @@ import type { IncomingMessage } from 'node:http';
 import { describe, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import type { Service } from '../../mesh/service.ts';
-import { askHttp2, askOn, listener, parent, TestIngress } from './test-ingress.ts';
+import {
+  askHttp2,
+  askOn,
+  closed,
+  listener,
+  OneConnection,
+  parent,
+  TestIngress,
+} from './test-ingress.ts';
 
 const HTTP = listener('http', 80);
 
@@ -134,7 +142,7 @@ describe('requests through an ingress gateway', () => {
         ['x.b.example', 'web-b'],
       ] as const) {
         const over = await edge.secured(443, host);
-        const { body } = await askOn(over, host);
+        const { body } = await askOn(new OneConnection(over), host);
         assert.equal(nameIn(body), name);
         assert.equal(headersIn(body)['x-forwarded-proto'], 'https');
       }
@@ -185,12 +193,13 @@ describe('requests through an ingress gateway', () => {
       edge.route('r', await backend(edge, 'web'), parent('https'));
       await edge.listen(listener('https', 443, await edge.certified('https', 'a.example')));
       const old = await edge.secured(443, 'a.example');
-      await askOn(old, 'a.example');
+      const onOld = new OneConnection(old);
+      await askOn(onOld, 'a.example');
       await edge.listen(listener('https', 443, await edge.certified('https', 'a.example')));
       const fresh = await edge.secured(443, 'a.example');
       assert.notEqual(fingerprintOf(old), fingerprintOf(fresh));
-      assert.equal((await askOn(old, 'a.example')).status, 200);
-      assert.equal((await askOn(fresh, 'a.example')).status, 200);
+      assert.equal((await askOn(onOld, 'a.example')).status, 200);
+      assert.equal((await askOn(new OneConnection(fresh), 'a.example')).status, 200);
     } finally {
       await edge.close();
     }
@@ -216,12 +225,11 @@ describe('requests through an ingress gateway', () => {
     try {
       edge.route('r', await backend(edge, 'web'), parent('http'), parent('more'));
       await edge.listen(HTTP, listener('more', 81));
-      const over = await edge.socket(81);
+      const over = new OneConnection(await edge.socket(81));
       assert.equal((await askOn(over, 'a.example')).status, 200);
       await edge.listen(HTTP);
       assert.equal(edge.rig.ingress.openAt(81), undefined);
-      const session = await askOn(over, 'a.example');
-      assert.equal(session.status, 404);
+      assert.equal((await askOn(over, 'a.example')).status, 404);
       assert.equal((await edge.ask(80, 'a.example')).status, 200);
     } finally {
       await edge.close();
@@ -234,7 +242,7 @@ describe('requests through an ingress gateway', () => {
       await edge.listen(HTTP, listener('https', 443, await edge.certified('https', 'a.example')));
       const plain = await edge.socket(443);
       plain.write('GET / HTTP/1.1\r\nhost: a.example\r\n\r\n');
-      await once(plain, 'close');
+      await closed(plain);
       const odd = await edge.socket(80);
       odd.write('\x16\x03\x01\x00\x00\r\n\r\n');
       const [head] = (await once(odd, 'data')) as [Buffer];

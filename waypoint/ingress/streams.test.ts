@@ -7,7 +7,7 @@ import { createServer, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
 import type { Service } from '../../mesh/service.ts';
-import { listener, parent, TestIngress } from './test-ingress.ts';
+import { closed, listener, parent, TestIngress } from './test-ingress.ts';
 
 /** Says its name, then what it hears; ends with the client. */
 async function echo(edge: TestIngress, name: string): Promise<Service> {
@@ -43,9 +43,7 @@ describe('bytes through an ingress gateway', () => {
     const edge = await TestIngress.open();
     try {
       await edge.listen(listener('tcp', 5432, { kind: 'tcp' }));
-      const socket = await edge.socket(5432);
-      socket.resume();
-      await once(socket, 'close');
+      await closed(edge.dial(5432));
     } finally {
       await edge.close();
     }

@@ -59,9 +59,15 @@ export class TestIngress {
   }
 
   async socket(port: number): Promise<Socket> {
+    const socket = this.dial(port);
+    await once(socket, 'connect');
+    return socket;
+  }
+
+  /** A connection that is being opened, and may come to be cut. */
+  dial(port: number): Socket {
     const socket = connect({ port: this.#at(port), host: '127.0.0.1' });
     socket.on('error', ignoreError);
-    await once(socket, 'connect');
     return this.#adopt(socket);
   }
 
@@ -144,9 +150,18 @@ export async function askHttp2(
   return { status: headers[':status'] ?? 0, body };
 }
 
-/** One request on a connection that is there. */
-export function askOn(over: Socket, host: string): Promise<Answer> {
-  return ask(host, { agent: new OneConnection(over) });
+/** Resolves when the gateway has cut it, or ended it. */
+export function closed(socket: Socket): Promise<void> {
+  socket.resume();
+  return new Promise((resolve) => {
+    if (socket.closed) resolve();
+    else socket.once('close', () => resolve());
+  });
+}
+
+/** One request on a connection that is kept for the next one. */
+export function askOn(over: OneConnection, host: string): Promise<Answer> {
+  return ask(host, { agent: over });
 }
 
 function ask(host: string, options: RequestOptions): Promise<Answer> {
@@ -157,11 +172,11 @@ function ask(host: string, options: RequestOptions): Promise<Answer> {
   return answerOf(asking);
 }
 
-class OneConnection extends Agent {
+export class OneConnection extends Agent {
   readonly #socket: Socket;
 
   constructor(socket: Socket) {
-    super({ keepAlive: true });
+    super({ keepAlive: true, maxSockets: 1 });
     this.#socket = socket;
   }
 
