@@ -131,7 +131,10 @@ async function handshake(
     if (socket.destroyed) throw new Error('The handshake was cut');
     const secured = begin();
     secured.on('error', ignoreError);
+    // a half is kept open for applications only
+    secured.once('end', onClose);
     await once(secured, 'secure', { signal: cut.signal });
+    secured.off('end', onClose);
     return secured;
   } finally {
     socket.off('close', onClose);
