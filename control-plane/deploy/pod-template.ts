@@ -9,7 +9,9 @@ import type { Tree } from './overlay.ts';
 import type { DeploySettings } from './settings.ts';
 
 export const STATUS_PORT = 15021;
-const METRICS_PORT = 15020;
+export const METRICS_PORT = 15020;
+/** On its loopback. */
+export const ADMIN_PORT = 15000;
 /** Told to the proxy too: open connections get this long to end. */
 const GRACE_SECONDS = 30;
 /** As all components of the mesh run. */
