@@ -65,7 +65,7 @@ export function podTemplate(
           image: settings.image,
           imagePullPolicy: 'IfNotPresent',
           env: environment(`${namespace}/${name}`, kind, settings),
-          ports: portsOf(gateway, kind),
+          ports: portsOf(kind),
           readinessProbe: {
             httpGet: { path: '/healthz/ready', port: STATUS_PORT },
             periodSeconds: 2,
@@ -138,8 +138,8 @@ function environment(gateway: string, kind: GatewayKind, settings: DeploySetting
   ];
 }
 
-function portsOf({ spec }: Gateway, kind: GatewayKind): Tree[] {
-  const own =
-    kind === 'waypoint' ? [TUNNEL_PORT] : [...new Set(spec.listeners.map(({ port }) => port))];
+/** Listeners open and close while the pod runs: their ports, said here, would make it anew each time. */
+function portsOf(kind: GatewayKind): Tree[] {
+  const own = kind === 'waypoint' ? [TUNNEL_PORT] : [];
   return [...own, METRICS_PORT, STATUS_PORT].map((containerPort) => ({ containerPort }));
 }
