@@ -2,6 +2,7 @@
 // version before. Written by app.ts after each translation, read by every push session.
 
 import { createHash } from 'node:crypto';
+import { type BackendTls, backendTlsKey } from '../mesh/backend-tls.ts';
 import type { Enrolment } from '../mesh/enrolment.ts';
 import type { GatewayListeners } from '../mesh/gateway-listeners.ts';
 import type { MeshNamespace } from '../mesh/namespace.ts';
@@ -11,6 +12,7 @@ import { type Service, serviceKey } from '../mesh/service.ts';
 import type { TrustBundle } from '../mesh/trust.ts';
 import type { Workload } from '../mesh/workload.ts';
 import { encodeService, encodeWorkload } from '../wire/address-resource.ts';
+import { encodeBackendTls, TYPE_BACKEND_TLS } from '../wire/backend-tls-resource.ts';
 import {
   encodeEnrolment,
   encodeNamespace,
@@ -30,6 +32,7 @@ export type TypeUrl =
   | typeof TYPE_TRUST
   | typeof TYPE_AUTHORIZATION
   | typeof TYPE_ADDRESS
+  | typeof TYPE_BACKEND_TLS
   | typeof TYPE_ROUTE
   | typeof TYPE_LISTENERS
   | typeof TYPE_NAMESPACE
@@ -37,13 +40,14 @@ export type TypeUrl =
 
 /**
  * The order types are sent in: whom to believe before anything, policies before the workloads they protect, services
- * before the routes that lead to them, those before the listeners that open for them,
+ * and how TLS is spoken to them before the routes that lead to them, those before the listeners that open for them,
  * all before a pod is enrolled. A proxy gets those it asked for.
  */
 export const TYPES: readonly TypeUrl[] = [
   TYPE_TRUST,
   TYPE_AUTHORIZATION,
   TYPE_ADDRESS,
+  TYPE_BACKEND_TLS,
   TYPE_ROUTE,
   TYPE_LISTENERS,
   TYPE_NAMESPACE,
@@ -56,6 +60,7 @@ type Published = Pick<
   'workloads' | 'services' | 'policies' | 'routes' | 'namespaces' | 'enrolments'
 > & {
   readonly trust: readonly TrustBundle[];
+  readonly backendTls?: readonly BackendTls[];
   readonly listeners?: readonly GatewayListeners[];
 };
 
@@ -128,6 +133,7 @@ function resourcesOf(
   for (const service of translation.services) put(service, SERVICE);
   for (const workload of translation.workloads) put(workload, WORKLOAD);
   for (const policy of translation.policies) put(policy, POLICY);
+  for (const tls of translation.backendTls ?? []) put(tls, BACKEND_TLS);
   for (const route of translation.routes) put(route, ROUTE);
   for (const listeners of translation.listeners ?? []) {
     put(listeners, { ...LISTENERS, gateway: listeners.gateway });
@@ -166,6 +172,11 @@ const POLICY: Description<AuthorizationPolicy> = {
   typeUrl: TYPE_AUTHORIZATION,
   nameOf: policyKey,
   encode: encodePolicy,
+};
+const BACKEND_TLS: Description<BackendTls> = {
+  typeUrl: TYPE_BACKEND_TLS,
+  nameOf: backendTlsKey,
+  encode: encodeBackendTls,
 };
 const ROUTE: Description<Route> = {
   typeUrl: TYPE_ROUTE,

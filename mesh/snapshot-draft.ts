@@ -2,6 +2,7 @@
 // changed by taking the old resource out and putting the new one in, so that what is built by deltas equals what is built
 // anew; the indexes it began with stay as they were.
 
+import { type BackendTls, backendTlsKey } from './backend-tls.ts';
 import type { Enrolment } from './enrolment.ts';
 import type { GatewayListeners } from './gateway-listeners.ts';
 import type { MeshNamespace } from './namespace.ts';
@@ -33,6 +34,7 @@ export type Indexes = {
   readonly routesByService: SharedMap<readonly Route[]>;
   /** `namespace/name` of a Gateway -> the routes that hold for one of its listeners. */
   readonly routesByGateway: SharedMap<readonly Route[]>;
+  readonly backendTls: SharedMap<BackendTls>;
   /** By `namespace/name` of the Gateway. */
   readonly listeners: SharedMap<GatewayListeners>;
   readonly enrolments: SharedMap<Enrolment>;
@@ -54,6 +56,7 @@ export const emptyIndexes: Indexes = {
   routes: SharedMap.empty,
   routesByService: SharedMap.empty,
   routesByGateway: SharedMap.empty,
+  backendTls: SharedMap.empty,
   listeners: SharedMap.empty,
   enrolments: SharedMap.empty,
   namespaces: SharedMap.empty,
@@ -76,6 +79,7 @@ export class Draft {
   readonly #routes: Change<Route>;
   readonly #routesByService: Change<readonly Route[]>;
   readonly #routesByGateway: Change<readonly Route[]>;
+  readonly #backendTls: Change<BackendTls>;
   readonly #listeners: Change<GatewayListeners>;
   readonly #enrolments: Change<Enrolment>;
   readonly #namespaces: Change<MeshNamespace>;
@@ -95,6 +99,7 @@ export class Draft {
     this.#routes = indexes.routes.change();
     this.#routesByService = indexes.routesByService.change();
     this.#routesByGateway = indexes.routesByGateway.change();
+    this.#backendTls = indexes.backendTls.change();
     this.#listeners = indexes.listeners.change();
     this.#enrolments = indexes.enrolments.change();
     this.#namespaces = indexes.namespaces.change();
@@ -125,6 +130,12 @@ export class Draft {
         return;
       case 'route-removed':
         this.#replaceRoute(update.name, undefined);
+        return;
+      case 'backend-tls':
+        this.#backendTls.set(backendTlsKey(update.tls), update.tls);
+        return;
+      case 'backend-tls-removed':
+        this.#backendTls.delete(update.name);
         return;
       case 'listeners':
         this.#listeners.set(update.listeners.gateway, update.listeners);
@@ -172,6 +183,7 @@ export class Draft {
       routes: this.#routes.done(),
       routesByService: this.#routesByService.done(),
       routesByGateway: this.#routesByGateway.done(),
+      backendTls: this.#backendTls.done(),
       listeners: this.#listeners.done(),
       enrolments: this.#enrolments.done(),
       namespaces: this.#namespaces.done(),

@@ -3,6 +3,7 @@
 // resources to the one before; a batch is applied at once.
 
 import type { IpAddress } from './address.ts';
+import { type BackendTls, backendTlsKey } from './backend-tls.ts';
 import { inCidr } from './cidr.ts';
 import type { Enrolment } from './enrolment.ts';
 import type { GatewayListeners } from './gateway-listeners.ts';
@@ -143,6 +144,15 @@ export class Snapshot {
 
   routes(): IterableIterator<Route> {
     return this.#indexes.routes.values();
+  }
+
+  /** How TLS is spoken to a port of a service; undefined: it is not. The same object as long as nothing of it changed. */
+  backendTlsOf(service: string, port: number): BackendTls | undefined {
+    const { backendTls } = this.#indexes;
+    return (
+      backendTls.get(backendTlsKey({ service, port })) ??
+      backendTls.get(backendTlsKey({ service, port: undefined }))
+    );
   }
 
   /** What a Gateway, `namespace/name`, listens on: its own proxies alone are told. */

@@ -1,12 +1,18 @@
 // What a proxy has learnt by discovery: delta responses in, a new Snapshot and the answer to send out. No socket.
 // Invariant: `versions` holds exactly what is in the snapshot, so that a reconnect resumes and misses nothing.
 
+import { backendTlsKey } from '../mesh/backend-tls.ts';
 import { policyKey } from '../mesh/policy.ts';
 import type { ResourceUpdate } from '../mesh/resource-update.ts';
 import { routeKey } from '../mesh/route.ts';
 import { serviceKey } from '../mesh/service.ts';
 import { emptySnapshot, type Snapshot } from '../mesh/snapshot.ts';
 import { decodeAddress } from '../wire/address-resource.ts';
+import {
+  closedBackendTls,
+  decodeBackendTls,
+  TYPE_BACKEND_TLS,
+} from '../wire/backend-tls-resource.ts';
 import {
   type DeltaRequest,
   type DeltaResponse,
@@ -36,6 +42,7 @@ export const WAYPOINT_TYPES: readonly string[] = [
   TYPE_TRUST,
   TYPE_AUTHORIZATION,
   TYPE_ADDRESS,
+  TYPE_BACKEND_TLS,
   TYPE_ROUTE,
   TYPE_NAMESPACE,
 ];
@@ -191,7 +198,8 @@ function refusal(response: DeltaResponse, reasons: readonly string[]): DeltaRequ
 
 /**
  * What stands in for a resource that was refused and of which nothing is known: without a policy everything would be
- * allowed that it was there to forbid, without a route requests would go where it was there to keep them from.
+ * allowed that it was there to forbid, without a route requests would go where it was there to keep them from,
+ * without TLS they would go in plain text.
  */
 function closedUpdate(
   typeUrl: string,
@@ -200,6 +208,10 @@ function closedUpdate(
 ): ResourceUpdate | undefined {
   if (typeUrl === TYPE_AUTHORIZATION) {
     return { kind: 'policy', policy: closedPolicy(resource.name, resource.body) };
+  }
+  if (typeUrl === TYPE_BACKEND_TLS) {
+    const tls = closedBackendTls(resource.name, why);
+    return tls && { kind: 'backend-tls', tls };
   }
   if (typeUrl !== TYPE_ROUTE) return undefined;
   const route = closedRoute(resource.name, resource.body, why);
@@ -232,6 +244,10 @@ function decodeResource(
     const route = decodeRoute(resource.body);
     return { update: { kind: 'route', route }, name: routeKey(route) };
   }
+  if (typeUrl === TYPE_BACKEND_TLS) {
+    const tls = decodeBackendTls(resource.body);
+    return { update: { kind: 'backend-tls', tls }, name: backendTlsKey(tls) };
+  }
   if (typeUrl === TYPE_LISTENERS) {
     const listeners = decodeListeners(resource.body);
     return { update: { kind: 'listeners', listeners }, name: listeners.gateway };
@@ -253,6 +269,7 @@ function removalOf(typeUrl: string, name: string): ResourceUpdate {
   if (typeUrl === TYPE_TRUST) return { kind: 'trust-removed', trustDomain: name };
   if (typeUrl === TYPE_AUTHORIZATION) return { kind: 'policy-removed', name };
   if (typeUrl === TYPE_ROUTE) return { kind: 'route-removed', name };
+  if (typeUrl === TYPE_BACKEND_TLS) return { kind: 'backend-tls-removed', name };
   if (typeUrl === TYPE_LISTENERS) return { kind: 'listeners-removed', gateway: name };
   if (typeUrl === TYPE_ENROLMENT) return { kind: 'enrolment-removed', podUid: name };
   if (typeUrl === TYPE_NAMESPACE) return { kind: 'namespace-removed', name };

@@ -29,6 +29,7 @@ import { serve } from './serve.ts';
 import { RouteTables } from './tables.ts';
 import { Dialer } from './upstream/dial.ts';
 import { Endpoints } from './upstream/endpoints.ts';
+import { BackendSecurity } from './upstream/secure.ts';
 
 /** What a waypoint needs of discovery. */
 export type Discovery = {
@@ -100,7 +101,8 @@ export async function startWaypoint(
     snapshot,
     self,
   });
-  const endpoints = new Endpoints({ dialer });
+  const security = new BackendSecurity({ clock, snapshot });
+  const endpoints = new Endpoints({ dialer, security });
   const pick = { snapshot, self, balance: { random, load: () => 0 } };
 
   const tables = new RouteTables({
@@ -116,7 +118,7 @@ export async function startWaypoint(
   const http2 = new Http2Server({ onBad, onExchange: (one) => void serve(one, steps) });
 
   const opaque = (leg: Leg, inbound: Inbound): void =>
-    void carryBytes(leg, inbound, { log, pick, dialer, tables, random });
+    void carryBytes(leg, inbound, { log, pick, dialer, security, tables, random });
   const ingress =
     settings.ingress &&
     startIngress({ clock, log, http1, http2, opaque, readiness, metrics }, settings.ingress);

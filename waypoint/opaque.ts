@@ -14,6 +14,7 @@ import type { Destination, Inbound } from './inbound.ts';
 import { backendOf, type PickParts, pickTarget } from './pick.ts';
 import type { RouteTables } from './tables.ts';
 import type { Dialer } from './upstream/dial.ts';
+import type { BackendSecurity } from './upstream/secure.ts';
 
 export type OpaqueSteps = {
   readonly log: Log;
@@ -21,6 +22,7 @@ export type OpaqueSteps = {
   readonly tables: Pick<RouteTables, 'tableFor'>;
   readonly random: () => number;
   readonly dialer: Pick<Dialer, 'open'>;
+  readonly security: BackendSecurity;
 };
 
 export async function carryBytes(stream: Leg, inbound: Inbound, steps: OpaqueSteps): Promise<void> {
@@ -30,14 +32,23 @@ export async function carryBytes(stream: Leg, inbound: Inbound, steps: OpaqueSte
   );
   try {
     const backend = backendFor(inbound, steps);
-    const { workload, to, service } = pickTarget(backend, inbound.authority, steps.pick);
+    const target = pickTarget(backend, inbound.authority, steps.pick);
+    const { workload, to, service, servicePort } = target;
     const announced = { from: inbound.remote, traceparent: inbound.traceparent };
-    const leg = await steps.dialer.open(hopTo(workload, to, service), announced, gone.signal);
+    const plain = await steps.dialer.open(hopTo(workload, to, service), announced, gone.signal);
+    const tls = endsHere(inbound) ? steps.security.tlsFor(service, servicePort) : undefined;
+    const leg =
+      tls === undefined ? plain : await steps.security.secure(plain, to, tls, [], gone.signal);
     await splice(stream, leg, { sent: 0, received: 0 });
   } catch (error) {
     steps.log.warn('Cannot carry a connection', { to: nameOf(inbound.asked), error });
     stream.reset();
   }
+}
+
+/** Bytes that a client has put in TLS for the backend itself, or for nobody we know of, go on as they are. */
+function endsHere({ asked }: Inbound): boolean {
+  return asked.kind === 'listener' && !asked.passthrough;
 }
 
 /** By a TCPRoute or TLSRoute, where there is one; routes for requests say nothing of bytes. @throws HttpFailure */

@@ -33,7 +33,12 @@ export function pickTarget(
     if (ip === undefined) {
       throw new MeshError('NO_HEALTHY_ENDPOINT', `${asked.workload.uid} has no address`);
     }
-    return { workload: asked.workload, to: { ip, port: asked.port }, service: undefined };
+    return {
+      workload: asked.workload,
+      to: { ip, port: asked.port },
+      service: undefined,
+      servicePort: undefined,
+    };
   }
   const source = parts.self();
   if (source === undefined) {
@@ -45,7 +50,12 @@ export function pickTarget(
   const endpoint = pickEndpoint({ source, service, port, destination }, parts.snapshot(), balance);
   const { reach, workload } = endpoint;
   if (reach.by === 'address')
-    return { workload, to: { ip: reach.ip, port: endpoint.port }, service };
+    return {
+      workload,
+      to: { ip: reach.ip, port: endpoint.port },
+      service,
+      servicePort: port.servicePort,
+    };
   throw new MeshError(
     'GATEWAY_UNAVAILABLE',
     `Cannot reach ${workload.uid} from a waypoint: it has no address on this network`,
