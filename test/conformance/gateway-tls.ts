@@ -138,7 +138,7 @@ export const GATEWAY_TLS: readonly GatewayTest[] = [
     })),
   },
   {
-    name: 'GRPCRoute: by method, over HTTP and HTTPS; what meets no rule is unimplemented',
+    name: 'GRPCRoute: by header and by method; what meets no rule is unimplemented',
     routes: [
       route(GRPC_ROUTES, 'grpc', {
         parentRefs: [gatewayParent('http')],
@@ -157,6 +157,7 @@ export const GATEWAY_TLS: readonly GatewayTest[] = [
     ],
     rows: [
       { url: 'grpc://grpc.example/', headers: { 'x-to': 'v2' }, backend: 'infra-backend-v2' },
+      { url: 'grpc://grpc.example/', backend: 'infra-backend-v1' },
       { url: 'grpc://grpc.example/unknown.Service/Method', grpc: 12 },
     ],
   },
