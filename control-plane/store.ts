@@ -7,6 +7,7 @@ import type { MeshNamespace } from '../mesh/namespace.ts';
 import { type AuthorizationPolicy, policyKey } from '../mesh/policy.ts';
 import { type Route, routeKey } from '../mesh/route.ts';
 import { type Service, serviceKey } from '../mesh/service.ts';
+import { type TrafficPolicy, trafficPolicyKey } from '../mesh/traffic-policy.ts';
 import type { TrustBundle } from '../mesh/trust.ts';
 import type { Workload } from '../mesh/workload.ts';
 import { encodeService, encodeWorkload } from '../wire/address-resource.ts';
@@ -21,6 +22,7 @@ import {
 } from '../wire/discovery.ts';
 import { encodePolicy } from '../wire/policy-resource.ts';
 import { encodeRoute, TYPE_ROUTE } from '../wire/route-resource.ts';
+import { encodeTrafficPolicy, TYPE_TRAFFIC_POLICY } from '../wire/traffic-policy-resource.ts';
 import { encodeTrustBundle, TYPE_TRUST } from '../wire/trust-resource.ts';
 import type { Translation } from './translate/world.ts';
 
@@ -28,18 +30,20 @@ export type TypeUrl =
   | typeof TYPE_TRUST
   | typeof TYPE_AUTHORIZATION
   | typeof TYPE_ADDRESS
+  | typeof TYPE_TRAFFIC_POLICY
   | typeof TYPE_ROUTE
   | typeof TYPE_NAMESPACE
   | typeof TYPE_ENROLMENT;
 
 /**
  * The order types are sent in: whom to believe before anything, policies before the workloads they protect, services
- * before the routes that lead to them, all before a pod is enrolled. A proxy gets those it asked for.
+ * and what limits them before the routes that lead to them, all before a pod is enrolled. A proxy gets those it asked for.
  */
 export const TYPES: readonly TypeUrl[] = [
   TYPE_TRUST,
   TYPE_AUTHORIZATION,
   TYPE_ADDRESS,
+  TYPE_TRAFFIC_POLICY,
   TYPE_ROUTE,
   TYPE_NAMESPACE,
   TYPE_ENROLMENT,
@@ -48,7 +52,7 @@ export const TYPES: readonly TypeUrl[] = [
 /** What of a translation is for proxies. */
 type Published = Pick<
   Translation,
-  'workloads' | 'services' | 'policies' | 'routes' | 'namespaces' | 'enrolments'
+  'workloads' | 'services' | 'policies' | 'trafficPolicies' | 'routes' | 'namespaces' | 'enrolments'
 > & { readonly trust: readonly TrustBundle[] };
 
 export type StoredResource = Resource & {
@@ -118,6 +122,7 @@ function resourcesOf(
   for (const service of translation.services) put(service, SERVICE);
   for (const workload of translation.workloads) put(workload, WORKLOAD);
   for (const policy of translation.policies) put(policy, POLICY);
+  for (const policy of translation.trafficPolicies) put(policy, TRAFFIC_POLICY);
   for (const route of translation.routes) put(route, ROUTE);
   for (const namespace of translation.namespaces) put(namespace, NAMESPACE);
   for (const { node, enrolment } of translation.enrolments) {
@@ -157,6 +162,11 @@ const ROUTE: Description<Route> = {
   typeUrl: TYPE_ROUTE,
   nameOf: routeKey,
   encode: encodeRoute,
+};
+const TRAFFIC_POLICY: Description<TrafficPolicy> = {
+  typeUrl: TYPE_TRAFFIC_POLICY,
+  nameOf: trafficPolicyKey,
+  encode: encodeTrafficPolicy,
 };
 const NAMESPACE: Description<MeshNamespace> = {
   typeUrl: TYPE_NAMESPACE,

@@ -6,6 +6,7 @@ import type { MeshNamespace } from './namespace.ts';
 import type { AuthorizationPolicy } from './policy.ts';
 import type { Route } from './route.ts';
 import type { Service } from './service.ts';
+import type { TrafficPolicy } from './traffic-policy.ts';
 import type { TrustBundle } from './trust.ts';
 import type { Workload } from './workload.ts';
 
@@ -18,6 +19,8 @@ export type ResourceUpdate =
   | { readonly kind: 'policy-removed'; readonly name: string }
   | { readonly kind: 'route'; readonly route: Route }
   | { readonly kind: 'route-removed'; readonly name: string }
+  | { readonly kind: 'traffic-policy'; readonly policy: TrafficPolicy }
+  | { readonly kind: 'traffic-policy-removed'; readonly name: string }
   | { readonly kind: 'enrolment'; readonly enrolment: Enrolment }
   | { readonly kind: 'enrolment-removed'; readonly podUid: string }
   | { readonly kind: 'namespace'; readonly namespace: MeshNamespace }

@@ -93,6 +93,7 @@ function publish(store: Store, change: number): void {
     services: [],
     policies: [],
     routes: [],
+    trafficPolicies: [],
     enrolments: [],
     trust: [],
     namespaces: NAMES.map((name) => ({ name, mode })),

@@ -334,6 +334,7 @@ describe('serveProxy()', () => {
       services: [],
       policies: [],
       routes: [],
+      trafficPolicies: [],
       namespaces: [],
       enrolments: [],
       trust: [],

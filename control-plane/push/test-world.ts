@@ -69,6 +69,7 @@ export function publish(store: Store, world: World): Publication {
     services: [],
     policies: [],
     routes: [],
+    trafficPolicies: [],
     namespaces: [],
     enrolments: [],
     trust: [],

@@ -20,4 +20,5 @@ export const EMPTY_WORLD: World = {
   tlsRoutes: [],
   tcpRoutes: [],
   referenceGrants: [],
+  trafficPolicies: [],
 };

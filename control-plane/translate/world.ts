@@ -7,6 +7,7 @@ import type { MeshNamespace } from '../../mesh/namespace.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy.ts';
 import type { Route } from '../../mesh/route.ts';
 import type { Service } from '../../mesh/service.ts';
+import type { TrafficPolicy } from '../../mesh/traffic-policy.ts';
 import type { Workload } from '../../mesh/workload.ts';
 import type {
   EndpointSlice,
@@ -37,6 +38,9 @@ import type { RouteObjects } from './routes/route-objects.ts';
 import { type RouteTranslation, routesOf } from './routes/routes.ts';
 import { ingressUsesWaypoint, readIps, serviceOf } from './service.ts';
 import { trafficKey, trafficProblems } from './traffic.ts';
+import { trafficContextOf } from './traffic-context.ts';
+import { trafficPoliciesOf } from './traffic-policy.ts';
+import type { TrafficPolicyObject } from './traffic-policy-objects.ts';
 import {
   bindingKey,
   boundFindings,
@@ -53,6 +57,7 @@ export type World = {
   readonly pods: Iterable<Pod>;
   readonly services: Iterable<KubeService>;
   readonly endpointSlices: Iterable<EndpointSlice>;
+  readonly trafficPolicies: Iterable<TrafficPolicyObject>;
 } & PolicyObjects &
   EntryObjects &
   RouteObjects &
@@ -75,6 +80,7 @@ export type Translation = {
   readonly workloads: readonly Workload[];
   readonly services: readonly Service[];
   readonly policies: readonly AuthorizationPolicy[];
+  readonly trafficPolicies: readonly TrafficPolicy[];
   readonly routes: readonly Route[];
   readonly namespaces: readonly MeshNamespace[];
   readonly enrolments: readonly PlacedEnrolment[];
@@ -149,6 +155,10 @@ export function translate(
   const policies = new Policies(world, settings);
   const entries = new Entries({ ...world, waypoints }, services, settings);
   const routes = routesOf(world, services);
+  const traffic = trafficPoliciesOf(
+    world.trafficPolicies,
+    trafficContextOf(world, { services, memberships: endpoints.pods }, settings),
+  );
   problems.push(...policies.problems, ...entries.problems, ...routes.problems);
 
   const workloads: Workload[] = [...endpoints.others, ...entries.workloads];
@@ -189,11 +199,12 @@ export function translate(
     workloads,
     services: [...[...services.values()].map(({ service }) => service), ...entries.services],
     policies: policies.policies,
+    trafficPolicies: traffic.policies,
     routes: routes.routes,
     namespaces,
     enrolments,
     problems,
-    outcomes: [...outcomes, ...policies.outcomes(), ...entries.outcomes()],
+    outcomes: [...outcomes, ...policies.outcomes(), ...entries.outcomes(), ...traffic.outcomes],
     routeOutcomes: routes.outcomes,
     attachedRoutes: routes.attachedRoutes,
     waypointUses: waypoints.uses(),

@@ -34,6 +34,7 @@ import {
   SERVICES,
   TCP_ROUTES,
   TLS_ROUTES,
+  TRAFFIC_POLICIES,
   WORKLOAD_ENTRIES,
 } from '../../runtime/kubernetes/resources.ts';
 import type {
@@ -45,6 +46,7 @@ import type { Log } from '../../runtime/log.ts';
 import type { AuthorizationPolicyObject } from '../translate/authorization.ts';
 import type { PeerAuthenticationObject } from '../translate/peer-authentication.ts';
 import type { ServiceEntryObject } from '../translate/service-entry.ts';
+import type { TrafficPolicyObject } from '../translate/traffic-policy-objects.ts';
 import type { WorkloadEntryObject } from '../translate/workload-entry.ts';
 import type { World } from '../translate/world.ts';
 
@@ -84,6 +86,7 @@ export function watchCluster(
   );
   const serviceEntries = inform<ServiceEntryObject>(parts, SERVICE_ENTRIES, optional);
   const workloadEntries = inform<WorkloadEntryObject>(parts, WORKLOAD_ENTRIES, optional);
+  const trafficPolicies = inform<TrafficPolicyObject>(parts, TRAFFIC_POLICIES, optional);
   const requestAuthentications = inform<KubeObject>(parts, REQUEST_AUTHENTICATIONS, optional);
   const gateways = inform<Gateway>(parts, GATEWAYS, optional);
   const gatewayClasses = inform<GatewayClass>(parts, GATEWAY_CLASSES, optional);
@@ -107,6 +110,7 @@ export function watchCluster(
     peerAuthentications,
     serviceEntries,
     workloadEntries,
+    trafficPolicies,
     requestAuthentications,
     gateways,
     gatewayClasses,
@@ -143,6 +147,7 @@ export function watchCluster(
       peerAuthentications: [...peerAuthentications.items()],
       serviceEntries: [...serviceEntries.items()],
       workloadEntries: [...workloadEntries.items()],
+      trafficPolicies: [...trafficPolicies.items()],
       requestAuthentications: [...requestAuthentications.items()],
       gateways: [...gateways.items()],
       gatewayClasses: byName(gatewayClasses),
