@@ -1,6 +1,7 @@
 // The waypoint put together: every part is built, wired and closed here, and nothing else constructs. Called by
 // connected.ts with the real discovery and issuance, and by tests with their own.
 
+import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import type { Identity } from '../mesh/identity.ts';
@@ -12,6 +13,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { Readiness } from '../runtime/readiness.ts';
+import { startTracing, type TracingSettings } from '../runtime/tracing/tracing.ts';
 import { TunnelAcceptor } from '../tunnel/accept.ts';
 import { Certificates } from '../tunnel/certificates/certificates.ts';
 import type { Issue } from '../tunnel/certificates/held-certificate.ts';
@@ -22,8 +24,14 @@ import { acceptStream } from './accept.ts';
 import { Http1Server } from './http1-server.ts';
 import { Http2Server } from './http2-server.ts';
 import { carryBytes } from './opaque.ts';
-import { serve } from './serve.ts';
+import { type ServeSteps, serve } from './serve.ts';
 import { RouteTables } from './tables.ts';
+import { RequestLog, type RequestLogSettings } from './telemetry/access-log.ts';
+import { RequestMetrics } from './telemetry/request-metrics.ts';
+import { RequestTrails } from './telemetry/request-trail.ts';
+import { RouteMetrics } from './telemetry/route-metrics.ts';
+import { WaypointEvents } from './telemetry/waypoint-events.ts';
+import { startTraffic } from './traffic.ts';
 import { Dialer } from './upstream/dial.ts';
 import { Endpoints } from './upstream/endpoints.ts';
 
@@ -51,6 +59,9 @@ export type WaypointSettings = AdminDoors & {
   readonly tunnels: Door;
   readonly certificateTtlMs: number;
   readonly drainDeadlineMs: number;
+  /** undefined: nobody collects traces. */
+  readonly tracing?: TracingSettings | undefined;
+  readonly requestLog?: RequestLogSettings;
 };
 
 export type Waypoint = {
@@ -93,12 +104,38 @@ export async function startWaypoint(
     snapshot,
     self,
   });
-  const endpoints = new Endpoints({ dialer });
-  const pick = { snapshot, self, balance: { random, load: () => 0 } };
+  const endpoints = new Endpoints({ clock, dialer });
+  const events = new WaypointEvents({ clock, metrics });
+  const traffic = startTraffic({ clock, log, random, events, dialer, endpoints, snapshot, self });
+  const { pick } = traffic;
+  const tracing = startTracing({ clock, log, metrics }, settings.tracing, {
+    'service.name': 'ambit-waypoint',
+    'service.instance.id': settings.workloadUid,
+  });
+  const trails = new RequestTrails({
+    clock,
+    log,
+    metrics,
+    tracer: tracing.tracer,
+    observers: [
+      new RequestMetrics({ clock, metrics }),
+      new RouteMetrics({ clock, metrics }),
+      new RequestLog({ log: log.child({ scope: 'access' }), random }, settings.requestLog),
+    ],
+  });
 
   const tables = new RouteTables({ log, routesOf: (key) => snapshot().routesOfService(key) });
-  const sleep = clock.sleep.bind(clock);
-  const steps = { log, pick, endpoints, tables, random, sleep };
+  const steps: ServeSteps = {
+    ...traffic.steps,
+    clock,
+    log,
+    random,
+    uuid: randomUUID,
+    tables,
+    trails,
+    endpoints,
+    events,
+  };
   const onBad = (_: unknown, status: number, why: string): void =>
     log.info('Refused bytes that are no request', { status, why });
   const http1 = new Http1Server({ clock, onBad, onExchange: (one) => void serve(one, steps) });
@@ -117,6 +154,7 @@ export async function startWaypoint(
           log,
           snapshot,
           self,
+          connectionTrace: (fields) => trails.connection(fields),
           tables,
           http1,
           http2,
@@ -132,6 +170,7 @@ export async function startWaypoint(
   const take = (newest: Snapshot): void => {
     certificates.believe(newest.trustBundles());
     endpoints.evict(newest);
+    traffic.take(newest);
     dialer.pool.evict();
     if (self() !== undefined) known();
   };
@@ -179,10 +218,13 @@ export async function startWaypoint(
       unsubscribe();
       http1.close();
       http2.close();
+      traffic.close();
       endpoints.close();
       await dialer.pool.close();
       claim.release();
       certificates.close();
+      await trails.allEnded();
+      await tracing.close();
       await admin.close();
     },
   };

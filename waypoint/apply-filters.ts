@@ -7,7 +7,8 @@ import { editRequestHeaders, redirectLocation, rewriteRequest } from '../mesh/ed
 import { HttpFailure } from '../mesh/http-failures.ts';
 import type { HeaderList, HttpRequest } from '../mesh/http-request.ts';
 import type { Matched } from '../mesh/match-route.ts';
-import type { HeaderEdit, RouteFilter } from '../mesh/route.ts';
+import type { BackendTarget, HeaderEdit, RouteFilter } from '../mesh/route.ts';
+import { isMirrored } from '../mesh/split.ts';
 
 export type Filtered =
   | {
@@ -16,6 +17,10 @@ export type Filtered =
       /** True once the path is a filter's and no longer the client's. */
       readonly pathEdited: boolean;
       readonly answerEdits: readonly HeaderEdit[];
+      readonly mirrors: readonly {
+        readonly target: BackendTarget;
+        readonly request: HttpRequest;
+      }[];
     }
   | { readonly kind: 'answer'; readonly status: number; readonly headers: HeaderList };
 
@@ -23,11 +28,12 @@ export type Filtered =
 export function applyFilters(
   request: HttpRequest,
   filters: readonly RouteFilter[],
-  how: { readonly matched: Matched; readonly port: number },
+  how: { readonly matched: Matched; readonly port: number; readonly random: () => number },
 ): Filtered {
   let present = request;
   let pathEdited = false;
   const answerEdits: HeaderEdit[] = [];
+  const mirrors: { target: BackendTarget; request: HttpRequest }[] = [];
   for (const filter of filters) {
     switch (filter.kind) {
       case 'request-headers':
@@ -53,6 +59,10 @@ export function applyFilters(
         break;
       }
       case 'mirror':
+        if (isMirrored(filter, how.random)) {
+          mirrors.push({ target: filter.target, request: present });
+        }
+        break;
       case 'external-auth':
         // going on without it would be another route than was written, or one that lets everybody in
         throw new HttpFailure('FILTER_BROKEN', `This version has no filter of kind ${filter.kind}`);
@@ -63,5 +73,5 @@ export function applyFilters(
         );
     }
   }
-  return { kind: 'forward', request: present, pathEdited, answerEdits };
+  return { kind: 'forward', request: present, pathEdited, answerEdits, mirrors };
 }

@@ -5,10 +5,17 @@ import type { Authority, IpPort } from '../mesh/address.ts';
 import type { RequestSource } from '../mesh/http-request.ts';
 import type { Service } from '../mesh/service.ts';
 import type { PortMapping, Workload } from '../mesh/workload.ts';
+import type { ConnectionTrace } from './telemetry/request-spans.ts';
 
 /** What was asked for by address or name. */
 export type Asked =
-  | { readonly kind: 'service'; readonly service: Service; readonly port: PortMapping }
+  | {
+      readonly kind: 'service';
+      readonly service: Service;
+      readonly port: PortMapping;
+      /** Of a route's backend: these workloads only, by uid. */
+      readonly subset?: { readonly name: string; readonly uids: ReadonlySet<string> };
+    }
   | { readonly kind: 'workload'; readonly workload: Workload; readonly port: number };
 
 export type Inbound = {
@@ -19,6 +26,6 @@ export type Inbound = {
   /** Where the client meant to connect to, before anything was decided. */
   readonly authority: Authority;
   readonly asked: Asked;
-  /** The CONNECT's own, if any. */
-  readonly traceparent: string | undefined;
+  /** What the CONNECT says of a trace. */
+  readonly trace: ConnectionTrace;
 };

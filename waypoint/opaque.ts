@@ -5,13 +5,16 @@ import { HttpFailure } from '../mesh/http-failures.ts';
 import { matchStream } from '../mesh/match-route.ts';
 import { hopTo } from '../mesh/next-hop.ts';
 import { routeKey } from '../mesh/route.ts';
+import { serviceKey } from '../mesh/service.ts';
 import { pickBackend } from '../mesh/split.ts';
+import { DEFAULT_TRAFFIC_POLICY } from '../mesh/traffic-defaults.ts';
+import type { RequestBalancing } from '../mesh/traffic-policy.ts';
 import type { Log } from '../runtime/log.ts';
 import { splice } from '../tunnel/splice.ts';
 import type { TunnelStream } from '../tunnel/tunnel.ts';
 import { nameOf } from './asked.ts';
 import type { Asked, Inbound } from './inbound.ts';
-import { backendOf, type PickParts, pickTarget } from './pick.ts';
+import { backendOf, type PickParts, Way } from './pick.ts';
 import type { RouteTables } from './tables.ts';
 import type { Dialer } from './upstream/dial.ts';
 
@@ -34,14 +37,27 @@ export async function carryBytes(
   );
   try {
     const backend = backendFor(inbound, steps);
-    const { workload, to, service } = pickTarget(backend, inbound.authority, steps.pick);
-    const announced = { from: inbound.remote, traceparent: inbound.traceparent };
+    const way = new Way(backend, inbound, balancingOf(backend, steps.pick), steps.pick);
+    const { workload, to, service } = way.next(undefined);
+    const announced = { from: inbound.remote, traceparent: inbound.trace.traceparent };
     const leg = await steps.dialer.open(hopTo(workload, to, service), announced, gone.signal);
-    await splice(stream, leg, { sent: 0, received: 0 });
+    const ended = way.upstream?.loads.begin(workload.uid);
+    try {
+      await splice(stream, leg, { sent: 0, received: 0 });
+    } finally {
+      ended?.(undefined);
+    }
   } catch (error) {
     steps.log.warn('Cannot carry a connection', { to: nameOf(inbound.asked), error });
     stream.reset();
   }
+}
+
+function balancingOf(backend: Asked, { settings }: PickParts): RequestBalancing {
+  if (backend.kind !== 'service') return DEFAULT_TRAFFIC_POLICY.loadBalancing;
+  const { service, port } = backend;
+  const place = { service: serviceKey(service), port: port.servicePort, route: undefined };
+  return settings.of(place).loadBalancing;
 }
 
 /** By a TCPRoute or TLSRoute, where there is one; routes for requests say nothing of bytes. @throws HttpFailure */

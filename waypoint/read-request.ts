@@ -2,7 +2,7 @@
 // what is judged is what is forwarded; a target that two parsers could read differently is refused.
 
 import { HttpFailure } from '../mesh/http-failures.ts';
-import type { HttpRequest } from '../mesh/http-request.ts';
+import type { HeaderList, HttpRequest } from '../mesh/http-request.ts';
 import { readHost, readRequestTarget } from '../wire/request-target.ts';
 import type { Exchange } from './exchange.ts';
 
@@ -15,9 +15,9 @@ export type ReadRequest = {
 /** Headers that only the mesh may write: what a client sends under these names counts for nothing. */
 const OURS = /^x-ambit-source-/;
 
-/** @throws HttpFailure DOWNSTREAM_PROTOCOL, URI_TOO_LONG */
-export function readRequest(exchange: Exchange): ReadRequest {
-  const { method, target, headers } = exchange;
+/** `headers`: the exchange's own, with what we add of ourselves. @throws HttpFailure DOWNSTREAM_PROTOCOL, URI_TOO_LONG */
+export function readRequest(exchange: Exchange, headers: HeaderList): ReadRequest {
+  const { method, target } = exchange;
   const read = readRequestTarget(method, target);
   if (read.form === 'refused') {
     const code = read.status === 414 ? 'URI_TOO_LONG' : 'DOWNSTREAM_PROTOCOL';

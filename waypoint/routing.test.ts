@@ -139,7 +139,6 @@ describe('routes in a waypoint', () => {
         allowedResponseHeaders: [],
         maxBodyBytes: 0,
       },
-      { kind: 'mirror', target, numerator: 1, denominator: 1 },
     ];
     for (const filter of filters) {
       rig.discovery.push(httpRoute(front, 'unknown', [{ to: front, filters: [filter] }]));

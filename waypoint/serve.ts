@@ -4,164 +4,233 @@
 
 import { editHeaders } from '../mesh/edit-request.ts';
 import { HttpFailure, httpFailureOf } from '../mesh/http-failures.ts';
-import type { HttpRequest } from '../mesh/http-request.ts';
-import { type Matched, matchRoute } from '../mesh/match-route.ts';
-import type { HeaderEdit } from '../mesh/route.ts';
-import { pickBackend } from '../mesh/split.ts';
+import { type HeaderList, headerOf } from '../mesh/http-request.ts';
+import { routeKey } from '../mesh/route.ts';
+import { type Service, serviceKey } from '../mesh/service.ts';
+import type { TrafficSettings } from '../mesh/traffic-policy.ts';
 import type { Log } from '../runtime/log.ts';
-import { answerWith, passOn } from './answer.ts';
-import { applyFilters } from './apply-filters.ts';
+import { GrpcMessageCounter } from '../wire/grpc-messages.ts';
+import { type AnswerEnd, answerWith, passOn } from './answer.ts';
 import { nameOf } from './asked.ts';
 import type { Exchange } from './exchange.ts';
 import { answerFor } from './failure-answer.ts';
-import { type ForwardSteps, forward } from './forward.ts';
-import { forwardedInside } from './headers.ts';
-import type { Asked, Inbound } from './inbound.ts';
-import { backendOf } from './pick.ts';
-import { type ReadRequest, readRequest } from './read-request.ts';
-import type { RouteTables } from './tables.ts';
-import type { RequestProtocol } from './telemetry/request-facts.ts';
-import { requestLimits } from './time-limits.ts';
+import { type Forwarded, type ForwardSteps, forward } from './forward.ts';
+import { forwardedInside, withRequestId, withUpstreamTime } from './headers.ts';
+import type { Asked } from './inbound.ts';
+import { MirroredBody, type SendMirror } from './mirror.ts';
+import { type Forwarding, matchAsked, type PlanSteps, planOf, routeNameOf } from './plan.ts';
+import { readRequest } from './read-request.ts';
+import type { Gate, Passed } from './resilience/gate.ts';
+import { beginTrail, protocolOf } from './telemetry/exchange-trail.ts';
+import type { RequestTrail, RequestTrails } from './telemetry/request-trail.ts';
+import { type RequestLimits, requestLimits } from './time-limits.ts';
 import { ReplayBody } from './upstream/replay-body.ts';
 import { endToEnd } from './upstream/upstream.ts';
 
-export type ServeSteps = Omit<ForwardSteps, 'onTry'> & {
-  readonly log: Log;
-  readonly tables: RouteTables;
-  readonly random: () => number;
-};
-
-/** What is to become of a request. */
-type Plan =
-  | { readonly kind: 'answer'; readonly status: number; readonly headers: HttpRequest['headers'] }
-  | {
-      readonly kind: 'forward';
-      readonly request: HttpRequest;
-      /** What stands in the request line. */
-      readonly target: string;
-      readonly backend: Asked;
-      readonly matched: Matched | undefined;
-      readonly answerEdits: readonly HeaderEdit[];
-    };
+export type ServeSteps = ForwardSteps &
+  PlanSteps & {
+    readonly log: Log;
+    readonly uuid: () => string;
+    readonly trails: RequestTrails;
+    readonly gate: Gate;
+    readonly mirror: SendMirror;
+  };
 
 export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void> {
+  const head = withRequestId(exchange.headers, steps.uuid);
+  const trail = beginTrail(exchange, head, steps.trails);
   try {
-    const read = readRequest(exchange);
-    const plan = classify(read, exchange.inbound, steps);
+    const { inbound } = exchange;
+    const read = readRequest(exchange, head.headers);
+    const matched = matchAsked(read, inbound, steps);
+    if (matched !== undefined) trail.learn({ route: routeNameOf(matched) });
+    const plan = planOf(read, matched, inbound, steps);
     if (plan.kind === 'answer') {
+      trail.answered(plan.status);
       answerWith(exchange, plan.status, plan.headers, '');
-      return;
-    }
-    const body = exchange.hasBody
-      ? new ReplayBody(
-          exchange.body,
-          () => exchange.trailers(),
-          () => {},
-        )
-      : undefined;
-    if (body === undefined) exchange.body.resume();
-    using limits = requestLimits(plan.matched?.rule, exchange.signal);
-    const response = await forward(
-      {
-        inbound: exchange.inbound,
-        backend: plan.backend,
-        matched: plan.matched,
-        version: exchange.version === '2' ? 'http2' : 'http1',
-        grpc: protocolOf(exchange) === 'grpc' || plan.matched?.route.kind === 'grpc',
-        body,
-        request: {
-          method: plan.request.method,
-          scheme: plan.request.scheme,
-          authority: plan.request.authority,
-          target: plan.target,
-          headers: forwardedInside(plan.request.headers, 'http'),
-          body,
-          onContinue: exchange.expectsContinue ? () => exchange.continue() : undefined,
-          onHints: (hints) => exchange.hint(endToEnd(hints)),
-          upgrade: exchange.upgrade,
-        },
-      },
-      { ...steps, onTry: () => {} },
-      limits.signal,
-    );
-    let headers = response.upgraded === undefined ? endToEnd(response.headers) : response.headers;
-    for (const edit of plan.answerEdits)
-      headers = [...editHeaders(headers, edit)] as typeof headers;
-    passOn(exchange, { ...response, headers });
+      trail.end({ by: 'waypoint' });
+    } else trail.end(await carry(exchange, plan, trail, steps));
   } catch (error) {
-    if (exchange.signal.aborted) return;
-    const failure = httpFailureOf(error);
-    steps.log.warn('Request failed', {
+    fail(exchange, error, trail, steps);
+  }
+}
+
+/** To an endpoint and back. Resolves at the very end of the answer. */
+async function carry(
+  exchange: Exchange,
+  plan: Forwarding,
+  trail: RequestTrail,
+  steps: ServeSteps,
+): Promise<AnswerEnd> {
+  const { inbound, signal: client } = exchange;
+  const { request, matched, backend } = plan;
+  const settings = settingsFor(inbound.asked, plan, steps);
+  const isGrpc = protocolOf(exchange) === 'grpc';
+  using limits = requestLimits(
+    {
+      rule: matched?.rule,
+      timeouts: settings.timeouts,
+      grpcTimeout: isGrpc ? headerOf(request, 'grpc-timeout') : undefined,
+      client,
+    },
+    steps.clock,
+  );
+  const service = limitedService(inbound.asked, backend);
+  const { signal } = limits;
+  const passed =
+    service &&
+    (await steps.gate.pass({ settings, service, request, source: inbound.source, signal }));
+  if (passed?.delayed === true) trail.note('DI');
+  let forwarded: Forwarded | undefined;
+  let end: AnswerEnd | undefined;
+  try {
+    forwarded = await send(exchange, { plan, settings, limits, trail }, steps);
+    end = await passOn(exchange, answerOf(forwarded, plan), trail);
+    const late: unknown = signal.reason;
+    // broken off by ourselves: the limit is the reason, not the upstream
+    return end.failure !== undefined && late instanceof HttpFailure
+      ? { ...end, failure: late }
+      : end;
+  } finally {
+    release(forwarded, passed, end);
+  }
+}
+
+function release(
+  forwarded: Forwarded | undefined,
+  passed: Passed | undefined,
+  end: AnswerEnd | undefined,
+): void {
+  passed?.done(forwarded?.latencyMs);
+  forwarded?.attempt.close(end?.grpcStatus, end?.failure);
+  forwarded?.release();
+}
+
+function send(
+  exchange: Exchange,
+  how: {
+    readonly plan: Forwarding;
+    readonly settings: TrafficSettings;
+    readonly limits: RequestLimits;
+    readonly trail: RequestTrail;
+  },
+  steps: ServeSteps,
+): Promise<Forwarded> {
+  const { plan, settings, limits, trail } = how;
+  const { request, matched, backend } = plan;
+  const headers = forwardedInside(request.headers, request.scheme);
+  const copies = plan.mirrors.map((mirror) => ({
+    mirror,
+    body: exchange.hasBody ? new MirroredBody() : undefined,
+  }));
+  const body = exchange.hasBody
+    ? bodyOf(
+        exchange,
+        copies.flatMap((one) => one.body ?? []),
+        trail,
+      )
+    : undefined;
+  if (body === undefined) exchange.body.resume();
+  for (const copy of copies) steps.mirror(copy.mirror, copy.body, exchange.inbound, trail);
+  const grpc = protocolOf(exchange) === 'grpc' || matched?.route.kind === 'grpc';
+  return forward(
+    {
+      inbound: exchange.inbound,
+      backend,
+      http: request,
+      matched,
+      version: exchange.version === '2' ? 'http2' : 'http1',
+      grpc,
+      body,
+      settings,
+      deadline: limits.deadline,
+      trail,
+      request: {
+        method: request.method,
+        scheme: request.scheme,
+        authority: request.authority,
+        target: plan.target,
+        headers,
+        body,
+        onContinue: exchange.expectsContinue ? () => exchange.continue() : undefined,
+        onHints: (hints) => exchange.hint(endToEnd(hints)),
+        upgrade: exchange.upgrade,
+      },
+    },
+    steps,
+    limits.signal,
+  );
+}
+
+function bodyOf(
+  exchange: Exchange,
+  copies: readonly MirroredBody[],
+  { counts, facts }: RequestTrail,
+): ReplayBody {
+  const messages = facts.protocol === 'grpc' ? new GrpcMessageCounter() : undefined;
+  const watch = (chunk: Buffer): void => {
+    counts.bytesReceived += chunk.length;
+    for (const copy of copies) copy.take(chunk);
+    if (messages === undefined) return;
+    messages.add(chunk);
+    counts.requestMessages = messages.count;
+  };
+  const trailers = (): HeaderList => exchange.trailers();
+  for (const copy of copies) copy.follow(exchange.body, trailers);
+  return new ReplayBody(exchange.body, trailers, watch);
+}
+
+/** The answer as the client shall see it. */
+function answerOf({ response, lines, latencyMs }: Forwarded, { answerEdits }: Forwarding) {
+  if (response.upgraded !== undefined) return response;
+  let headers: HeaderList = withUpstreamTime(endToEnd(response.headers), latencyMs);
+  for (const edit of answerEdits) headers = editHeaders(headers, edit);
+  return { ...response, headers: [...headers, ...lines] };
+}
+
+/** What the policies of the service that was asked, and of the rule, say of the request as a whole. */
+function settingsFor(
+  asked: Asked,
+  { backend, matched }: Forwarding,
+  { pick }: ServeSteps,
+): TrafficSettings {
+  const front = asked.kind === 'service' ? asked : backend;
+  const place =
+    front.kind === 'service'
+      ? { service: serviceKey(front.service), port: front.port.servicePort }
+      : { service: '', port: front.port };
+  const route = matched && { key: routeKey(matched.route), rule: matched.rule.name };
+  const whole = pick.settings.of({ ...place, route });
+  if (backend.kind !== 'service' || backend === front) return whole;
+  // how its endpoints are balanced is the backend's own matter, unless the route says it
+  const there = { service: serviceKey(backend.service), port: backend.port.servicePort, route };
+  return { ...whole, loadBalancing: pick.settings.of(there).loadBalancing };
+}
+
+function limitedService(asked: Asked, backend: Asked): Service | undefined {
+  if (asked.kind === 'service') return asked.service;
+  return backend.kind === 'service' ? backend.service : undefined;
+}
+
+function fail(exchange: Exchange, error: unknown, trail: RequestTrail, steps: ServeSteps): void {
+  if (exchange.signal.aborted) {
+    const failure = new HttpFailure('DOWNSTREAM_RESET', 'The client has gone');
+    trail.end({ by: 'client', failure });
+    return;
+  }
+  const failure = httpFailureOf(error);
+  if (failure.code === 'INTERNAL') {
+    steps.log.error('Cannot serve a request: a fault of the waypoint', {
       to: nameOf(exchange.inbound.asked),
-      code: failure.code,
       error,
     });
-    exchange.body.resume();
-    const answer = answerFor(failure, protocolOf(exchange));
-    if (answer === undefined) exchange.reset();
-    else answerWith(exchange, answer.status, answer.headers, answer.body);
   }
-}
-
-/** @throws HttpFailure NO_ROUTE, NO_BACKEND, BACKEND_INVALID, FILTER_BROKEN */
-function classify(
-  { request, forwardedPath }: ReadRequest,
-  inbound: Inbound,
-  steps: ServeSteps,
-): Plan {
-  const { asked, source } = inbound;
-  const table = steps.tables.tableFor(asked, source.identity?.namespace);
-  if (table === undefined) {
-    const target = targetOf(request, forwardedPath);
-    return {
-      kind: 'forward',
-      request,
-      target,
-      backend: asked,
-      matched: undefined,
-      answerEdits: [],
-    };
+  exchange.body.resume();
+  const answer = answerFor(failure, protocolOf(exchange));
+  if (answer === undefined || trail.isAnswered) exchange.reset();
+  else {
+    trail.answered(answer.status);
+    answerWith(exchange, answer.status, answer.headers, answer.body);
   }
-  const matched = matchRoute(table, request, source);
-  if (matched === undefined) {
-    throw new HttpFailure(
-      'NO_ROUTE',
-      `No route of ${nameOf(asked)} matches ${request.method} ${request.path}`,
-    );
-  }
-  const port = asked.kind === 'service' ? asked.port.servicePort : asked.port;
-  const how = { matched, port };
-  if (matched.rule.sessionPersistence !== undefined) {
-    throw new HttpFailure('FILTER_BROKEN', 'This version has no session persistence');
-  }
-  const ruled = applyFilters(request, matched.rule.filters, how);
-  if (ruled.kind === 'answer') return ruled;
-  const backend = pickBackend(matched.rule.backends, steps.random);
-  if (backend === undefined) {
-    throw new HttpFailure(
-      'NO_BACKEND',
-      `The rule of ${matched.route.namespace}/${matched.route.name} has no backend with a weight`,
-    );
-  }
-  const final = applyFilters(ruled.request, backend.filters, how);
-  if (final.kind === 'answer') return final;
-  const edited = ruled.pathEdited || final.pathEdited;
-  return {
-    kind: 'forward',
-    request: final.request,
-    target: targetOf(final.request, edited ? final.request.path : forwardedPath),
-    backend: backendOf(backend.target, steps.pick),
-    matched,
-    answerEdits: [...final.answerEdits, ...ruled.answerEdits],
-  };
-}
-
-function targetOf({ query }: HttpRequest, path: string): string {
-  return query === undefined ? path : `${path}?${query}`;
-}
-
-function protocolOf({ version, headers }: Exchange): RequestProtocol {
-  if (version !== '2') return 'http/1.1';
-  const type = headers.find(([name]) => name === 'content-type')?.[1] ?? '';
-  return type.startsWith('application/grpc') ? 'grpc' : 'h2';
+  trail.end({ by: 'waypoint', failure, grpcStatus: answer?.grpcStatus });
 }

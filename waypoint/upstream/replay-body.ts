@@ -11,17 +11,17 @@ export const REPLAY_BYTES = 64 * 1024;
 export class ReplayBody implements RequestBody {
   readonly #source: Readable;
   readonly #trailers: () => HeaderList;
-  readonly #count: (bytes: number) => void;
+  readonly #watch: (chunk: Buffer) => void;
   #kept: Buffer[] | undefined = [];
   #bytes = 0;
   #ended = false;
   #to: { readonly sink: Writable; readonly trailers: (list: HeaderList) => void } | undefined;
 
-  /** `count` is told each of the client's bytes once. */
-  constructor(source: Readable, trailers: () => HeaderList, count: (bytes: number) => void) {
+  /** `watch` is shown each of the client's bytes once. */
+  constructor(source: Readable, trailers: () => HeaderList, watch: (chunk: Buffer) => void) {
     this.#source = source;
     this.#trailers = trailers;
-    this.#count = count;
+    this.#watch = watch;
     source.pause();
     source.on('data', (chunk: Buffer) => this.#take(chunk));
     source.once('end', () => {
@@ -58,7 +58,7 @@ export class ReplayBody implements RequestBody {
   }
 
   #take(chunk: Buffer): void {
-    this.#count(chunk.length);
+    this.#watch(chunk);
     this.#bytes += chunk.length;
     if (this.#bytes > REPLAY_BYTES) this.#kept = undefined;
     this.#kept?.push(chunk);
