@@ -335,7 +335,9 @@ describe('a traffic policy at a waypoint', () => {
     const copied = Promise.withResolvers<string>();
     await rig.http(mirror, 'mirror-1', (request) => {
       let body = '';
-      request.on('data', (chunk) => (body += String(chunk)));
+      request.on('data', (chunk) => {
+        body += String(chunk);
+      });
       request.once('end', () => copied.resolve(`${request.method} ${request.url} ${body}`));
     });
     const target = backendTo(mirror);

@@ -38,7 +38,7 @@ export type ServeSteps = ForwardSteps &
 
 export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void> {
   const head = withRequestId(exchange.headers, steps.uuid);
-  const trail = beginTrail(exchange, head, steps.trails);
+  const trail = beginTrail(exchange, head, steps);
   try {
     const { inbound } = exchange;
     const read = readRequest(exchange, head.headers);

@@ -28,7 +28,7 @@ import { ignoreError } from '../tunnel/socket.ts';
 import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
 import { dialLoopback } from '../tunnel/test-peers.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
-import { startWaypoint, type Waypoint } from './app.ts';
+import { startWaypoint, type Waypoint, type WaypointSettings } from './app.ts';
 import { StreamSocket } from './stream-socket.ts';
 
 const LOOPBACK = parseIp('127.0.0.1');
@@ -66,7 +66,7 @@ export class Rig {
     this.lines = lines;
   }
 
-  static async open(): Promise<Rig> {
+  static async open(over: Partial<WaypointSettings> = {}): Promise<Rig> {
     const ca = await createTestCa();
     const discovery = new HandmadeDiscovery();
     const { log, lines } = memoryLog();
@@ -93,6 +93,7 @@ export class Rig {
         ready: DOOR,
         certificateTtlMs: 3_600_000,
         drainDeadlineMs: 1000,
+        ...over,
       },
     );
     await waypoint.serving;
