@@ -35,7 +35,10 @@ test('an explanation has the very decision, and every policy in the order it is 
       const order = explanation.policies.map(({ enforced, action }) =>
         enforced ? ['custom', 'deny', 'allow'].indexOf(action) : 3,
       );
-      assert.deepEqual(order, order.toSorted((a, b) => a - b));
+      assert.deepEqual(
+        order,
+        order.toSorted((a, b) => a - b),
+      );
     }),
     { numRuns: 1000 },
   );

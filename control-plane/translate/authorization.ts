@@ -15,6 +15,7 @@ export type AuthorizationPolicyObject = KubeObject & {
     readonly targetRef?: unknown;
     readonly targetRefs?: readonly unknown[];
     readonly action?: string;
+    readonly provider?: { readonly name?: string };
     readonly rules?: readonly Rule[];
   };
 };
@@ -42,11 +43,15 @@ const ACTIONS: Readonly<Record<string, AuthorizationPolicy['action']>> = {
   AUDIT: 'audit',
 };
 
+export function isDryRun({ metadata }: AuthorizationPolicyObject): boolean {
+  return DRY_RUN.some((key) => TRUE.test(metadata.annotations?.[key] ?? ''));
+}
+
 export function authorizationOf(
   object: AuthorizationPolicyObject,
   context: { readonly rootNamespace: string },
 ): PolicyTranslation {
-  const { name = '', namespace = '', annotations } = object.metadata;
+  const { name = '', namespace = '' } = object.metadata;
   const spec = object.spec ?? {};
   // policies for waypoints are evaluated there, with all of their L7 parts
   if (spec.targetRef !== undefined || (spec.targetRefs ?? []).length > 0) {
@@ -73,7 +78,7 @@ export function authorizationOf(
       scope: !everywhere ? 'workload' : namespace === context.rootNamespace ? 'mesh' : 'namespace',
       action,
       rules,
-      dryRun: DRY_RUN.some((key) => TRUE.test(annotations?.[key] ?? '')),
+      dryRun: isDryRun(object),
     },
     limits,
   };
