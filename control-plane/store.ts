@@ -3,8 +3,10 @@
 
 import { createHash } from 'node:crypto';
 import type { Enrolment } from '../mesh/enrolment.ts';
+import type { HttpPolicy } from '../mesh/http-policy.ts';
 import type { MeshNamespace } from '../mesh/namespace.ts';
 import { type AuthorizationPolicy, policyKey } from '../mesh/policy.ts';
+import type { RequestAuthentication } from '../mesh/request-authentication.ts';
 import { type Route, routeKey } from '../mesh/route.ts';
 import { type Service, serviceKey } from '../mesh/service.ts';
 import type { TrustBundle } from '../mesh/trust.ts';
@@ -19,7 +21,12 @@ import {
   TYPE_ENROLMENT,
   TYPE_NAMESPACE,
 } from '../wire/discovery.ts';
+import { encodeHttpPolicy, TYPE_HTTP_POLICY } from '../wire/http-policy-resource.ts';
 import { encodePolicy } from '../wire/policy-resource.ts';
+import {
+  encodeRequestAuthentication,
+  TYPE_REQUEST_AUTHENTICATION,
+} from '../wire/request-authentication-resource.ts';
 import { encodeRoute, TYPE_ROUTE } from '../wire/route-resource.ts';
 import { encodeTrustBundle, TYPE_TRUST } from '../wire/trust-resource.ts';
 import type { Translation } from './translate/world.ts';
@@ -27,6 +34,8 @@ import type { Translation } from './translate/world.ts';
 export type TypeUrl =
   | typeof TYPE_TRUST
   | typeof TYPE_AUTHORIZATION
+  | typeof TYPE_HTTP_POLICY
+  | typeof TYPE_REQUEST_AUTHENTICATION
   | typeof TYPE_ADDRESS
   | typeof TYPE_ROUTE
   | typeof TYPE_NAMESPACE
@@ -39,6 +48,8 @@ export type TypeUrl =
 export const TYPES: readonly TypeUrl[] = [
   TYPE_TRUST,
   TYPE_AUTHORIZATION,
+  TYPE_HTTP_POLICY,
+  TYPE_REQUEST_AUTHENTICATION,
   TYPE_ADDRESS,
   TYPE_ROUTE,
   TYPE_NAMESPACE,
@@ -48,7 +59,14 @@ export const TYPES: readonly TypeUrl[] = [
 /** What of a translation is for proxies. */
 type Published = Pick<
   Translation,
-  'workloads' | 'services' | 'policies' | 'routes' | 'namespaces' | 'enrolments'
+  | 'workloads'
+  | 'services'
+  | 'policies'
+  | 'httpPolicies'
+  | 'requestAuthentications'
+  | 'routes'
+  | 'namespaces'
+  | 'enrolments'
 > & { readonly trust: readonly TrustBundle[] };
 
 export type StoredResource = Resource & {
@@ -118,6 +136,8 @@ function resourcesOf(
   for (const service of translation.services) put(service, SERVICE);
   for (const workload of translation.workloads) put(workload, WORKLOAD);
   for (const policy of translation.policies) put(policy, POLICY);
+  for (const policy of translation.httpPolicies) put(policy, HTTP_POLICY);
+  for (const policy of translation.requestAuthentications) put(policy, REQUEST_AUTHENTICATION);
   for (const route of translation.routes) put(route, ROUTE);
   for (const namespace of translation.namespaces) put(namespace, NAMESPACE);
   for (const { node, enrolment } of translation.enrolments) {
@@ -152,6 +172,16 @@ const POLICY: Description<AuthorizationPolicy> = {
   typeUrl: TYPE_AUTHORIZATION,
   nameOf: policyKey,
   encode: encodePolicy,
+};
+const HTTP_POLICY: Description<HttpPolicy> = {
+  typeUrl: TYPE_HTTP_POLICY,
+  nameOf: policyKey,
+  encode: encodeHttpPolicy,
+};
+const REQUEST_AUTHENTICATION: Description<RequestAuthentication> = {
+  typeUrl: TYPE_REQUEST_AUTHENTICATION,
+  nameOf: policyKey,
+  encode: encodeRequestAuthentication,
 };
 const ROUTE: Description<Route> = {
   typeUrl: TYPE_ROUTE,

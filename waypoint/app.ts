@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import type { Identity } from '../mesh/identity.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
+import { WAYPOINT_CLASS } from '../mesh/waypoint.ts';
 import type { Workload } from '../mesh/workload.ts';
 import type { Door } from '../runtime/admin.ts';
 import { type Admin, type AdminDoors, startAdmin } from '../runtime/admin.ts';
@@ -19,6 +20,8 @@ import { exposeCertificates } from '../tunnel/certificates/reports.ts';
 import type { Credentials } from '../tunnel/contexts.ts';
 import { ignoreError } from '../tunnel/socket.ts';
 import { acceptStream } from './accept.ts';
+import { serviceConnector } from './auth/connect-service.ts';
+import { Guard } from './auth/guard.ts';
 import { Http1Server } from './http1-server.ts';
 import { Http2Server } from './http2-server.ts';
 import { carryBytes } from './opaque.ts';
@@ -47,6 +50,8 @@ export type WaypointSettings = AdminDoors & {
   readonly identity: Identity;
   /** This pod, as the mesh knows it. */
   readonly workloadUid: string;
+  /** `namespace/name` of the Gateway it is a replica of. */
+  readonly gateway: string;
   /** Where tunnels come in. */
   readonly tunnels: Door;
   readonly certificateTtlMs: number;
@@ -96,9 +101,13 @@ export async function startWaypoint(
   const endpoints = new Endpoints({ dialer });
   const pick = { snapshot, self, balance: { random, load: () => 0 } };
 
+  const guard = new Guard(
+    { clock, log, metrics, snapshot, connect: serviceConnector({ pick, dialer }) },
+    { gateway: settings.gateway, gatewayClass: WAYPOINT_CLASS },
+  );
   const tables = new RouteTables({ log, routesOf: (key) => snapshot().routesOfService(key) });
   const sleep = clock.sleep.bind(clock);
-  const steps = { log, pick, endpoints, tables, random, sleep };
+  const steps = { log, pick, endpoints, tables, random, sleep, guard };
   const onBad = (_: unknown, status: number, why: string): void =>
     log.info('Refused bytes that are no request', { status, why });
   const http1 = new Http1Server({ clock, onBad, onExchange: (one) => void serve(one, steps) });
@@ -121,7 +130,7 @@ export async function startWaypoint(
           http1,
           http2,
           opaque: (stream, inbound) =>
-            void carryBytes(stream, inbound, { log, pick, dialer, tables, random }),
+            void carryBytes(stream, inbound, { log, pick, dialer, tables, random, guard }),
         }),
       onDenied: ({ remote, error }) => log.warn('Refused a tunnel', { from: remote.ip, error }),
     });
@@ -132,6 +141,7 @@ export async function startWaypoint(
   const take = (newest: Snapshot): void => {
     certificates.believe(newest.trustBundles());
     endpoints.evict(newest);
+    guard.update(newest);
     dialer.pool.evict();
     if (self() !== undefined) known();
   };
@@ -179,6 +189,7 @@ export async function startWaypoint(
       unsubscribe();
       http1.close();
       http2.close();
+      guard.close();
       endpoints.close();
       await dialer.pool.close();
       claim.release();

@@ -7,17 +7,20 @@ import { editRequestHeaders, redirectLocation, rewriteRequest } from '../mesh/ed
 import { HttpFailure } from '../mesh/http-failures.ts';
 import type { HeaderList, HttpRequest } from '../mesh/http-request.ts';
 import type { Matched } from '../mesh/match-route.ts';
-import type { HeaderEdit, RouteFilter } from '../mesh/route.ts';
+import type { ExternalAuth, HeaderEdit, RouteFilter } from '../mesh/route.ts';
+
+/** Who must be asked before anything comes of it, in this order. */
+type Asks = { readonly ask: readonly ExternalAuth[] };
 
 export type Filtered =
-  | {
+  | ({
       readonly kind: 'forward';
       readonly request: HttpRequest;
       /** True once the path is a filter's and no longer the client's. */
       readonly pathEdited: boolean;
       readonly answerEdits: readonly HeaderEdit[];
-    }
-  | { readonly kind: 'answer'; readonly status: number; readonly headers: HeaderList };
+    } & Asks)
+  | ({ readonly kind: 'answer'; readonly status: number; readonly headers: HeaderList } & Asks);
 
 /** @throws HttpFailure FILTER_BROKEN */
 export function applyFilters(
@@ -28,6 +31,7 @@ export function applyFilters(
   let present = request;
   let pathEdited = false;
   const answerEdits: HeaderEdit[] = [];
+  const ask: ExternalAuth[] = [];
   for (const filter of filters) {
     switch (filter.kind) {
       case 'request-headers':
@@ -42,19 +46,21 @@ export function applyFilters(
         break;
       case 'redirect': {
         const location = redirectLocation(present, filter, how.matched, how.port);
-        return { kind: 'answer', status: filter.status, headers: [['location', location]] };
+        return { kind: 'answer', status: filter.status, headers: [['location', location]], ask };
       }
       case 'cors': {
         const decision = corsDecision(filter, present);
         if (decision.kind === 'preflight') {
-          return { kind: 'answer', status: decision.status, headers: decision.headers };
+          return { kind: 'answer', status: decision.status, headers: decision.headers, ask };
         }
         if (decision.kind === 'response') answerEdits.push(decision.edit);
         break;
       }
-      case 'mirror':
       case 'external-auth':
-        // going on without it would be another route than was written, or one that lets everybody in
+        ask.push(filter);
+        break;
+      case 'mirror':
+        // going on without it would be another route than was written
         throw new HttpFailure('FILTER_BROKEN', `This version has no filter of kind ${filter.kind}`);
       case 'broken':
         throw new HttpFailure(
@@ -63,5 +69,5 @@ export function applyFilters(
         );
     }
   }
-  return { kind: 'forward', request: present, pathEdited, answerEdits };
+  return { kind: 'forward', request: present, pathEdited, answerEdits, ask };
 }

@@ -10,6 +10,7 @@ import type { Log } from '../runtime/log.ts';
 import { splice } from '../tunnel/splice.ts';
 import type { TunnelStream } from '../tunnel/tunnel.ts';
 import { nameOf } from './asked.ts';
+import type { Guard } from './auth/guard.ts';
 import type { Asked, Inbound } from './inbound.ts';
 import { backendOf, type PickParts, pickTarget } from './pick.ts';
 import type { RouteTables } from './tables.ts';
@@ -21,6 +22,7 @@ export type OpaqueSteps = {
   readonly tables: Pick<RouteTables, 'tableFor'>;
   readonly random: () => number;
   readonly dialer: Pick<Dialer, 'open'>;
+  readonly guard: Pick<Guard, 'admitBytes'>;
 };
 
 export async function carryBytes(
@@ -32,7 +34,12 @@ export async function carryBytes(
   stream.bytes.once('close', () =>
     gone.abort(new MeshError('UPSTREAM_RESET', 'The client has gone')),
   );
+  let leave = (): void => {};
   try {
+    leave = steps.guard.admitBytes(inbound, (why) => {
+      steps.log.warn('Cut a connection', { to: nameOf(inbound.asked), error: why });
+      stream.reset();
+    });
     const backend = backendFor(inbound, steps);
     const { workload, to, service } = pickTarget(backend, inbound.authority, steps.pick);
     const announced = { from: inbound.remote, traceparent: inbound.traceparent };
@@ -41,6 +48,8 @@ export async function carryBytes(
   } catch (error) {
     steps.log.warn('Cannot carry a connection', { to: nameOf(inbound.asked), error });
     stream.reset();
+  } finally {
+    leave();
   }
 }
 

@@ -6,13 +6,15 @@ import { editHeaders } from '../mesh/edit-request.ts';
 import { HttpFailure, httpFailureOf } from '../mesh/http-failures.ts';
 import type { HttpRequest } from '../mesh/http-request.ts';
 import { type Matched, matchRoute } from '../mesh/match-route.ts';
-import type { HeaderEdit } from '../mesh/route.ts';
+import type { ExternalAuth, HeaderEdit } from '../mesh/route.ts';
 import { pickBackend } from '../mesh/split.ts';
 import type { Log } from '../runtime/log.ts';
 import { answerWith, passOn } from './answer.ts';
 import { applyFilters } from './apply-filters.ts';
 import { nameOf } from './asked.ts';
 import type { Exchange } from './exchange.ts';
+import { applyChanges } from './auth/header-changes.ts';
+import type { Guard } from './auth/guard.ts';
 import { answerFor } from './failure-answer.ts';
 import { type ForwardSteps, forward } from './forward.ts';
 import { forwardedInside } from './headers.ts';
@@ -29,27 +31,40 @@ export type ServeSteps = Omit<ForwardSteps, 'onTry'> & {
   readonly log: Log;
   readonly tables: RouteTables;
   readonly random: () => number;
+  readonly guard: Pick<Guard, 'admit' | 'ask'>;
 };
 
-/** What is to become of a request. */
-type Plan =
+/** What is to become of a request, once those were asked whom filters name. */
+type Plan = { readonly ask: readonly ExternalAuth[] } & (
   | { readonly kind: 'answer'; readonly status: number; readonly headers: HttpRequest['headers'] }
   | {
       readonly kind: 'forward';
       readonly request: HttpRequest;
-      /** What stands in the request line. */
-      readonly target: string;
+      /** What stands in the request line, before its query. */
+      readonly path: string;
       readonly backend: Asked;
       readonly matched: Matched | undefined;
       readonly answerEdits: readonly HeaderEdit[];
-    };
+    }
+);
 
 export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void> {
   try {
     const read = readRequest(exchange);
-    const plan = classify(read, exchange.inbound, steps);
+    const admitted = await steps.guard.admit(read.request, exchange);
+    const plan = classify(
+      { ...read, request: admitted.request },
+      exchange.inbound,
+      steps,
+    );
+    const before = plan.kind === 'forward' ? plan.request : admitted.request;
+    const { request, answerChanges, body: begun } = await steps.guard.ask(
+      plan.ask,
+      { ...admitted, request: before },
+      exchange,
+    );
     if (plan.kind === 'answer') {
-      answerWith(exchange, plan.status, plan.headers, '');
+      answerWith(exchange, plan.status, applyChanges(plan.headers, answerChanges), '');
       return;
     }
     const body = exchange.hasBody
@@ -57,6 +72,7 @@ export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void
           exchange.body,
           () => exchange.trailers(),
           () => {},
+          begun.read,
         )
       : undefined;
     if (body === undefined) exchange.body.resume();
@@ -70,11 +86,11 @@ export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void
         grpc: protocolOf(exchange) === 'grpc' || plan.matched?.route.kind === 'grpc',
         body,
         request: {
-          method: plan.request.method,
-          scheme: plan.request.scheme,
-          authority: plan.request.authority,
-          target: plan.target,
-          headers: forwardedInside(plan.request.headers, 'http'),
+          method: request.method,
+          scheme: request.scheme,
+          authority: request.authority,
+          target: targetOf(request, plan.path),
+          headers: forwardedInside(request.headers, 'http'),
           body,
           onContinue: exchange.expectsContinue ? () => exchange.continue() : undefined,
           onHints: (hints) => exchange.hint(endToEnd(hints)),
@@ -87,7 +103,7 @@ export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void
     let headers = response.upgraded === undefined ? endToEnd(response.headers) : response.headers;
     for (const edit of plan.answerEdits)
       headers = [...editHeaders(headers, edit)] as typeof headers;
-    passOn(exchange, { ...response, headers });
+    passOn(exchange, { ...response, headers: applyChanges(headers, answerChanges) });
   } catch (error) {
     if (exchange.signal.aborted) return;
     const failure = httpFailureOf(error);
@@ -112,11 +128,11 @@ function classify(
   const { asked, source } = inbound;
   const table = steps.tables.tableFor(asked, source.identity?.namespace);
   if (table === undefined) {
-    const target = targetOf(request, forwardedPath);
     return {
       kind: 'forward',
+      ask: [],
       request,
-      target,
+      path: forwardedPath,
       backend: asked,
       matched: undefined,
       answerEdits: [],
@@ -144,12 +160,14 @@ function classify(
     );
   }
   const final = applyFilters(ruled.request, backend.filters, how);
-  if (final.kind === 'answer') return final;
+  const ask = [...ruled.ask, ...final.ask];
+  if (final.kind === 'answer') return { ...final, ask };
   const edited = ruled.pathEdited || final.pathEdited;
   return {
     kind: 'forward',
+    ask,
     request: final.request,
-    target: targetOf(final.request, edited ? final.request.path : forwardedPath),
+    path: edited ? final.request.path : forwardedPath,
     backend: backendOf(backend.target, steps.pick),
     matched,
     answerEdits: [...final.answerEdits, ...ruled.answerEdits],

@@ -86,6 +86,7 @@ export class Rig {
       {
         identity: WAYPOINT,
         workloadUid: WAYPOINT_UID,
+        gateway: 'shop/waypoint',
         tunnels: DOOR,
         admin: DOOR,
         metrics: DOOR,

@@ -5,6 +5,7 @@ import type { ExternalAuthorizer, HttpPolicy, HttpRule } from '../../mesh/http-p
 import { AUTHORIZATION_POLICIES } from '../../runtime/kubernetes/resources.ts';
 import type { Problem } from '../../wire/status.ts';
 import { type AuthorizationPolicyObject, isDryRun, type Limit } from './authorization.ts';
+import { PROVIDERS_CONFIG_MAP } from './extension-providers.ts';
 import { readHttpRule } from './http-rule.ts';
 import type { Finding, Outcome } from './outcome.ts';
 import {
@@ -81,8 +82,6 @@ export function httpAuthorizationOf(
   }
   return { object, attachment, limits, policy: { ...common, action, provider } };
 }
-
-export const PROVIDERS_CONFIG_MAP = 'ambit-extension-providers';
 
 /** Of an object that cannot be read: it may have been meant to forbid, so nothing is allowed where it holds. */
 export function unreadableHttpPolicy(

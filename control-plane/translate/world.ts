@@ -3,8 +3,10 @@
 
 import type { IpAddress } from '../../mesh/address.ts';
 import type { Enrolment } from '../../mesh/enrolment.ts';
+import type { HttpPolicy } from '../../mesh/http-policy.ts';
 import type { MeshNamespace } from '../../mesh/namespace.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy.ts';
+import type { RequestAuthentication } from '../../mesh/request-authentication.ts';
 import type { Route } from '../../mesh/route.ts';
 import type { Service } from '../../mesh/service.ts';
 import type { Workload } from '../../mesh/workload.ts';
@@ -21,6 +23,7 @@ import { captureOptionsOf } from './capture-options.ts';
 import { endpointsOf, hintedServices, type KnownService } from './endpoints.ts';
 import { enrolmentOf } from './enrolment.ts';
 import { Entries, type EntryObjects } from './entries.ts';
+import { type HttpPolicyObjects, httpPoliciesOf } from './http-policies.ts';
 import { Memo } from './memo.ts';
 import {
   addressesOf,
@@ -54,6 +57,7 @@ export type World = {
   readonly services: Iterable<KubeService>;
   readonly endpointSlices: Iterable<EndpointSlice>;
 } & PolicyObjects &
+  HttpPolicyObjects &
   EntryObjects &
   RouteObjects &
   WaypointObjects;
@@ -75,6 +79,8 @@ export type Translation = {
   readonly workloads: readonly Workload[];
   readonly services: readonly Service[];
   readonly policies: readonly AuthorizationPolicy[];
+  readonly httpPolicies: readonly HttpPolicy[];
+  readonly requestAuthentications: readonly RequestAuthentication[];
   readonly routes: readonly Route[];
   readonly namespaces: readonly MeshNamespace[];
   readonly enrolments: readonly PlacedEnrolment[];
@@ -149,7 +155,8 @@ export function translate(
   const policies = new Policies(world, settings);
   const entries = new Entries({ ...world, waypoints }, services, settings);
   const routes = routesOf(world, services);
-  problems.push(...policies.problems, ...entries.problems, ...routes.problems);
+  const forRequests = httpPoliciesOf(world, { ...settings, services, entries });
+  for (const part of [policies, entries, routes, forRequests]) problems.push(...part.problems);
 
   const workloads: Workload[] = [...endpoints.others, ...entries.workloads];
   const enrolments: PlacedEnrolment[] = [];
@@ -189,11 +196,13 @@ export function translate(
     workloads,
     services: [...[...services.values()].map(({ service }) => service), ...entries.services],
     policies: policies.policies,
+    httpPolicies: forRequests.policies,
+    requestAuthentications: forRequests.authentications,
     routes: routes.routes,
     namespaces,
     enrolments,
     problems,
-    outcomes: [...outcomes, ...policies.outcomes(), ...entries.outcomes()],
+    outcomes: [...outcomes, ...policies.outcomes(), ...forRequests.outcomes, ...entries.outcomes()],
     routeOutcomes: routes.outcomes,
     attachedRoutes: routes.attachedRoutes,
     waypointUses: waypoints.uses(),

@@ -10,6 +10,7 @@ import type {
 } from '../../runtime/kubernetes/gateway-objects.ts';
 import { type Informer, inform } from '../../runtime/kubernetes/informer.ts';
 import type {
+  ConfigMap,
   EndpointSlice,
   KubeObject,
   Namespace,
@@ -19,6 +20,7 @@ import type {
 } from '../../runtime/kubernetes/objects.ts';
 import {
   AUTHORIZATION_POLICIES,
+  CONFIG_MAPS,
   ENDPOINT_SLICES,
   GATEWAY_CLASSES,
   GATEWAYS,
@@ -43,7 +45,9 @@ import type {
 } from '../../runtime/kubernetes/route-objects.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { AuthorizationPolicyObject } from '../translate/authorization.ts';
+import { PROVIDERS_CONFIG_MAP } from '../translate/extension-providers.ts';
 import type { PeerAuthenticationObject } from '../translate/peer-authentication.ts';
+import type { RequestAuthenticationObject } from '../translate/request-authentication.ts';
 import type { ServiceEntryObject } from '../translate/service-entry.ts';
 import type { WorkloadEntryObject } from '../translate/workload-entry.ts';
 import type { World } from '../translate/world.ts';
@@ -63,6 +67,7 @@ export type Cluster = {
 
 export function watchCluster(
   parts: { readonly client: KubeClient; readonly clock: Clock; readonly log: Log },
+  { namespace }: { readonly namespace: string },
   onChange: () => void,
 ): Cluster {
   const namespaces = inform<Namespace>(parts, NAMESPACES);
@@ -84,7 +89,15 @@ export function watchCluster(
   );
   const serviceEntries = inform<ServiceEntryObject>(parts, SERVICE_ENTRIES, optional);
   const workloadEntries = inform<WorkloadEntryObject>(parts, WORKLOAD_ENTRIES, optional);
-  const requestAuthentications = inform<KubeObject>(parts, REQUEST_AUTHENTICATIONS, optional);
+  const requestAuthentications = inform<RequestAuthenticationObject>(
+    parts,
+    REQUEST_AUTHENTICATIONS,
+    optional,
+  );
+  const extensionProviders = inform<ConfigMap>(parts, CONFIG_MAPS, {
+    namespace,
+    fieldSelector: `metadata.name=${PROVIDERS_CONFIG_MAP}`,
+  });
   const gateways = inform<Gateway>(parts, GATEWAYS, optional);
   const gatewayClasses = inform<GatewayClass>(parts, GATEWAY_CLASSES, optional);
   const httpRoutes = inform<HttpRouteObject>(parts, HTTP_ROUTES, optional);
@@ -108,6 +121,7 @@ export function watchCluster(
     serviceEntries,
     workloadEntries,
     requestAuthentications,
+    extensionProviders,
     gateways,
     gatewayClasses,
     ...Object.values(routes),
@@ -125,13 +139,15 @@ export function watchCluster(
     namespaces,
     services,
     gateways,
-    find(kind, namespace, name) {
+    find(kind, place, name) {
       if (kind === 'Namespace') return namespaces.get(name);
-      if (kind === 'Pod') return pods.get(name, namespace);
-      if (kind === 'ServiceEntry') return serviceEntries.get(name, namespace);
-      if (kind === 'AuthorizationPolicy') return authorizationPolicies.get(name, namespace);
-      if (kind === 'Gateway') return gateways.get(name, namespace);
-      return routes[kind]?.get(name, namespace);
+      if (kind === 'Pod') return pods.get(name, place);
+      if (kind === 'ServiceEntry') return serviceEntries.get(name, place);
+      if (kind === 'AuthorizationPolicy') return authorizationPolicies.get(name, place);
+      if (kind === 'RequestAuthentication') return requestAuthentications.get(name, place);
+      if (kind === 'ConfigMap') return extensionProviders.get(name, place);
+      if (kind === 'Gateway') return gateways.get(name, place);
+      return routes[kind]?.get(name, place);
     },
     world: () => ({
       namespaces: byName(namespaces),
@@ -144,6 +160,7 @@ export function watchCluster(
       serviceEntries: [...serviceEntries.items()],
       workloadEntries: [...workloadEntries.items()],
       requestAuthentications: [...requestAuthentications.items()],
+      extensionProviders: extensionProviders.get(PROVIDERS_CONFIG_MAP, namespace),
       gateways: [...gateways.items()],
       gatewayClasses: byName(gatewayClasses),
       httpRoutes: [...httpRoutes.items()],

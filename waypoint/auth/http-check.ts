@@ -72,6 +72,9 @@ export function questionHeaders(
   ];
 }
 
+/** What an answer says of itself would be untrue of the request: nobody means these by `*`. */
+const OF_ANSWERS = /^(content-.*|date|server|etag|last-modified|vary|cache-control|set-cookie)$/;
+
 function answerOf(
   provider: ExternalAuthorizer,
   response: IncomingMessage,
@@ -87,7 +90,10 @@ function answerOf(
   if (status === 200) {
     return {
       kind: 'ok',
-      requestHeaders: chosen(provider.headersToUpstreamOnAllow),
+      requestHeaders: chosen(provider.headersToUpstreamOnAllow).filter(
+        ({ name }) =>
+          provider.headersToUpstreamOnAllow.some((one) => one !== '*') || !OF_ANSWERS.test(name),
+      ),
       removeHeaders: headers
         .filter(([name]) => name === HEADERS_TO_REMOVE)
         .flatMap(([, value]) => value.split(',').map((one) => one.trim())),
