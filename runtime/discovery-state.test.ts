@@ -248,7 +248,7 @@ describe('DiscoveryState of a waypoint', () => {
     const [closed] = state.snapshot.routesOfService('shop/a.test');
     assert.equal(closed?.rules[0]?.filters[0]?.kind, 'broken');
     const resumed = state
-      .openingRequests({ id: "n", cluster: "c" })
+      .openingRequests({ id: 'n', cluster: 'c' })
       .find(({ typeUrl }) => typeUrl === TYPE_ROUTE);
     assert.deepEqual([...(resumed?.initialVersions ?? [])], [['http/shop/web', '']]);
     state.apply(response([good()], [], TYPE_ROUTE));

@@ -130,15 +130,6 @@ describe('routes in a waypoint', () => {
     const front = await named('unknown');
     const target = backendTo(front);
     const filters: readonly RouteFilter[] = [
-      {
-        kind: 'external-auth',
-        protocol: 'http',
-        target,
-        pathPrefix: '',
-        allowedHeaders: [],
-        allowedResponseHeaders: [],
-        maxBodyBytes: 0,
-      },
       { kind: 'mirror', target, numerator: 1, denominator: 1 },
     ];
     for (const filter of filters) {

@@ -12,9 +12,9 @@ import type { Log } from '../runtime/log.ts';
 import { answerWith, passOn } from './answer.ts';
 import { applyFilters } from './apply-filters.ts';
 import { nameOf } from './asked.ts';
-import type { Exchange } from './exchange.ts';
-import { applyChanges } from './auth/header-changes.ts';
 import type { Guard } from './auth/guard.ts';
+import { applyChanges } from './auth/header-changes.ts';
+import type { Exchange } from './exchange.ts';
 import { answerFor } from './failure-answer.ts';
 import { type ForwardSteps, forward } from './forward.ts';
 import { forwardedInside } from './headers.ts';
@@ -52,17 +52,13 @@ export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void
   try {
     const read = readRequest(exchange);
     const admitted = await steps.guard.admit(read.request, exchange);
-    const plan = classify(
-      { ...read, request: admitted.request },
-      exchange.inbound,
-      steps,
-    );
+    const plan = classify({ ...read, request: admitted.request }, exchange.inbound, steps);
     const before = plan.kind === 'forward' ? plan.request : admitted.request;
-    const { request, answerChanges, body: begun } = await steps.guard.ask(
-      plan.ask,
-      { ...admitted, request: before },
-      exchange,
-    );
+    const {
+      request,
+      answerChanges,
+      body: begun,
+    } = await steps.guard.ask(plan.ask, { ...admitted, request: before }, exchange);
     if (plan.kind === 'answer') {
       answerWith(exchange, plan.status, applyChanges(plan.headers, answerChanges), '');
       return;

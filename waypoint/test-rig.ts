@@ -123,7 +123,11 @@ export class Rig {
     this.#servers.push(server);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
+    return this.listening(service, name, (server.address() as AddressInfo).port);
+  }
+
+  /** The same of a server that is somebody else's, at its port on loopback. */
+  listening(service: Service, name: string, port: number): Workload {
     const [mapping] = service.ports;
     const workload = workloadOf({
       uid: `Kubernetes//Pod/shop/${name}`,
@@ -196,6 +200,10 @@ export class Rig {
     const session = connectHttp2('http://service', { createConnection: () => socket as never });
     this.#sessions.push(session);
     return session;
+  }
+
+  metrics(): Promise<string> {
+    return this.#waypoint.metrics.text();
   }
 
   async close(): Promise<void> {

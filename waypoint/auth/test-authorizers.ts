@@ -36,15 +36,17 @@ export type SeenCheck = {
 export type GrpcAnswer = (seen: SeenCheck, reply: sendUnaryData<object>) => void;
 
 export type TestService = {
+  readonly port: number;
   readonly dial: () => Promise<Socket>;
   /** Connections that were opened to it. */
   readonly dialled: () => number;
   close(): Promise<void>;
 };
 
-function dialler(port: number): Pick<TestService, 'dial' | 'dialled'> & { end(): void } {
+function dialler(port: number): Pick<TestService, 'port' | 'dial' | 'dialled'> & { end(): void } {
   const sockets: Socket[] = [];
   return {
+    port,
     dial: () =>
       new Promise((resolve, reject) => {
         const socket = connect(port, '127.0.0.1', () => resolve(socket));
