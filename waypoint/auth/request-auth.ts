@@ -62,7 +62,11 @@ export async function checkRequest(
     return { kind: 'refused', refusal: known.refusal, decision: undefined };
   }
   const { request, token } = known;
-  const next = { ...first, question: { ...first.question, facts: { ...facts, request, token } } };
+  const next: Stage = {
+    question: { ...first.question, facts: { ...facts, request, token } },
+    passed: first.passed,
+    changes: first.changes,
+  };
   const last = await decide(policies, next, parts, signal);
   if (last.kind === 'refused') return last;
   return {
@@ -97,7 +101,7 @@ async function decide(
   if (decision.verdict === 'deny') {
     return { kind: 'refused', refusal: deniedByPolicy(decision.reason), decision };
   }
-  if (decision.verdict !== 'ask') return { kind: 'passed', decision, ...stage };
+  if (decision.verdict !== 'ask') return { ...stage, kind: 'passed', decision };
   const verdict = await external.ask(decision.provider, question, signal);
   if (verdict.kind === 'refused') {
     const { refusal } = verdict;
