@@ -9,6 +9,7 @@ import { type AuthorizationPolicy, policyKey } from '../mesh/policy.ts';
 import type { RequestAuthentication } from '../mesh/request-authentication.ts';
 import { type Route, routeKey } from '../mesh/route.ts';
 import { type Service, serviceKey } from '../mesh/service.ts';
+import { type TrafficPolicy, trafficPolicyKey } from '../mesh/traffic-policy.ts';
 import type { TrustBundle } from '../mesh/trust.ts';
 import type { Workload } from '../mesh/workload.ts';
 import { encodeService, encodeWorkload } from '../wire/address-resource.ts';
@@ -28,6 +29,7 @@ import {
   TYPE_REQUEST_AUTHENTICATION,
 } from '../wire/request-authentication-resource.ts';
 import { encodeRoute, TYPE_ROUTE } from '../wire/route-resource.ts';
+import { encodeTrafficPolicy, TYPE_TRAFFIC_POLICY } from '../wire/traffic-policy-resource.ts';
 import { encodeTrustBundle, TYPE_TRUST } from '../wire/trust-resource.ts';
 import type { Translation } from './translate/world.ts';
 
@@ -37,13 +39,14 @@ export type TypeUrl =
   | typeof TYPE_HTTP_POLICY
   | typeof TYPE_REQUEST_AUTHENTICATION
   | typeof TYPE_ADDRESS
+  | typeof TYPE_TRAFFIC_POLICY
   | typeof TYPE_ROUTE
   | typeof TYPE_NAMESPACE
   | typeof TYPE_ENROLMENT;
 
 /**
  * The order types are sent in: whom to believe before anything, policies before the workloads they protect, services
- * before the routes that lead to them, all before a pod is enrolled. A proxy gets those it asked for.
+ * and what limits them before the routes that lead to them, all before a pod is enrolled. A proxy gets those it asked for.
  */
 export const TYPES: readonly TypeUrl[] = [
   TYPE_TRUST,
@@ -51,6 +54,7 @@ export const TYPES: readonly TypeUrl[] = [
   TYPE_HTTP_POLICY,
   TYPE_REQUEST_AUTHENTICATION,
   TYPE_ADDRESS,
+  TYPE_TRAFFIC_POLICY,
   TYPE_ROUTE,
   TYPE_NAMESPACE,
   TYPE_ENROLMENT,
@@ -64,6 +68,7 @@ type Published = Pick<
   | 'policies'
   | 'httpPolicies'
   | 'requestAuthentications'
+  | 'trafficPolicies'
   | 'routes'
   | 'namespaces'
   | 'enrolments'
@@ -138,6 +143,7 @@ function resourcesOf(
   for (const policy of translation.policies) put(policy, POLICY);
   for (const policy of translation.httpPolicies) put(policy, HTTP_POLICY);
   for (const policy of translation.requestAuthentications) put(policy, REQUEST_AUTHENTICATION);
+  for (const policy of translation.trafficPolicies) put(policy, TRAFFIC_POLICY);
   for (const route of translation.routes) put(route, ROUTE);
   for (const namespace of translation.namespaces) put(namespace, NAMESPACE);
   for (const { node, enrolment } of translation.enrolments) {
@@ -187,6 +193,11 @@ const ROUTE: Description<Route> = {
   typeUrl: TYPE_ROUTE,
   nameOf: routeKey,
   encode: encodeRoute,
+};
+const TRAFFIC_POLICY: Description<TrafficPolicy> = {
+  typeUrl: TYPE_TRAFFIC_POLICY,
+  nameOf: trafficPolicyKey,
+  encode: encodeTrafficPolicy,
 };
 const NAMESPACE: Description<MeshNamespace> = {
   typeUrl: TYPE_NAMESPACE,

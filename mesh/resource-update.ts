@@ -8,6 +8,7 @@ import type { AuthorizationPolicy } from './policy.ts';
 import type { RequestAuthentication } from './request-authentication.ts';
 import type { Route } from './route.ts';
 import type { Service } from './service.ts';
+import type { TrafficPolicy } from './traffic-policy.ts';
 import type { TrustBundle } from './trust.ts';
 import type { Workload } from './workload.ts';
 
@@ -24,6 +25,8 @@ export type ResourceUpdate =
   | { readonly kind: 'request-authentication-removed'; readonly name: string }
   | { readonly kind: 'route'; readonly route: Route }
   | { readonly kind: 'route-removed'; readonly name: string }
+  | { readonly kind: 'traffic-policy'; readonly policy: TrafficPolicy }
+  | { readonly kind: 'traffic-policy-removed'; readonly name: string }
   | { readonly kind: 'enrolment'; readonly enrolment: Enrolment }
   | { readonly kind: 'enrolment-removed'; readonly podUid: string }
   | { readonly kind: 'namespace'; readonly namespace: MeshNamespace }

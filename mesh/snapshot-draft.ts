@@ -12,6 +12,7 @@ import type { ResourceUpdate } from './resource-update.ts';
 import { type Route, routeKey } from './route.ts';
 import { type Service, serviceKey } from './service.ts';
 import { type Change, SharedMap } from './shared-map.ts';
+import { type TrafficPolicy, trafficPolicyKey } from './traffic-policy.ts';
 import type { TrustBundle } from './trust.ts';
 import type { Workload } from './workload.ts';
 
@@ -40,6 +41,7 @@ export type Indexes = {
   readonly routesByService: SharedMap<readonly Route[]>;
   /** `namespace/name` of a Gateway -> the routes that hold for one of its listeners. */
   readonly routesByGateway: SharedMap<readonly Route[]>;
+  readonly trafficPolicies: SharedMap<TrafficPolicy>;
   readonly enrolments: SharedMap<Enrolment>;
   readonly namespaces: SharedMap<MeshNamespace>;
   readonly trust: SharedMap<TrustBundle>;
@@ -63,6 +65,7 @@ export const emptyIndexes: Indexes = {
   routes: SharedMap.empty,
   routesByService: SharedMap.empty,
   routesByGateway: SharedMap.empty,
+  trafficPolicies: SharedMap.empty,
   enrolments: SharedMap.empty,
   namespaces: SharedMap.empty,
   trust: SharedMap.empty,
@@ -87,6 +90,7 @@ export class Draft {
   readonly #routes: Change<Route>;
   readonly #routesByService: Change<readonly Route[]>;
   readonly #routesByGateway: Change<readonly Route[]>;
+  readonly #trafficPolicies: Change<TrafficPolicy>;
   readonly #enrolments: Change<Enrolment>;
   readonly #namespaces: Change<MeshNamespace>;
   readonly #trust: Change<TrustBundle>;
@@ -108,6 +112,7 @@ export class Draft {
     this.#routes = indexes.routes.change();
     this.#routesByService = indexes.routesByService.change();
     this.#routesByGateway = indexes.routesByGateway.change();
+    this.#trafficPolicies = indexes.trafficPolicies.change();
     this.#enrolments = indexes.enrolments.change();
     this.#namespaces = indexes.namespaces.change();
     this.#trust = indexes.trust.change();
@@ -149,6 +154,12 @@ export class Draft {
         return;
       case 'route-removed':
         this.#replaceRoute(update.name, undefined);
+        return;
+      case 'traffic-policy':
+        this.#trafficPolicies.set(trafficPolicyKey(update.policy), update.policy);
+        return;
+      case 'traffic-policy-removed':
+        this.#trafficPolicies.delete(update.name);
         return;
       case 'enrolment':
         this.#enrolments.set(update.enrolment.podUid, update.enrolment);
@@ -203,6 +214,7 @@ export class Draft {
       routes: this.#routes.done(),
       routesByService: this.#routesByService.done(),
       routesByGateway: this.#routesByGateway.done(),
+      trafficPolicies: this.#trafficPolicies.done(),
       enrolments: this.#enrolments.done(),
       namespaces: this.#namespaces.done(),
       trust: this.#trust.done(),

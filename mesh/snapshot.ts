@@ -14,6 +14,7 @@ import type { ResourceUpdate } from './resource-update.ts';
 import type { Route } from './route.ts';
 import type { Service } from './service.ts';
 import { Draft, emptyIndexes, type Indexes } from './snapshot-draft.ts';
+import type { TrafficPolicy } from './traffic-policy.ts';
 import type { TrustBundle } from './trust.ts';
 import type { Workload } from './workload.ts';
 
@@ -168,6 +169,11 @@ export class Snapshot {
 
   requestAuthentications(): IterableIterator<RequestAuthentication> {
     return this.#indexes.requestAuthentications.values();
+  }
+
+  /** The same object as long as none of them came, went or changed, so that what is made of them can be kept by it. */
+  get trafficPolicies(): { values(): IterableIterator<TrafficPolicy> } {
+    return this.#indexes.trafficPolicies;
   }
 
   enrolment(podUid: string): Enrolment | undefined {

@@ -6,6 +6,7 @@ import type { ResourceUpdate } from '../mesh/resource-update.ts';
 import { routeKey } from '../mesh/route.ts';
 import { serviceKey } from '../mesh/service.ts';
 import { emptySnapshot, type Snapshot } from '../mesh/snapshot.ts';
+import { trafficPolicyKey } from '../mesh/traffic-policy.ts';
 import { decodeAddress } from '../wire/address-resource.ts';
 import {
   type DeltaRequest,
@@ -30,6 +31,7 @@ import {
   TYPE_REQUEST_AUTHENTICATION,
 } from '../wire/request-authentication-resource.ts';
 import { closedRoute, decodeRoute, TYPE_ROUTE } from '../wire/route-resource.ts';
+import { decodeTrafficPolicy, TYPE_TRAFFIC_POLICY } from '../wire/traffic-policy-resource.ts';
 import { decodeTrustBundle, TYPE_TRUST } from '../wire/trust-resource.ts';
 
 /** What a node agent asks for. */
@@ -47,6 +49,7 @@ export const WAYPOINT_TYPES: readonly string[] = [
   TYPE_HTTP_POLICY,
   TYPE_REQUEST_AUTHENTICATION,
   TYPE_ADDRESS,
+  TYPE_TRAFFIC_POLICY,
   TYPE_ROUTE,
   TYPE_NAMESPACE,
 ];
@@ -256,6 +259,10 @@ function decodeResource(
     const route = decodeRoute(resource.body);
     return { update: { kind: 'route', route }, name: routeKey(route) };
   }
+  if (typeUrl === TYPE_TRAFFIC_POLICY) {
+    const policy = decodeTrafficPolicy(resource.name, resource.body);
+    return { update: { kind: 'traffic-policy', policy }, name: trafficPolicyKey(policy) };
+  }
   if (typeUrl === TYPE_ENROLMENT) {
     const enrolment = decodeEnrolment(resource.body);
     return { update: { kind: 'enrolment', enrolment }, name: enrolment.podUid };
@@ -277,6 +284,7 @@ function removalOf(typeUrl: string, name: string): ResourceUpdate {
     return { kind: 'request-authentication-removed', name };
   }
   if (typeUrl === TYPE_ROUTE) return { kind: 'route-removed', name };
+  if (typeUrl === TYPE_TRAFFIC_POLICY) return { kind: 'traffic-policy-removed', name };
   if (typeUrl === TYPE_ENROLMENT) return { kind: 'enrolment-removed', podUid: name };
   if (typeUrl === TYPE_NAMESPACE) return { kind: 'namespace-removed', name };
   return { kind: 'address-removed', name };

@@ -95,6 +95,7 @@ function publish(store: Store, change: number): void {
     httpPolicies: [],
     requestAuthentications: [],
     routes: [],
+    trafficPolicies: [],
     enrolments: [],
     trust: [],
     namespaces: NAMES.map((name) => ({ name, mode })),

@@ -41,6 +41,7 @@ const EMPTY = {
   httpPolicies: [],
   requestAuthentications: [],
   routes: [],
+  trafficPolicies: [],
   enrolments: [],
   trust: [],
 };

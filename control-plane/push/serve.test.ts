@@ -336,6 +336,7 @@ describe('serveProxy()', () => {
       httpPolicies: [],
       requestAuthentications: [],
       routes: [],
+      trafficPolicies: [],
       namespaces: [],
       enrolments: [],
       trust: [],

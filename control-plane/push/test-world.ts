@@ -71,6 +71,7 @@ export function publish(store: Store, world: World): Publication {
     httpPolicies: [],
     requestAuthentications: [],
     routes: [],
+    trafficPolicies: [],
     namespaces: [],
     enrolments: [],
     trust: [],

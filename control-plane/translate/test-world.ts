@@ -21,4 +21,5 @@ export const EMPTY_WORLD: World = {
   tlsRoutes: [],
   tcpRoutes: [],
   referenceGrants: [],
+  trafficPolicies: [],
 };

@@ -9,6 +9,7 @@ import type { AuthorizationPolicy } from '../../mesh/policy.ts';
 import type { RequestAuthentication } from '../../mesh/request-authentication.ts';
 import type { Route } from '../../mesh/route.ts';
 import type { Service } from '../../mesh/service.ts';
+import type { TrafficPolicy } from '../../mesh/traffic-policy.ts';
 import type { Workload } from '../../mesh/workload.ts';
 import type {
   EndpointSlice,
@@ -40,6 +41,9 @@ import type { RouteObjects } from './routes/route-objects.ts';
 import { type RouteTranslation, routesOf } from './routes/routes.ts';
 import { ingressUsesWaypoint, readIps, serviceOf } from './service.ts';
 import { trafficKey, trafficProblems } from './traffic.ts';
+import { trafficContextOf } from './traffic-context.ts';
+import { trafficPoliciesOf } from './traffic-policy.ts';
+import type { TrafficPolicyObject } from './traffic-policy-objects.ts';
 import {
   bindingKey,
   boundFindings,
@@ -56,6 +60,7 @@ export type World = {
   readonly pods: Iterable<Pod>;
   readonly services: Iterable<KubeService>;
   readonly endpointSlices: Iterable<EndpointSlice>;
+  readonly trafficPolicies: Iterable<TrafficPolicyObject>;
 } & PolicyObjects &
   HttpPolicyObjects &
   EntryObjects &
@@ -81,6 +86,7 @@ export type Translation = {
   readonly policies: readonly AuthorizationPolicy[];
   readonly httpPolicies: readonly HttpPolicy[];
   readonly requestAuthentications: readonly RequestAuthentication[];
+  readonly trafficPolicies: readonly TrafficPolicy[];
   readonly routes: readonly Route[];
   readonly namespaces: readonly MeshNamespace[];
   readonly enrolments: readonly PlacedEnrolment[];
@@ -156,6 +162,10 @@ export function translate(
   const entries = new Entries({ ...world, waypoints }, services, settings);
   const routes = routesOf(world, services);
   const forRequests = httpPoliciesOf(world, { ...settings, services, entries });
+  const traffic = trafficPoliciesOf(
+    world.trafficPolicies,
+    trafficContextOf(world, { services, memberships: endpoints.pods }, settings),
+  );
   for (const part of [policies, entries, routes, forRequests]) problems.push(...part.problems);
 
   const workloads: Workload[] = [...endpoints.others, ...entries.workloads];
@@ -198,11 +208,18 @@ export function translate(
     policies: policies.policies,
     httpPolicies: forRequests.policies,
     requestAuthentications: forRequests.authentications,
+    trafficPolicies: traffic.policies,
     routes: routes.routes,
     namespaces,
     enrolments,
     problems,
-    outcomes: [...outcomes, ...policies.outcomes(), ...forRequests.outcomes, ...entries.outcomes()],
+    outcomes: [
+      ...outcomes,
+      ...policies.outcomes(),
+      ...forRequests.outcomes,
+      ...entries.outcomes(),
+      ...traffic.outcomes,
+    ],
     routeOutcomes: routes.outcomes,
     attachedRoutes: routes.attachedRoutes,
     waypointUses: waypoints.uses(),

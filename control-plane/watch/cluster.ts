@@ -36,6 +36,7 @@ import {
   SERVICES,
   TCP_ROUTES,
   TLS_ROUTES,
+  TRAFFIC_POLICIES,
   WORKLOAD_ENTRIES,
 } from '../../runtime/kubernetes/resources.ts';
 import type {
@@ -49,6 +50,7 @@ import { PROVIDERS_CONFIG_MAP } from '../translate/extension-providers.ts';
 import type { PeerAuthenticationObject } from '../translate/peer-authentication.ts';
 import type { RequestAuthenticationObject } from '../translate/request-authentication.ts';
 import type { ServiceEntryObject } from '../translate/service-entry.ts';
+import type { TrafficPolicyObject } from '../translate/traffic-policy-objects.ts';
 import type { WorkloadEntryObject } from '../translate/workload-entry.ts';
 import type { World } from '../translate/world.ts';
 
@@ -98,6 +100,7 @@ export function watchCluster(
     namespace,
     fieldSelector: `metadata.name=${PROVIDERS_CONFIG_MAP}`,
   });
+  const trafficPolicies = inform<TrafficPolicyObject>(parts, TRAFFIC_POLICIES, optional);
   const gateways = inform<Gateway>(parts, GATEWAYS, optional);
   const gatewayClasses = inform<GatewayClass>(parts, GATEWAY_CLASSES, optional);
   const httpRoutes = inform<HttpRouteObject>(parts, HTTP_ROUTES, optional);
@@ -120,6 +123,7 @@ export function watchCluster(
     peerAuthentications,
     serviceEntries,
     workloadEntries,
+    trafficPolicies,
     requestAuthentications,
     extensionProviders,
     gateways,
@@ -159,6 +163,7 @@ export function watchCluster(
       peerAuthentications: [...peerAuthentications.items()],
       serviceEntries: [...serviceEntries.items()],
       workloadEntries: [...workloadEntries.items()],
+      trafficPolicies: [...trafficPolicies.items()],
       requestAuthentications: [...requestAuthentications.items()],
       extensionProviders: extensionProviders.get(PROVIDERS_CONFIG_MAP, namespace),
       gateways: [...gateways.items()],
