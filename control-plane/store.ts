@@ -3,8 +3,10 @@
 
 import { createHash } from 'node:crypto';
 import type { Enrolment } from '../mesh/enrolment.ts';
+import type { HttpPolicy } from '../mesh/http-policy.ts';
 import type { MeshNamespace } from '../mesh/namespace.ts';
 import { type AuthorizationPolicy, policyKey } from '../mesh/policy.ts';
+import type { RequestAuthentication } from '../mesh/request-authentication.ts';
 import { type Route, routeKey } from '../mesh/route.ts';
 import { type Service, serviceKey } from '../mesh/service.ts';
 import { type TrafficPolicy, trafficPolicyKey } from '../mesh/traffic-policy.ts';
@@ -20,7 +22,12 @@ import {
   TYPE_ENROLMENT,
   TYPE_NAMESPACE,
 } from '../wire/discovery.ts';
+import { encodeHttpPolicy, TYPE_HTTP_POLICY } from '../wire/http-policy-resource.ts';
 import { encodePolicy } from '../wire/policy-resource.ts';
+import {
+  encodeRequestAuthentication,
+  TYPE_REQUEST_AUTHENTICATION,
+} from '../wire/request-authentication-resource.ts';
 import { encodeRoute, TYPE_ROUTE } from '../wire/route-resource.ts';
 import { encodeTrafficPolicy, TYPE_TRAFFIC_POLICY } from '../wire/traffic-policy-resource.ts';
 import { encodeTrustBundle, TYPE_TRUST } from '../wire/trust-resource.ts';
@@ -29,6 +36,8 @@ import type { Translation } from './translate/world.ts';
 export type TypeUrl =
   | typeof TYPE_TRUST
   | typeof TYPE_AUTHORIZATION
+  | typeof TYPE_HTTP_POLICY
+  | typeof TYPE_REQUEST_AUTHENTICATION
   | typeof TYPE_ADDRESS
   | typeof TYPE_TRAFFIC_POLICY
   | typeof TYPE_ROUTE
@@ -42,6 +51,8 @@ export type TypeUrl =
 export const TYPES: readonly TypeUrl[] = [
   TYPE_TRUST,
   TYPE_AUTHORIZATION,
+  TYPE_HTTP_POLICY,
+  TYPE_REQUEST_AUTHENTICATION,
   TYPE_ADDRESS,
   TYPE_TRAFFIC_POLICY,
   TYPE_ROUTE,
@@ -52,7 +63,15 @@ export const TYPES: readonly TypeUrl[] = [
 /** What of a translation is for proxies. */
 type Published = Pick<
   Translation,
-  'workloads' | 'services' | 'policies' | 'trafficPolicies' | 'routes' | 'namespaces' | 'enrolments'
+  | 'workloads'
+  | 'services'
+  | 'policies'
+  | 'httpPolicies'
+  | 'requestAuthentications'
+  | 'trafficPolicies'
+  | 'routes'
+  | 'namespaces'
+  | 'enrolments'
 > & { readonly trust: readonly TrustBundle[] };
 
 export type StoredResource = Resource & {
@@ -122,6 +141,8 @@ function resourcesOf(
   for (const service of translation.services) put(service, SERVICE);
   for (const workload of translation.workloads) put(workload, WORKLOAD);
   for (const policy of translation.policies) put(policy, POLICY);
+  for (const policy of translation.httpPolicies) put(policy, HTTP_POLICY);
+  for (const policy of translation.requestAuthentications) put(policy, REQUEST_AUTHENTICATION);
   for (const policy of translation.trafficPolicies) put(policy, TRAFFIC_POLICY);
   for (const route of translation.routes) put(route, ROUTE);
   for (const namespace of translation.namespaces) put(namespace, NAMESPACE);
@@ -157,6 +178,16 @@ const POLICY: Description<AuthorizationPolicy> = {
   typeUrl: TYPE_AUTHORIZATION,
   nameOf: policyKey,
   encode: encodePolicy,
+};
+const HTTP_POLICY: Description<HttpPolicy> = {
+  typeUrl: TYPE_HTTP_POLICY,
+  nameOf: policyKey,
+  encode: encodeHttpPolicy,
+};
+const REQUEST_AUTHENTICATION: Description<RequestAuthentication> = {
+  typeUrl: TYPE_REQUEST_AUTHENTICATION,
+  nameOf: policyKey,
+  encode: encodeRequestAuthentication,
 };
 const ROUTE: Description<Route> = {
   typeUrl: TYPE_ROUTE,

@@ -3,8 +3,11 @@
 // anew; the indexes it began with stay as they were.
 
 import type { Enrolment } from './enrolment.ts';
+import type { HttpPolicy } from './http-policy.ts';
 import type { MeshNamespace } from './namespace.ts';
 import { type AuthorizationPolicy, policyKey } from './policy.ts';
+import { AttachedPolicies } from './policy-target.ts';
+import type { RequestAuthentication } from './request-authentication.ts';
 import type { ResourceUpdate } from './resource-update.ts';
 import { type Route, routeKey } from './route.ts';
 import { type Service, serviceKey } from './service.ts';
@@ -28,6 +31,11 @@ export type Indexes = {
   readonly policies: SharedMap<AuthorizationPolicy>;
   /** Namespace ('' is the whole mesh) -> policies of that scope. */
   readonly scopedPolicies: SharedMap<readonly AuthorizationPolicy[]>;
+  readonly httpPolicies: SharedMap<HttpPolicy>;
+  /** The same by where they hold; another one as soon as any of them changed. */
+  readonly attachedHttpPolicies: AttachedPolicies<HttpPolicy>;
+  readonly requestAuthentications: SharedMap<RequestAuthentication>;
+  readonly attachedAuthentications: AttachedPolicies<RequestAuthentication>;
   readonly routes: SharedMap<Route>;
   /** Service key -> the routes that hold for it or one of its ports. */
   readonly routesByService: SharedMap<readonly Route[]>;
@@ -50,6 +58,10 @@ export const emptyIndexes: Indexes = {
   members: SharedMap.empty,
   policies: SharedMap.empty,
   scopedPolicies: SharedMap.empty,
+  httpPolicies: SharedMap.empty,
+  attachedHttpPolicies: new AttachedPolicies([]),
+  requestAuthentications: SharedMap.empty,
+  attachedAuthentications: new AttachedPolicies([]),
   routes: SharedMap.empty,
   routesByService: SharedMap.empty,
   routesByGateway: SharedMap.empty,
@@ -72,6 +84,9 @@ export class Draft {
   readonly #memberSets = new Map<string, Set<Workload>>();
   readonly #policies: Change<AuthorizationPolicy>;
   readonly #scopedPolicies: Change<readonly AuthorizationPolicy[]>;
+  readonly #httpPolicies: Change<HttpPolicy>;
+  readonly #requestAuthentications: Change<RequestAuthentication>;
+  readonly #before: Indexes;
   readonly #routes: Change<Route>;
   readonly #routesByService: Change<readonly Route[]>;
   readonly #routesByGateway: Change<readonly Route[]>;
@@ -82,6 +97,7 @@ export class Draft {
   #rangeServices: readonly Service[];
 
   constructor(indexes: Indexes) {
+    this.#before = indexes;
     this.#workloads = indexes.workloads.change();
     this.#workloadsByAddress = indexes.workloadsByAddress.change();
     this.#workloadsByHostname = indexes.workloadsByHostname.change();
@@ -91,6 +107,8 @@ export class Draft {
     this.#members = indexes.members.change();
     this.#policies = indexes.policies.change();
     this.#scopedPolicies = indexes.scopedPolicies.change();
+    this.#httpPolicies = indexes.httpPolicies.change();
+    this.#requestAuthentications = indexes.requestAuthentications.change();
     this.#routes = indexes.routes.change();
     this.#routesByService = indexes.routesByService.change();
     this.#routesByGateway = indexes.routesByGateway.change();
@@ -118,6 +136,18 @@ export class Draft {
         return;
       case 'policy-removed':
         this.#replacePolicy(update.name, undefined);
+        return;
+      case 'http-policy':
+        this.#httpPolicies.set(policyKey(update.policy), update.policy);
+        return;
+      case 'http-policy-removed':
+        this.#httpPolicies.delete(update.name);
+        return;
+      case 'request-authentication':
+        this.#requestAuthentications.set(policyKey(update.policy), update.policy);
+        return;
+      case 'request-authentication-removed':
+        this.#requestAuthentications.delete(update.name);
         return;
       case 'route':
         this.#replaceRoute(routeKey(update.route), update.route);
@@ -157,7 +187,20 @@ export class Draft {
       if (members.size === 0) this.#members.delete(key);
       else this.#members.set(key, [...members]);
     }
+    const before = this.#before;
+    const httpPolicies = this.#httpPolicies.done();
+    const requestAuthentications = this.#requestAuthentications.done();
     return {
+      httpPolicies,
+      attachedHttpPolicies:
+        httpPolicies === before.httpPolicies
+          ? before.attachedHttpPolicies
+          : new AttachedPolicies(httpPolicies.values()),
+      requestAuthentications,
+      attachedAuthentications:
+        requestAuthentications === before.requestAuthentications
+          ? before.attachedAuthentications
+          : new AttachedPolicies(requestAuthentications.values()),
       workloads: this.#workloads.done(),
       workloadsByAddress: this.#workloadsByAddress.done(),
       workloadsByHostname: this.#workloadsByHostname.done(),

@@ -19,7 +19,17 @@ import {
   TYPE_ENROLMENT,
   TYPE_NAMESPACE,
 } from '../wire/discovery.ts';
+import {
+  closedHttpPolicy,
+  decodeHttpPolicy,
+  TYPE_HTTP_POLICY,
+} from '../wire/http-policy-resource.ts';
 import { closedPolicy, decodePolicy } from '../wire/policy-resource.ts';
+import {
+  closedRequestAuthentication,
+  decodeRequestAuthentication,
+  TYPE_REQUEST_AUTHENTICATION,
+} from '../wire/request-authentication-resource.ts';
 import { closedRoute, decodeRoute, TYPE_ROUTE } from '../wire/route-resource.ts';
 import { decodeTrafficPolicy, TYPE_TRAFFIC_POLICY } from '../wire/traffic-policy-resource.ts';
 import { decodeTrustBundle, TYPE_TRUST } from '../wire/trust-resource.ts';
@@ -32,10 +42,12 @@ export const AGENT_TYPES: readonly string[] = [
   TYPE_NAMESPACE,
   TYPE_ENROLMENT,
 ];
-/** What a waypoint asks for: it has no pods to enrol, and knows routes. */
+/** What a waypoint asks for: it has no pods to enrol, and knows what holds for requests. */
 export const WAYPOINT_TYPES: readonly string[] = [
   TYPE_TRUST,
   TYPE_AUTHORIZATION,
+  TYPE_HTTP_POLICY,
+  TYPE_REQUEST_AUTHENTICATION,
   TYPE_ADDRESS,
   TYPE_TRAFFIC_POLICY,
   TYPE_ROUTE,
@@ -201,6 +213,13 @@ function closedUpdate(
   if (typeUrl === TYPE_AUTHORIZATION) {
     return { kind: 'policy', policy: closedPolicy(resource.name, resource.body) };
   }
+  if (typeUrl === TYPE_HTTP_POLICY) {
+    return { kind: 'http-policy', policy: closedHttpPolicy(resource.name, resource.body) };
+  }
+  if (typeUrl === TYPE_REQUEST_AUTHENTICATION) {
+    const policy = closedRequestAuthentication(resource.name, resource.body);
+    return { kind: 'request-authentication', policy };
+  }
   if (typeUrl !== TYPE_ROUTE) return undefined;
   const route = closedRoute(resource.name, resource.body, why);
   return route === undefined ? undefined : { kind: 'route', route };
@@ -228,6 +247,14 @@ function decodeResource(
     const policy = decodePolicy(resource.body);
     return { update: { kind: 'policy', policy }, name: policyKey(policy) };
   }
+  if (typeUrl === TYPE_HTTP_POLICY) {
+    const policy = decodeHttpPolicy(resource.body);
+    return { update: { kind: 'http-policy', policy }, name: policyKey(policy) };
+  }
+  if (typeUrl === TYPE_REQUEST_AUTHENTICATION) {
+    const policy = decodeRequestAuthentication(resource.body);
+    return { update: { kind: 'request-authentication', policy }, name: policyKey(policy) };
+  }
   if (typeUrl === TYPE_ROUTE) {
     const route = decodeRoute(resource.body);
     return { update: { kind: 'route', route }, name: routeKey(route) };
@@ -252,6 +279,10 @@ function decodeResource(
 function removalOf(typeUrl: string, name: string): ResourceUpdate {
   if (typeUrl === TYPE_TRUST) return { kind: 'trust-removed', trustDomain: name };
   if (typeUrl === TYPE_AUTHORIZATION) return { kind: 'policy-removed', name };
+  if (typeUrl === TYPE_HTTP_POLICY) return { kind: 'http-policy-removed', name };
+  if (typeUrl === TYPE_REQUEST_AUTHENTICATION) {
+    return { kind: 'request-authentication-removed', name };
+  }
   if (typeUrl === TYPE_ROUTE) return { kind: 'route-removed', name };
   if (typeUrl === TYPE_TRAFFIC_POLICY) return { kind: 'traffic-policy-removed', name };
   if (typeUrl === TYPE_ENROLMENT) return { kind: 'enrolment-removed', podUid: name };

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import type { Identity } from '../mesh/identity.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
+import { WAYPOINT_CLASS } from '../mesh/waypoint.ts';
 import type { Workload } from '../mesh/workload.ts';
 import type { Door } from '../runtime/admin.ts';
 import { type Admin, type AdminDoors, startAdmin } from '../runtime/admin.ts';
@@ -21,6 +22,7 @@ import { exposeCertificates } from '../tunnel/certificates/reports.ts';
 import type { Credentials } from '../tunnel/contexts.ts';
 import { ignoreError } from '../tunnel/socket.ts';
 import { acceptStream } from './accept.ts';
+import { Guard } from './auth/guard.ts';
 import { Http1Server } from './http1-server.ts';
 import { Http2Server } from './http2-server.ts';
 import { carryBytes } from './opaque.ts';
@@ -55,6 +57,8 @@ export type WaypointSettings = AdminDoors & {
   readonly identity: Identity;
   /** This pod, as the mesh knows it. */
   readonly workloadUid: string;
+  /** `namespace/name` of the Gateway it is a replica of. */
+  readonly gateway: string;
   /** Where tunnels come in. */
   readonly tunnels: Door;
   readonly certificateTtlMs: number;
@@ -124,6 +128,10 @@ export async function startWaypoint(
     ],
   });
 
+  const guard = new Guard(
+    { clock, log, metrics, snapshot, connect: traffic.connect },
+    { gateway: settings.gateway, gatewayClass: WAYPOINT_CLASS },
+  );
   const tables = new RouteTables({ log, routesOf: (key) => snapshot().routesOfService(key) });
   const steps: ServeSteps = {
     ...traffic.steps,
@@ -135,6 +143,7 @@ export async function startWaypoint(
     trails,
     endpoints,
     events,
+    guard,
   };
   const onBad = (_: unknown, status: number, why: string): void =>
     log.info('Refused bytes that are no request', { status, why });
@@ -159,7 +168,7 @@ export async function startWaypoint(
           http1,
           http2,
           opaque: (stream, inbound) =>
-            void carryBytes(stream, inbound, { log, pick, dialer, tables, random }),
+            void carryBytes(stream, inbound, { log, pick, dialer, tables, random, guard }),
         }),
       onDenied: ({ remote, error }) => log.warn('Refused a tunnel', { from: remote.ip, error }),
     });
@@ -171,6 +180,7 @@ export async function startWaypoint(
     certificates.believe(newest.trustBundles());
     endpoints.evict(newest);
     traffic.take(newest);
+    guard.update(newest);
     dialer.pool.evict();
     if (self() !== undefined) known();
   };
@@ -219,6 +229,7 @@ export async function startWaypoint(
       http1.close();
       http2.close();
       traffic.close();
+      guard.close();
       endpoints.close();
       await dialer.pool.close();
       claim.release();

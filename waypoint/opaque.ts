@@ -13,6 +13,7 @@ import type { Log } from '../runtime/log.ts';
 import { splice } from '../tunnel/splice.ts';
 import type { TunnelStream } from '../tunnel/tunnel.ts';
 import { nameOf } from './asked.ts';
+import type { Guard } from './auth/guard.ts';
 import type { Asked, Inbound } from './inbound.ts';
 import { backendOf, type PickParts, Way } from './pick.ts';
 import type { RouteTables } from './tables.ts';
@@ -24,6 +25,7 @@ export type OpaqueSteps = {
   readonly tables: Pick<RouteTables, 'tableFor'>;
   readonly random: () => number;
   readonly dialer: Pick<Dialer, 'open'>;
+  readonly guard: Pick<Guard, 'admitBytes'>;
 };
 
 export async function carryBytes(
@@ -35,7 +37,12 @@ export async function carryBytes(
   stream.bytes.once('close', () =>
     gone.abort(new MeshError('UPSTREAM_RESET', 'The client has gone')),
   );
+  let leave = (): void => {};
   try {
+    leave = steps.guard.admitBytes(inbound, (why) => {
+      steps.log.warn('Cut a connection', { to: nameOf(inbound.asked), error: why });
+      stream.reset();
+    });
     const backend = backendFor(inbound, steps);
     const way = new Way(backend, inbound, balancingOf(backend, steps.pick), steps.pick);
     const { workload, to, service } = way.next(undefined);
@@ -50,6 +57,8 @@ export async function carryBytes(
   } catch (error) {
     steps.log.warn('Cannot carry a connection', { to: nameOf(inbound.asked), error });
     stream.reset();
+  } finally {
+    leave();
   }
 }
 

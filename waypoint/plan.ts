@@ -4,7 +4,7 @@
 import { HttpFailure } from '../mesh/http-failures.ts';
 import type { HttpRequest } from '../mesh/http-request.ts';
 import { type Matched, matchRoute } from '../mesh/match-route.ts';
-import { type BackendTarget, type HeaderEdit, routeKey } from '../mesh/route.ts';
+import { type BackendTarget, type ExternalAuth, type HeaderEdit, routeKey } from '../mesh/route.ts';
 import { pickBackend } from '../mesh/split.ts';
 import { applyFilters } from './apply-filters.ts';
 import { nameOf } from './asked.ts';
@@ -19,22 +19,23 @@ export type Mirror = { readonly target: BackendTarget; readonly request: HttpReq
 export type Forwarding = {
   readonly kind: 'forward';
   readonly request: HttpRequest;
-  /** What stands in the request line. */
-  readonly target: string;
+  /** What stands in the request line, before its query. */
+  readonly path: string;
   readonly backend: Asked;
   readonly matched: Matched | undefined;
   readonly answerEdits: readonly HeaderEdit[];
   readonly mirrors: readonly Mirror[];
 };
 
-export type Plan =
+export type Plan = { readonly ask: readonly ExternalAuth[] } & (
   | {
       readonly kind: 'answer';
       readonly status: number;
       readonly headers: HttpRequest['headers'];
       readonly matched: Matched | undefined;
     }
-  | Forwarding;
+  | Forwarding
+);
 
 export type PlanSteps = {
   readonly tables: RouteTables;
@@ -66,8 +67,7 @@ export function planOf(
   steps: PlanSteps,
 ): Plan {
   if (matched === undefined) {
-    const target = targetOf(request, forwardedPath);
-    return { ...UNROUTED, request, target, backend: asked };
+    return { ...UNROUTED, request, path: forwardedPath, backend: asked };
   }
   const port = asked.kind === 'service' ? asked.port.servicePort : asked.port;
   const how = { matched, port, random: steps.random };
@@ -81,12 +81,14 @@ export function planOf(
     );
   }
   const final = applyFilters(ruled.request, backend.filters, how);
-  if (final.kind === 'answer') return { ...final, matched };
+  const ask = [...ruled.ask, ...final.ask];
+  if (final.kind === 'answer') return { ...final, ask, matched };
   const edited = ruled.pathEdited || final.pathEdited;
   return {
     kind: 'forward',
     request: final.request,
-    target: targetOf(final.request, edited ? final.request.path : forwardedPath),
+    ask,
+    path: edited ? final.request.path : forwardedPath,
     backend: backendOf(backend.target, steps.pick),
     matched,
     answerEdits: [...final.answerEdits, ...ruled.answerEdits],
@@ -94,7 +96,13 @@ export function planOf(
   };
 }
 
-const UNROUTED = { kind: 'forward', matched: undefined, answerEdits: [], mirrors: [] } as const;
+const UNROUTED = {
+  kind: 'forward',
+  ask: [],
+  matched: undefined,
+  answerEdits: [],
+  mirrors: [],
+} as const;
 
 export function targetOf({ query }: HttpRequest, path: string): string {
   return query === undefined ? path : `${path}?${query}`;

@@ -12,26 +12,36 @@ import type { Log } from '../runtime/log.ts';
 import { GrpcMessageCounter } from '../wire/grpc-messages.ts';
 import { type AnswerEnd, answerWith, passOn } from './answer.ts';
 import { nameOf } from './asked.ts';
+import type { Admitted, Guard } from './auth/guard.ts';
+import { applyChanges } from './auth/header-changes.ts';
 import type { Exchange } from './exchange.ts';
 import { answerFor } from './failure-answer.ts';
 import { type Forwarded, type ForwardSteps, forward } from './forward.ts';
 import { forwardedInside, withRequestId, withUpstreamTime } from './headers.ts';
 import type { Asked } from './inbound.ts';
 import { MirroredBody, type SendMirror } from './mirror.ts';
-import { type Forwarding, matchAsked, type PlanSteps, planOf, routeNameOf } from './plan.ts';
+import {
+  type Forwarding,
+  matchAsked,
+  type PlanSteps,
+  planOf,
+  routeNameOf,
+  targetOf,
+} from './plan.ts';
 import { readRequest } from './read-request.ts';
 import type { Gate, Passed } from './resilience/gate.ts';
 import { beginTrail, protocolOf } from './telemetry/exchange-trail.ts';
 import type { RequestTrail, RequestTrails } from './telemetry/request-trail.ts';
 import { type RequestLimits, requestLimits } from './time-limits.ts';
 import { ReplayBody } from './upstream/replay-body.ts';
-import { endToEnd } from './upstream/upstream.ts';
+import { endToEnd, type UpstreamResponse } from './upstream/upstream.ts';
 
 export type ServeSteps = ForwardSteps &
   PlanSteps & {
     readonly log: Log;
     readonly uuid: () => string;
     readonly trails: RequestTrails;
+    readonly guard: Pick<Guard, 'admit' | 'ask'>;
     readonly gate: Gate;
     readonly mirror: SendMirror;
   };
@@ -42,14 +52,18 @@ export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void
   try {
     const { inbound } = exchange;
     const read = readRequest(exchange, head.headers);
-    const matched = matchAsked(read, inbound, steps);
+    const admitted = await steps.guard.admit(read.request, exchange);
+    const passing = { ...read, request: admitted.request };
+    const matched = matchAsked(passing, inbound, steps);
     if (matched !== undefined) trail.learn({ route: routeNameOf(matched) });
-    const plan = planOf(read, matched, inbound, steps);
+    const plan = planOf(passing, matched, inbound, steps);
+    const planned = plan.kind === 'forward' ? plan.request : admitted.request;
+    const asked = await steps.guard.ask(plan.ask, { ...admitted, request: planned }, exchange);
     if (plan.kind === 'answer') {
       trail.answered(plan.status);
-      answerWith(exchange, plan.status, plan.headers, '');
+      answerWith(exchange, plan.status, applyChanges(plan.headers, asked.answerChanges), '');
       trail.end({ by: 'waypoint' });
-    } else trail.end(await carry(exchange, plan, trail, steps));
+    } else trail.end(await carry(exchange, plan, asked, trail, steps));
   } catch (error) {
     fail(exchange, error, trail, steps);
   }
@@ -59,11 +73,13 @@ export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void
 async function carry(
   exchange: Exchange,
   plan: Forwarding,
+  admitted: Admitted,
   trail: RequestTrail,
   steps: ServeSteps,
 ): Promise<AnswerEnd> {
   const { inbound, signal: client } = exchange;
-  const { request, matched, backend } = plan;
+  const { matched, backend } = plan;
+  const { request } = admitted;
   const settings = settingsFor(inbound.asked, plan, steps);
   const isGrpc = protocolOf(exchange) === 'grpc';
   using limits = requestLimits(
@@ -84,8 +100,8 @@ async function carry(
   let forwarded: Forwarded | undefined;
   let end: AnswerEnd | undefined;
   try {
-    forwarded = await send(exchange, { plan, settings, limits, trail }, steps);
-    end = await passOn(exchange, answerOf(forwarded, plan), trail);
+    forwarded = await send(exchange, { plan, admitted, settings, limits, trail }, steps);
+    end = await passOn(exchange, answerOf(forwarded, plan, admitted), trail);
     const late: unknown = signal.reason;
     // broken off by ourselves: the limit is the reason, not the upstream
     return end.failure !== undefined && late instanceof HttpFailure
@@ -110,14 +126,16 @@ function send(
   exchange: Exchange,
   how: {
     readonly plan: Forwarding;
+    readonly admitted: Admitted;
     readonly settings: TrafficSettings;
     readonly limits: RequestLimits;
     readonly trail: RequestTrail;
   },
   steps: ServeSteps,
 ): Promise<Forwarded> {
-  const { plan, settings, limits, trail } = how;
-  const { request, matched, backend } = plan;
+  const { plan, admitted, settings, limits, trail } = how;
+  const { matched, backend } = plan;
+  const { request } = admitted;
   const headers = forwardedInside(request.headers, request.scheme);
   const copies = plan.mirrors.map((mirror) => ({
     mirror,
@@ -127,6 +145,7 @@ function send(
     ? bodyOf(
         exchange,
         copies.flatMap((one) => one.body ?? []),
+        admitted.body.read,
         trail,
       )
     : undefined;
@@ -149,7 +168,7 @@ function send(
         method: request.method,
         scheme: request.scheme,
         authority: request.authority,
-        target: plan.target,
+        target: targetOf(request, plan.path),
         headers,
         body,
         onContinue: exchange.expectsContinue ? () => exchange.continue() : undefined,
@@ -165,6 +184,7 @@ function send(
 function bodyOf(
   exchange: Exchange,
   copies: readonly MirroredBody[],
+  begun: readonly Buffer[],
   { counts, facts }: RequestTrail,
 ): ReplayBody {
   const messages = facts.protocol === 'grpc' ? new GrpcMessageCounter() : undefined;
@@ -177,15 +197,19 @@ function bodyOf(
   };
   const trailers = (): HeaderList => exchange.trailers();
   for (const copy of copies) copy.follow(exchange.body, trailers);
-  return new ReplayBody(exchange.body, trailers, watch);
+  return new ReplayBody(exchange.body, trailers, watch, begun);
 }
 
 /** The answer as the client shall see it. */
-function answerOf({ response, lines, latencyMs }: Forwarded, { answerEdits }: Forwarding) {
+function answerOf(
+  { response, lines, latencyMs }: Forwarded,
+  { answerEdits }: Forwarding,
+  { answerChanges }: Admitted,
+): UpstreamResponse {
   if (response.upgraded !== undefined) return response;
   let headers: HeaderList = withUpstreamTime(endToEnd(response.headers), latencyMs);
   for (const edit of answerEdits) headers = editHeaders(headers, edit);
-  return { ...response, headers: [...headers, ...lines] };
+  return { ...response, headers: applyChanges([...headers, ...lines], answerChanges) };
 }
 
 /** What the policies of the service that was asked, and of the rule, say of the request as a whole. */

@@ -87,6 +87,7 @@ export class Rig {
       {
         identity: WAYPOINT,
         workloadUid: WAYPOINT_UID,
+        gateway: 'shop/waypoint',
         tunnels: DOOR,
         admin: DOOR,
         metrics: DOOR,
@@ -124,7 +125,11 @@ export class Rig {
     this.#servers.push(server);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
+    return this.listening(service, name, (server.address() as AddressInfo).port);
+  }
+
+  /** The same of a server that is somebody else's, at its port on loopback. */
+  listening(service: Service, name: string, port: number): Workload {
     const [mapping] = service.ports;
     const workload = workloadOf({
       uid: `Kubernetes//Pod/shop/${name}`,
@@ -219,6 +224,10 @@ export class Rig {
     const session = connectHttp2('http://service', { createConnection: () => socket as never });
     this.#sessions.push(session);
     return session;
+  }
+
+  metrics(): Promise<string> {
+    return this.#waypoint.metrics.text();
   }
 
   async close(): Promise<void> {

@@ -1,17 +1,14 @@
 // What TrafficPolicies need around each request, put together: limits, balancing, health, mirrors, and the Redis they count
 // in. Built and closed by app.ts. Invariant: what is opened here for a service ends with the service, or with the waypoint.
 
-import { MeshError } from '../mesh/failures.ts';
 import type { Identity } from '../mesh/identity.ts';
-import { hopTo } from '../mesh/next-hop.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
 import type { GlobalRateLimit, Hedging } from '../mesh/traffic-policy.ts';
 import { type Workload, workloadIdentity } from '../mesh/workload.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
-import type { Inbound } from './inbound.ts';
 import { mirrorWith } from './mirror.ts';
-import { backendOf, type PickParts, Way } from './pick.ts';
+import type { PickParts } from './pick.ts';
 import { probeWith } from './probe.ts';
 import { Gate } from './resilience/gate.ts';
 import type { LimitStore } from './resilience/global-rate-limit.ts';
@@ -22,8 +19,8 @@ import { RedisLimitStore } from './resilience/redis-limit-store.ts';
 import { TrafficSettingsByPlace } from './resilience/traffic-settings.ts';
 import { Upstreams } from './resilience/upstreams.ts';
 import type { ServeSteps } from './serve.ts';
-import { StreamSocket } from './stream-socket.ts';
 import type { WaypointEvents } from './telemetry/waypoint-events.ts';
+import { type ConnectToService, serviceConnector } from './upstream/connect-service.ts';
 import type { Dialer } from './upstream/dial.ts';
 import type { Endpoints } from './upstream/endpoints.ts';
 
@@ -40,6 +37,7 @@ export type TrafficParts = {
 
 export type Traffic = {
   readonly pick: PickParts;
+  readonly connect: ConnectToService;
   readonly steps: Pick<ServeSteps, 'pick' | 'gate' | 'hedgers' | 'mirror' | 'identityOf'>;
   /** After each change of what is known. */
   take(snapshot: Snapshot): void;
@@ -65,17 +63,19 @@ export function startTraffic(parts: TrafficParts): Traffic {
     },
   });
   const pick = { snapshot, self, upstreams, settings };
+  const connect = serviceConnector({ pick, dialer });
   const stores = new Map<string, RedisLimitStore>();
   const gate = new Gate({
     clock,
     random,
     events,
-    store: (redis) => storeOf(redis, stores, pick, parts),
+    store: (redis) => storeOf(redis, stores, { connect, log }),
   });
   const identities = new WeakMap<Workload, Identity>();
   const hedgers = new WeakMap<Hedging, Hedger>();
   return {
     pick,
+    connect,
     steps: {
       pick,
       gate,
@@ -126,37 +126,16 @@ function wordsOf(event: OutlierEvent | HealthEvent): {
 function storeOf(
   redis: GlobalRateLimit['redis'],
   stores: Map<string, RedisLimitStore>,
-  pick: PickParts,
-  { dialer, self, log }: TrafficParts,
+  { connect, log }: { readonly connect: ConnectToService; readonly log: Log },
 ): LimitStore {
   const key = `${redis.service} ${redis.port}`;
   const known = stores.get(key);
   if (known !== undefined) return known;
   const store = new RedisLimitStore({
-    async connect() {
-      const own = ownInbound(self());
-      const asked = backendOf({ kind: 'service', ...redis, subset: undefined }, pick);
-      const balancing = pick.settings.of({ ...redis, route: undefined }).loadBalancing;
-      const { workload, to, service } = new Way(asked, own, balancing, pick).next(undefined);
-      const leg = await dialer.open(hopTo(workload, to, service), { from: own.remote });
-      return new StreamSocket(leg, to);
-    },
+    connect: () => connect(redis),
     failed: (error) =>
       log.warn('No connection to the Redis of a rate limit', { redis: key, error }),
   });
   stores.set(key, store);
   return store;
-}
-
-/** The waypoint as its own client. */
-function ownInbound(self: Workload | undefined): Pick<Inbound, 'authority' | 'source' | 'remote'> {
-  const [ip] = self?.addresses ?? [];
-  if (ip === undefined) {
-    throw new MeshError('SOURCE_UNKNOWN', 'This waypoint is not known to the mesh yet');
-  }
-  return {
-    authority: { kind: 'hostname', hostname: '', port: 0 },
-    source: { identity: undefined, ip },
-    remote: { ip, port: 0 },
-  };
 }

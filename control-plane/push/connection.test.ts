@@ -92,6 +92,8 @@ function publish(store: Store, change: number): void {
     workloads: [],
     services: [],
     policies: [],
+    httpPolicies: [],
+    requestAuthentications: [],
     routes: [],
     trafficPolicies: [],
     enrolments: [],

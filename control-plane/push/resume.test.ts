@@ -38,6 +38,8 @@ const EMPTY = {
   workloads: [],
   services: [],
   policies: [],
+  httpPolicies: [],
+  requestAuthentications: [],
   routes: [],
   trafficPolicies: [],
   enrolments: [],

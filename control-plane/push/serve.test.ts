@@ -333,6 +333,8 @@ describe('serveProxy()', () => {
       workloads: [],
       services: [],
       policies: [],
+      httpPolicies: [],
+      requestAuthentications: [],
       routes: [],
       trafficPolicies: [],
       namespaces: [],

@@ -68,6 +68,8 @@ export function publish(store: Store, world: World): Publication {
     workloads: [],
     services: [],
     policies: [],
+    httpPolicies: [],
+    requestAuthentications: [],
     routes: [],
     trafficPolicies: [],
     namespaces: [],

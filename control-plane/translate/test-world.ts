@@ -11,6 +11,7 @@ export const EMPTY_WORLD: World = {
   authorizationPolicies: [],
   peerAuthentications: [],
   requestAuthentications: [],
+  extensionProviders: undefined,
   serviceEntries: [],
   workloadEntries: [],
   gateways: [],

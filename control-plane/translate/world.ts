@@ -3,8 +3,10 @@
 
 import type { IpAddress } from '../../mesh/address.ts';
 import type { Enrolment } from '../../mesh/enrolment.ts';
+import type { HttpPolicy } from '../../mesh/http-policy.ts';
 import type { MeshNamespace } from '../../mesh/namespace.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy.ts';
+import type { RequestAuthentication } from '../../mesh/request-authentication.ts';
 import type { Route } from '../../mesh/route.ts';
 import type { Service } from '../../mesh/service.ts';
 import type { TrafficPolicy } from '../../mesh/traffic-policy.ts';
@@ -22,6 +24,7 @@ import { captureOptionsOf } from './capture-options.ts';
 import { endpointsOf, hintedServices, type KnownService } from './endpoints.ts';
 import { enrolmentOf } from './enrolment.ts';
 import { Entries, type EntryObjects } from './entries.ts';
+import { type HttpPolicyObjects, httpPoliciesOf } from './http-policies.ts';
 import { Memo } from './memo.ts';
 import {
   addressesOf,
@@ -59,6 +62,7 @@ export type World = {
   readonly endpointSlices: Iterable<EndpointSlice>;
   readonly trafficPolicies: Iterable<TrafficPolicyObject>;
 } & PolicyObjects &
+  HttpPolicyObjects &
   EntryObjects &
   RouteObjects &
   WaypointObjects;
@@ -80,6 +84,8 @@ export type Translation = {
   readonly workloads: readonly Workload[];
   readonly services: readonly Service[];
   readonly policies: readonly AuthorizationPolicy[];
+  readonly httpPolicies: readonly HttpPolicy[];
+  readonly requestAuthentications: readonly RequestAuthentication[];
   readonly trafficPolicies: readonly TrafficPolicy[];
   readonly routes: readonly Route[];
   readonly namespaces: readonly MeshNamespace[];
@@ -155,11 +161,12 @@ export function translate(
   const policies = new Policies(world, settings);
   const entries = new Entries({ ...world, waypoints }, services, settings);
   const routes = routesOf(world, services);
+  const forRequests = httpPoliciesOf(world, { ...settings, services, entries });
   const traffic = trafficPoliciesOf(
     world.trafficPolicies,
     trafficContextOf(world, { services, memberships: endpoints.pods }, settings),
   );
-  problems.push(...policies.problems, ...entries.problems, ...routes.problems);
+  for (const part of [policies, entries, routes, forRequests]) problems.push(...part.problems);
 
   const workloads: Workload[] = [...endpoints.others, ...entries.workloads];
   const enrolments: PlacedEnrolment[] = [];
@@ -199,12 +206,20 @@ export function translate(
     workloads,
     services: [...[...services.values()].map(({ service }) => service), ...entries.services],
     policies: policies.policies,
+    httpPolicies: forRequests.policies,
+    requestAuthentications: forRequests.authentications,
     trafficPolicies: traffic.policies,
     routes: routes.routes,
     namespaces,
     enrolments,
     problems,
-    outcomes: [...outcomes, ...policies.outcomes(), ...entries.outcomes(), ...traffic.outcomes],
+    outcomes: [
+      ...outcomes,
+      ...policies.outcomes(),
+      ...forRequests.outcomes,
+      ...entries.outcomes(),
+      ...traffic.outcomes,
+    ],
     routeOutcomes: routes.outcomes,
     attachedRoutes: routes.attachedRoutes,
     waypointUses: waypoints.uses(),
