@@ -3,6 +3,7 @@
 // anew; the indexes it began with stay as they were.
 
 import type { Enrolment } from './enrolment.ts';
+import type { GatewayListeners } from './gateway-listeners.ts';
 import type { HttpPolicy } from './http-policy.ts';
 import type { MeshNamespace } from './namespace.ts';
 import { type AuthorizationPolicy, policyKey } from './policy.ts';
@@ -42,6 +43,8 @@ export type Indexes = {
   /** `namespace/name` of a Gateway -> the routes that hold for one of its listeners. */
   readonly routesByGateway: SharedMap<readonly Route[]>;
   readonly trafficPolicies: SharedMap<TrafficPolicy>;
+  /** By `namespace/name` of the Gateway. */
+  readonly listeners: SharedMap<GatewayListeners>;
   readonly enrolments: SharedMap<Enrolment>;
   readonly namespaces: SharedMap<MeshNamespace>;
   readonly trust: SharedMap<TrustBundle>;
@@ -66,6 +69,7 @@ export const emptyIndexes: Indexes = {
   routesByService: SharedMap.empty,
   routesByGateway: SharedMap.empty,
   trafficPolicies: SharedMap.empty,
+  listeners: SharedMap.empty,
   enrolments: SharedMap.empty,
   namespaces: SharedMap.empty,
   trust: SharedMap.empty,
@@ -91,6 +95,7 @@ export class Draft {
   readonly #routesByService: Change<readonly Route[]>;
   readonly #routesByGateway: Change<readonly Route[]>;
   readonly #trafficPolicies: Change<TrafficPolicy>;
+  readonly #listeners: Change<GatewayListeners>;
   readonly #enrolments: Change<Enrolment>;
   readonly #namespaces: Change<MeshNamespace>;
   readonly #trust: Change<TrustBundle>;
@@ -113,6 +118,7 @@ export class Draft {
     this.#routesByService = indexes.routesByService.change();
     this.#routesByGateway = indexes.routesByGateway.change();
     this.#trafficPolicies = indexes.trafficPolicies.change();
+    this.#listeners = indexes.listeners.change();
     this.#enrolments = indexes.enrolments.change();
     this.#namespaces = indexes.namespaces.change();
     this.#trust = indexes.trust.change();
@@ -160,6 +166,12 @@ export class Draft {
         return;
       case 'traffic-policy-removed':
         this.#trafficPolicies.delete(update.name);
+        return;
+      case 'listeners':
+        this.#listeners.set(update.listeners.gateway, update.listeners);
+        return;
+      case 'listeners-removed':
+        this.#listeners.delete(update.gateway);
         return;
       case 'enrolment':
         this.#enrolments.set(update.enrolment.podUid, update.enrolment);
@@ -215,6 +227,7 @@ export class Draft {
       routesByService: this.#routesByService.done(),
       routesByGateway: this.#routesByGateway.done(),
       trafficPolicies: this.#trafficPolicies.done(),
+      listeners: this.#listeners.done(),
       enrolments: this.#enrolments.done(),
       namespaces: this.#namespaces.done(),
       trust: this.#trust.done(),

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import type { Identity } from '../mesh/identity.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
-import { WAYPOINT_CLASS } from '../mesh/waypoint.ts';
+import { INGRESS_CLASS, WAYPOINT_CLASS } from '../mesh/waypoint.ts';
 import type { Workload } from '../mesh/workload.ts';
 import type { Door } from '../runtime/admin.ts';
 import { type Admin, type AdminDoors, startAdmin } from '../runtime/admin.ts';
@@ -21,10 +21,13 @@ import type { Issue } from '../tunnel/certificates/held-certificate.ts';
 import { exposeCertificates } from '../tunnel/certificates/reports.ts';
 import type { Credentials } from '../tunnel/contexts.ts';
 import { ignoreError } from '../tunnel/socket.ts';
+import type { Leg } from '../tunnel/splice.ts';
 import { acceptStream } from './accept.ts';
 import { Guard } from './auth/guard.ts';
 import { Http1Server } from './http1-server.ts';
 import { Http2Server } from './http2-server.ts';
+import type { Inbound } from './inbound.ts';
+import { type Ingress, type IngressSettings, startIngress } from './ingress/ingress.ts';
 import { carryBytes } from './opaque.ts';
 import { type ServeSteps, serve } from './serve.ts';
 import { RouteTables } from './tables.ts';
@@ -66,11 +69,15 @@ export type WaypointSettings = AdminDoors & {
   /** undefined: nobody collects traces. */
   readonly tracing?: TracingSettings | undefined;
   readonly requestLog?: RequestLogSettings;
+  /** Of an ingress gateway. */
+  readonly ingress?: IngressSettings | undefined;
 };
 
 export type Waypoint = {
   readonly ports: Admin['ports'] & { readonly tunnels: number };
   readonly metrics: Metrics;
+  /** Of an ingress gateway. */
+  readonly ingress: Ingress | undefined;
   /** Resolves when it takes tunnels: its certificate is there. */
   readonly serving: Promise<void>;
   /** Takes no more, waits for what is open, at most the drain deadline, then ends everything. */
@@ -130,9 +137,16 @@ export async function startWaypoint(
 
   const guard = new Guard(
     { clock, log, metrics, snapshot, connect: traffic.connect },
-    { gateway: settings.gateway, gatewayClass: WAYPOINT_CLASS },
+    {
+      gateway: settings.gateway,
+      gatewayClass: settings.ingress === undefined ? WAYPOINT_CLASS : INGRESS_CLASS,
+    },
   );
-  const tables = new RouteTables({ log, routesOf: (key) => snapshot().routesOfService(key) });
+  const tables = new RouteTables({
+    log,
+    routesOf: (key) => snapshot().routesOfService(key),
+    routesOfGateway: (key) => snapshot().routesOfGateway(key),
+  });
   const steps: ServeSteps = {
     ...traffic.steps,
     clock,
@@ -149,6 +163,24 @@ export async function startWaypoint(
     log.info('Refused bytes that are no request', { status, why });
   const http1 = new Http1Server({ clock, onBad, onExchange: (one) => void serve(one, steps) });
   const http2 = new Http2Server({ onBad, onExchange: (one) => void serve(one, steps) });
+
+  const opaque = (leg: Leg, inbound: Inbound): void =>
+    void carryBytes(leg, inbound, { log, pick, dialer, tables, random, guard });
+  const ingress =
+    settings.ingress &&
+    startIngress(
+      {
+        clock,
+        log,
+        http1,
+        http2,
+        opaque,
+        readiness,
+        metrics,
+        connectionTrace: () => trails.connection({}),
+      },
+      settings.ingress,
+    );
 
   const serving = Promise.withResolvers<void>();
   let acceptor: TunnelAcceptor | undefined;
@@ -167,8 +199,7 @@ export async function startWaypoint(
           tables,
           http1,
           http2,
-          opaque: (stream, inbound) =>
-            void carryBytes(stream, inbound, { log, pick, dialer, tables, random, guard }),
+          opaque,
         }),
       onDenied: ({ remote, error }) => log.warn('Refused a tunnel', { from: remote.ip, error }),
     });
@@ -183,6 +214,7 @@ export async function startWaypoint(
     guard.update(newest);
     dialer.pool.evict();
     if (self() !== undefined) known();
+    ingress?.take(newest);
   };
   const unsubscribe = discovery.subscribe(take);
   exposeCertificates(metrics, certificates, clock);
@@ -207,6 +239,7 @@ export async function startWaypoint(
     () => {
       take(snapshot());
       firstSync();
+      ingress?.synced();
     },
     () => {
       // closed before it was ever connected
@@ -216,14 +249,18 @@ export async function startWaypoint(
   return {
     ports: { ...admin.ports, tunnels: (server.address() as AddressInfo).port },
     metrics,
+    ingress,
     serving: serving.promise,
     async stop() {
       readiness.blocker('stopping');
       server.close();
       http1.drain();
       http2.drain();
-      const deadline = clock.timer(settings.drainDeadlineMs, () => void acceptor?.close());
-      await acceptor?.drain();
+      const deadline = clock.timer(settings.drainDeadlineMs, () => {
+        void acceptor?.close();
+        ingress?.close();
+      });
+      await Promise.all([acceptor?.drain(), ingress?.drain()]);
       deadline.cancel();
       unsubscribe();
       http1.close();

@@ -14,8 +14,12 @@ export type WaypointConfig = {
   readonly nodeName: string;
   /** `namespace/name` of the Gateway this is a replica of. */
   readonly gateway: string;
-  /** An ingress would have to serve the listeners of its Gateway, which it does not: it does not start as one. */
-  readonly kind: 'waypoint';
+  /** An ingress serves the listeners of its Gateway to whoever connects, without tunnels. */
+  readonly kind: 'waypoint' | 'ingress';
+  /** Where listeners of an ingress are; undefined: every address there is, of both families. */
+  readonly listenHost: string | undefined;
+  /** Proxies before an ingress whose x-forwarded-for is believed. */
+  readonly trustedHops: number;
   /** Where ca and control plane live. */
   readonly namespace: string;
   readonly trustDomain: string;
@@ -53,7 +57,9 @@ export function readWaypointConfig(env: SettingsReader): WaypointConfig {
     serviceAccount: env.text('SERVICE_ACCOUNT'),
     nodeName: env.text('NODE_NAME', ''),
     gateway: env.text('AMBIT_GATEWAY'),
-    kind: env.oneOf('AMBIT_GATEWAY_KIND', ['waypoint'], 'waypoint'),
+    kind: env.oneOf('AMBIT_GATEWAY_KIND', ['waypoint', 'ingress'], 'waypoint'),
+    listenHost: env.text('AMBIT_BIND_HOST', '') || undefined,
+    trustedHops: env.integer('AMBIT_TRUSTED_PROXIES', 0, { max: 100 }),
     namespace,
     trustDomain: env.text('AMBIT_TRUST_DOMAIN', 'cluster.local'),
     clusterId: env.text('AMBIT_CLUSTER_ID', 'Kubernetes'),

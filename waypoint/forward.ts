@@ -9,7 +9,7 @@ import { sessionLine, sessionOf } from '../mesh/persistent-session.ts';
 import type { Service } from '../mesh/service.ts';
 import type { Hedging, TrafficSettings } from '../mesh/traffic-policy.ts';
 import { Attempt, type AttemptEnd, type AttemptParts } from './attempt.ts';
-import type { Asked, Inbound } from './inbound.ts';
+import type { Destination, Inbound } from './inbound.ts';
 import { type PickParts, Way } from './pick.ts';
 import { hashKeyOf } from './resilience/balancing/hash-key.ts';
 import { type Deadline, remainingMs } from './resilience/deadline.ts';
@@ -30,7 +30,7 @@ import type { UpstreamRequest, UpstreamResponse } from './upstream/upstream.ts';
 
 export type Outgoing = {
   readonly inbound: Inbound;
-  readonly backend: Asked;
+  readonly backend: Destination;
   /** As it was matched and edited. */
   readonly http: HttpRequest;
   readonly request: Omit<UpstreamRequest, 'onConnection'>;
@@ -271,7 +271,7 @@ function answerOf(end: AttemptEnd): Answered {
   throw end.failure;
 }
 
-function serviceOf(backend: Asked): Service | undefined {
+function serviceOf(backend: Destination): Service | undefined {
   return backend.kind === 'service' ? backend.service : undefined;
 }
 

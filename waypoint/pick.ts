@@ -10,7 +10,7 @@ import { serviceKey } from '../mesh/service.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
 import type { RequestBalancing } from '../mesh/traffic-policy.ts';
 import type { Workload } from '../mesh/workload.ts';
-import type { Asked, Inbound } from './inbound.ts';
+import type { Destination, Inbound } from './inbound.ts';
 import { hash32 } from './resilience/balancing/hash.ts';
 import type { TrafficSettingsByPlace } from './resilience/traffic-settings.ts';
 import type { Choice, Upstream } from './resilience/upstream.ts';
@@ -39,14 +39,14 @@ type Client = Pick<Inbound, 'authority' | 'source'>;
 export class Way {
   /** undefined: a workload was asked for itself. */
   readonly upstream: Upstream | undefined;
-  readonly #asked: Asked;
+  readonly #asked: Destination;
   readonly #inbound: Client;
   readonly #balancing: RequestBalancing;
   readonly #parts: PickParts;
   readonly #tried = new Set<string>();
   #endpoints: readonly Endpoint[] | undefined;
 
-  constructor(asked: Asked, inbound: Client, balancing: RequestBalancing, parts: PickParts) {
+  constructor(asked: Destination, inbound: Client, balancing: RequestBalancing, parts: PickParts) {
     this.#asked = asked;
     this.#inbound = inbound;
     this.#parts = parts;
@@ -127,12 +127,12 @@ export class Way {
   }
 }
 
-function subsetOf({ subset }: Extract<Asked, { kind: 'service' }>): Choice['subset'] {
+function subsetOf({ subset }: Extract<Destination, { kind: 'service' }>): Choice['subset'] {
   return subset;
 }
 
 function workloadTarget(
-  { workload, port }: Extract<Asked, { kind: 'workload' }>,
+  { workload, port }: Extract<Destination, { kind: 'workload' }>,
   { authority }: Client,
 ): Target {
   const [first] = workload.addresses;
@@ -144,7 +144,7 @@ function workloadTarget(
 }
 
 /** What a route's backend stands for. @throws HttpFailure BACKEND_INVALID */
-export function backendOf(target: BackendTarget, { snapshot, settings }: PickParts): Asked {
+export function backendOf(target: BackendTarget, { snapshot, settings }: PickParts): Destination {
   if (target.kind === 'invalid') throw new HttpFailure('BACKEND_INVALID', target.why);
   const service = snapshot().serviceByKey(target.service);
   const port = service?.ports.find(({ servicePort }) => servicePort === target.port);

@@ -7,8 +7,8 @@ import { type Matched, matchRoute } from '../mesh/match-route.ts';
 import { type BackendTarget, type ExternalAuth, type HeaderEdit, routeKey } from '../mesh/route.ts';
 import { pickBackend } from '../mesh/split.ts';
 import { applyFilters } from './apply-filters.ts';
-import { nameOf } from './asked.ts';
-import type { Asked, Inbound } from './inbound.ts';
+import { destinationOf, nameOf } from './asked.ts';
+import type { Destination, Inbound } from './inbound.ts';
 import { backendOf, type PickParts } from './pick.ts';
 import type { ReadRequest } from './read-request.ts';
 import type { RouteTables } from './tables.ts';
@@ -21,7 +21,7 @@ export type Forwarding = {
   readonly request: HttpRequest;
   /** What stands in the request line, before its query. */
   readonly path: string;
-  readonly backend: Asked;
+  readonly backend: Destination;
   readonly matched: Matched | undefined;
   readonly answerEdits: readonly HeaderEdit[];
   readonly mirrors: readonly Mirror[];
@@ -49,7 +49,7 @@ export function matchAsked(
   { asked, source }: Inbound,
   { tables }: PlanSteps,
 ): Matched | undefined {
-  const table = tables.tableFor(asked, source.identity?.namespace);
+  const table = tables.tableFor(asked, source.identity?.namespace, request.authority);
   if (table === undefined) return undefined;
   const matched = matchRoute(table, request, source);
   if (matched !== undefined) return matched;
@@ -67,7 +67,7 @@ export function planOf(
   steps: PlanSteps,
 ): Plan {
   if (matched === undefined) {
-    return { ...UNROUTED, request, path: forwardedPath, backend: asked };
+    return { ...UNROUTED, request, path: forwardedPath, backend: destinationOf(asked) };
   }
   const port = asked.kind === 'service' ? asked.port.servicePort : asked.port;
   const how = { matched, port, random: steps.random };

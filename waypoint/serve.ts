@@ -18,7 +18,7 @@ import type { Exchange } from './exchange.ts';
 import { answerFor } from './failure-answer.ts';
 import { type Forwarded, type ForwardSteps, forward } from './forward.ts';
 import { forwardedInside, withRequestId, withUpstreamTime } from './headers.ts';
-import type { Asked } from './inbound.ts';
+import type { Asked, Destination } from './inbound.ts';
 import { MirroredBody, type SendMirror } from './mirror.ts';
 import {
   type Forwarding,
@@ -231,7 +231,7 @@ function settingsFor(
   return { ...whole, loadBalancing: pick.settings.of(there).loadBalancing };
 }
 
-function limitedService(asked: Asked, backend: Asked): Service | undefined {
+function limitedService(asked: Asked, backend: Destination): Service | undefined {
   if (asked.kind === 'service') return asked.service;
   return backend.kind === 'service' ? backend.service : undefined;
 }

@@ -29,6 +29,7 @@ import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
 import { dialLoopback } from '../tunnel/test-peers.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { startWaypoint, type Waypoint, type WaypointSettings } from './app.ts';
+import type { Ingress } from './ingress/ingress.ts';
 import { StreamSocket } from './stream-socket.ts';
 
 const LOOPBACK = parseIp('127.0.0.1');
@@ -99,6 +100,13 @@ export class Rig {
     );
     await waypoint.serving;
     return new Rig(ca, waypoint, discovery, lines);
+  }
+
+  /** There when the rig was opened as one. */
+  get ingress(): Ingress {
+    const { ingress } = this.#waypoint;
+    if (ingress === undefined) throw new Error('The rig was not opened as an ingress');
+    return ingress;
   }
 
   /** A service behind the waypoint. */
