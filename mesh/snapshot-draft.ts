@@ -76,6 +76,13 @@ export const emptyIndexes: Indexes = {
 };
 
 /** One batch under way. */
+type ForWaypoints =
+  | `http-policy${Removed}`
+  | `request-authentication${Removed}`
+  | `traffic-policy${Removed}`
+  | `listeners${Removed}`;
+type Removed = '' | '-removed';
+
 export class Draft {
   readonly #workloads: Change<Workload>;
   readonly #workloadsByAddress: Change<readonly Workload[]>;
@@ -143,35 +150,11 @@ export class Draft {
       case 'policy-removed':
         this.#replacePolicy(update.name, undefined);
         return;
-      case 'http-policy':
-        this.#httpPolicies.set(policyKey(update.policy), update.policy);
-        return;
-      case 'http-policy-removed':
-        this.#httpPolicies.delete(update.name);
-        return;
-      case 'request-authentication':
-        this.#requestAuthentications.set(policyKey(update.policy), update.policy);
-        return;
-      case 'request-authentication-removed':
-        this.#requestAuthentications.delete(update.name);
-        return;
       case 'route':
         this.#replaceRoute(routeKey(update.route), update.route);
         return;
       case 'route-removed':
         this.#replaceRoute(update.name, undefined);
-        return;
-      case 'traffic-policy':
-        this.#trafficPolicies.set(trafficPolicyKey(update.policy), update.policy);
-        return;
-      case 'traffic-policy-removed':
-        this.#trafficPolicies.delete(update.name);
-        return;
-      case 'listeners':
-        this.#listeners.set(update.listeners.gateway, update.listeners);
-        return;
-      case 'listeners-removed':
-        this.#listeners.delete(update.gateway);
         return;
       case 'enrolment':
         this.#enrolments.set(update.enrolment.podUid, update.enrolment);
@@ -190,6 +173,38 @@ export class Draft {
         return;
       case 'trust-removed':
         this.#trust.delete(update.trustDomain);
+        return;
+      default:
+        this.#applyForWaypoints(update);
+    }
+  }
+
+  /** What only waypoints and ingress gateways ask for, besides routes. */
+  #applyForWaypoints(update: Extract<ResourceUpdate, { kind: ForWaypoints }>): void {
+    switch (update.kind) {
+      case 'http-policy':
+        this.#httpPolicies.set(policyKey(update.policy), update.policy);
+        return;
+      case 'http-policy-removed':
+        this.#httpPolicies.delete(update.name);
+        return;
+      case 'request-authentication':
+        this.#requestAuthentications.set(policyKey(update.policy), update.policy);
+        return;
+      case 'request-authentication-removed':
+        this.#requestAuthentications.delete(update.name);
+        return;
+      case 'traffic-policy':
+        this.#trafficPolicies.set(trafficPolicyKey(update.policy), update.policy);
+        return;
+      case 'traffic-policy-removed':
+        this.#trafficPolicies.delete(update.name);
+        return;
+      case 'listeners':
+        this.#listeners.set(update.listeners.gateway, update.listeners);
+        return;
+      case 'listeners-removed':
+        this.#listeners.delete(update.gateway);
         return;
     }
   }
