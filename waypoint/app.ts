@@ -149,6 +149,7 @@ export async function startWaypoint(
   });
   const steps: ServeSteps = {
     ...traffic.steps,
+    identity: settings.identity,
     clock,
     log,
     random,
