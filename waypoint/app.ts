@@ -14,6 +14,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { Readiness } from '../runtime/readiness.ts';
+import { encodeShown } from '../runtime/shown-snapshot.ts';
 import { startTracing, type TracingSettings } from '../runtime/tracing/tracing.ts';
 import { TunnelAcceptor } from '../tunnel/accept.ts';
 import { Certificates } from '../tunnel/certificates/certificates.ts';
@@ -227,7 +228,12 @@ export async function startWaypoint(
     else acceptor.take(socket);
   });
   const doors = { log, metrics, readiness, ...(parts.quit && { quit: parts.quit }) };
-  const admin = await startAdmin(doors, settings).catch((error: unknown) => {
+  const admin = await startAdmin(doors, settings, {
+    '/snapshot': () => ({
+      contentType: 'application/octet-stream',
+      body: encodeShown(snapshot(), clock.now()),
+    }),
+  }).catch((error: unknown) => {
     unsubscribe();
     certificates.close();
     throw error;

@@ -1,4 +1,5 @@
-// Regular expressions that users write, in linear time: RE2's syntax by re2js. Called when tables are compiled.
+// Regular expressions that users write, in linear time: RE2's syntax by re2js. Called where tables of
+// routes are compiled: in waypoints, and by `ambit explain`.
 
 import { RE2JS } from 're2js';
 
