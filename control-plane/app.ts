@@ -52,6 +52,8 @@ export type ControlPlane = {
 };
 
 const LEASE = 'ambit-control-plane';
+/** What Gateways name is read within milliseconds; somebody may have forbidden to read a Secret, and nobody waits for that. */
+const LOOK_UP_MS = 5000;
 
 /** Resolves when it serves agents. @throws `signal.reason` when aborted before */
 export async function startControlPlane(
@@ -87,7 +89,14 @@ export async function startControlPlane(
       attachedRoutes: newest.attachedRoutes,
     });
     known = [...newest.problems, ...planned.problems, ...believed.problems];
-    if (store.publish({ ...newest, enrolments, trust: believed.bundles })) {
+    if (
+      store.publish({
+        ...newest,
+        enrolments,
+        trust: believed.bundles,
+        listeners: planned.listeners,
+      })
+    ) {
       log.debug('Published', { version: store.current.version });
     }
     published.resolve();
@@ -187,6 +196,17 @@ export async function startControlPlane(
   });
   ended.catch(() => {});
   await Promise.race([Promise.all([cluster.synced, trust.synced, gateways.synced]), ended]);
+  // proxies that were told of listeners without certificates would close them
+  await Promise.race([
+    gateways.lookUp({
+      gateways: cluster.gateways.items(),
+      roots: trust.rootMap(),
+      uses: new Map(),
+      attachedRoutes: new Map(),
+    }),
+    clock.sleep(LOOK_UP_MS),
+    ended,
+  ]);
   synced = true;
   tryPublish();
   // agents that were told of an empty cluster would let go of all they know

@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import type { Enrolment } from '../mesh/enrolment.ts';
+import type { GatewayListeners } from '../mesh/gateway-listeners.ts';
 import type { HttpPolicy } from '../mesh/http-policy.ts';
 import type { MeshNamespace } from '../mesh/namespace.ts';
 import { type AuthorizationPolicy, policyKey } from '../mesh/policy.ts';
@@ -23,6 +24,7 @@ import {
   TYPE_NAMESPACE,
 } from '../wire/discovery.ts';
 import { encodeHttpPolicy, TYPE_HTTP_POLICY } from '../wire/http-policy-resource.ts';
+import { encodeListeners, TYPE_LISTENERS } from '../wire/listeners-resource.ts';
 import { encodePolicy } from '../wire/policy-resource.ts';
 import {
   encodeRequestAuthentication,
@@ -41,12 +43,14 @@ export type TypeUrl =
   | typeof TYPE_ADDRESS
   | typeof TYPE_TRAFFIC_POLICY
   | typeof TYPE_ROUTE
+  | typeof TYPE_LISTENERS
   | typeof TYPE_NAMESPACE
   | typeof TYPE_ENROLMENT;
 
 /**
  * The order types are sent in: whom to believe before anything, policies before the workloads they protect, services
- * and what limits them before the routes that lead to them, all before a pod is enrolled. A proxy gets those it asked for.
+ * and what limits them before the routes that lead to them, those before the listeners that open for them,
+ * all before a pod is enrolled. A proxy gets those it asked for.
  */
 export const TYPES: readonly TypeUrl[] = [
   TYPE_TRUST,
@@ -56,6 +60,7 @@ export const TYPES: readonly TypeUrl[] = [
   TYPE_ADDRESS,
   TYPE_TRAFFIC_POLICY,
   TYPE_ROUTE,
+  TYPE_LISTENERS,
   TYPE_NAMESPACE,
   TYPE_ENROLMENT,
 ];
@@ -72,11 +77,16 @@ type Published = Pick<
   | 'routes'
   | 'namespaces'
   | 'enrolments'
-> & { readonly trust: readonly TrustBundle[] };
+> & {
+  readonly trust: readonly TrustBundle[];
+  readonly listeners?: readonly GatewayListeners[];
+};
 
 export type StoredResource = Resource & {
   /** Only the agent of this node may have it; undefined: everybody. */
   readonly node: string | undefined;
+  /** Only proxies of this Gateway, `namespace/name`, may have it: there are private keys in it; undefined: everybody. */
+  readonly gateway?: string | undefined;
 };
 
 export type Publication = {
@@ -145,6 +155,9 @@ function resourcesOf(
   for (const policy of translation.requestAuthentications) put(policy, REQUEST_AUTHENTICATION);
   for (const policy of translation.trafficPolicies) put(policy, TRAFFIC_POLICY);
   for (const route of translation.routes) put(route, ROUTE);
+  for (const listeners of translation.listeners ?? []) {
+    put(listeners, { ...LISTENERS, gateway: listeners.gateway });
+  }
   for (const namespace of translation.namespaces) put(namespace, NAMESPACE);
   for (const { node, enrolment } of translation.enrolments) {
     put(enrolment, { ...ENROLMENT, node });
@@ -157,6 +170,7 @@ type Description<T> = {
   readonly nameOf: (value: T) => string;
   readonly encode: (value: T) => Uint8Array;
   readonly node?: string;
+  readonly gateway?: string;
 };
 
 const TRUST: Description<TrustBundle> = {
@@ -199,6 +213,11 @@ const TRAFFIC_POLICY: Description<TrafficPolicy> = {
   nameOf: trafficPolicyKey,
   encode: encodeTrafficPolicy,
 };
+const LISTENERS: Description<GatewayListeners> = {
+  typeUrl: TYPE_LISTENERS,
+  nameOf: ({ gateway }) => gateway,
+  encode: encodeListeners,
+};
 const NAMESPACE: Description<MeshNamespace> = {
   typeUrl: TYPE_NAMESPACE,
   nameOf: ({ name }) => name,
@@ -212,10 +231,18 @@ const ENROLMENT: Description<Enrolment> = {
 
 function storedResource<T>(
   value: T,
-  { typeUrl, nameOf, encode, node }: Description<T>,
+  { typeUrl, nameOf, encode, node, gateway }: Description<T>,
 ): StoredResource {
   const body = encode(value);
-  return { name: nameOf(value), typeUrl, body, version: contentHash(body), aliases: [], node };
+  return {
+    name: nameOf(value),
+    typeUrl,
+    body,
+    version: contentHash(body),
+    aliases: [],
+    node,
+    gateway,
+  };
 }
 
 /** The same on every replica, so that an agent may resume at another one. 96 bits: no two of a mesh are alike. */

@@ -2,6 +2,7 @@
 // and by tests; applied to a Snapshot in batches.
 
 import type { Enrolment } from './enrolment.ts';
+import type { GatewayListeners } from './gateway-listeners.ts';
 import type { HttpPolicy } from './http-policy.ts';
 import type { MeshNamespace } from './namespace.ts';
 import type { AuthorizationPolicy } from './policy.ts';
@@ -27,6 +28,8 @@ export type ResourceUpdate =
   | { readonly kind: 'route-removed'; readonly name: string }
   | { readonly kind: 'traffic-policy'; readonly policy: TrafficPolicy }
   | { readonly kind: 'traffic-policy-removed'; readonly name: string }
+  | { readonly kind: 'listeners'; readonly listeners: GatewayListeners }
+  | { readonly kind: 'listeners-removed'; readonly gateway: string }
   | { readonly kind: 'enrolment'; readonly enrolment: Enrolment }
   | { readonly kind: 'enrolment-removed'; readonly podUid: string }
   | { readonly kind: 'namespace'; readonly namespace: MeshNamespace }

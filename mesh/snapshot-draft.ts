@@ -3,6 +3,7 @@
 // anew; the indexes it began with stay as they were.
 
 import type { Enrolment } from './enrolment.ts';
+import type { GatewayListeners } from './gateway-listeners.ts';
 import type { HttpPolicy } from './http-policy.ts';
 import type { MeshNamespace } from './namespace.ts';
 import { type AuthorizationPolicy, policyKey } from './policy.ts';
@@ -42,6 +43,8 @@ export type Indexes = {
   /** `namespace/name` of a Gateway -> the routes that hold for one of its listeners. */
   readonly routesByGateway: SharedMap<readonly Route[]>;
   readonly trafficPolicies: SharedMap<TrafficPolicy>;
+  /** By `namespace/name` of the Gateway. */
+  readonly listeners: SharedMap<GatewayListeners>;
   readonly enrolments: SharedMap<Enrolment>;
   readonly namespaces: SharedMap<MeshNamespace>;
   readonly trust: SharedMap<TrustBundle>;
@@ -66,12 +69,20 @@ export const emptyIndexes: Indexes = {
   routesByService: SharedMap.empty,
   routesByGateway: SharedMap.empty,
   trafficPolicies: SharedMap.empty,
+  listeners: SharedMap.empty,
   enrolments: SharedMap.empty,
   namespaces: SharedMap.empty,
   trust: SharedMap.empty,
 };
 
 /** One batch under way. */
+type ForWaypoints =
+  | `http-policy${Removed}`
+  | `request-authentication${Removed}`
+  | `traffic-policy${Removed}`
+  | `listeners${Removed}`;
+type Removed = '' | '-removed';
+
 export class Draft {
   readonly #workloads: Change<Workload>;
   readonly #workloadsByAddress: Change<readonly Workload[]>;
@@ -91,6 +102,7 @@ export class Draft {
   readonly #routesByService: Change<readonly Route[]>;
   readonly #routesByGateway: Change<readonly Route[]>;
   readonly #trafficPolicies: Change<TrafficPolicy>;
+  readonly #listeners: Change<GatewayListeners>;
   readonly #enrolments: Change<Enrolment>;
   readonly #namespaces: Change<MeshNamespace>;
   readonly #trust: Change<TrustBundle>;
@@ -113,6 +125,7 @@ export class Draft {
     this.#routesByService = indexes.routesByService.change();
     this.#routesByGateway = indexes.routesByGateway.change();
     this.#trafficPolicies = indexes.trafficPolicies.change();
+    this.#listeners = indexes.listeners.change();
     this.#enrolments = indexes.enrolments.change();
     this.#namespaces = indexes.namespaces.change();
     this.#trust = indexes.trust.change();
@@ -137,29 +150,11 @@ export class Draft {
       case 'policy-removed':
         this.#replacePolicy(update.name, undefined);
         return;
-      case 'http-policy':
-        this.#httpPolicies.set(policyKey(update.policy), update.policy);
-        return;
-      case 'http-policy-removed':
-        this.#httpPolicies.delete(update.name);
-        return;
-      case 'request-authentication':
-        this.#requestAuthentications.set(policyKey(update.policy), update.policy);
-        return;
-      case 'request-authentication-removed':
-        this.#requestAuthentications.delete(update.name);
-        return;
       case 'route':
         this.#replaceRoute(routeKey(update.route), update.route);
         return;
       case 'route-removed':
         this.#replaceRoute(update.name, undefined);
-        return;
-      case 'traffic-policy':
-        this.#trafficPolicies.set(trafficPolicyKey(update.policy), update.policy);
-        return;
-      case 'traffic-policy-removed':
-        this.#trafficPolicies.delete(update.name);
         return;
       case 'enrolment':
         this.#enrolments.set(update.enrolment.podUid, update.enrolment);
@@ -178,6 +173,38 @@ export class Draft {
         return;
       case 'trust-removed':
         this.#trust.delete(update.trustDomain);
+        return;
+      default:
+        this.#applyForWaypoints(update);
+    }
+  }
+
+  /** What only waypoints and ingress gateways ask for, besides routes. */
+  #applyForWaypoints(update: Extract<ResourceUpdate, { kind: ForWaypoints }>): void {
+    switch (update.kind) {
+      case 'http-policy':
+        this.#httpPolicies.set(policyKey(update.policy), update.policy);
+        return;
+      case 'http-policy-removed':
+        this.#httpPolicies.delete(update.name);
+        return;
+      case 'request-authentication':
+        this.#requestAuthentications.set(policyKey(update.policy), update.policy);
+        return;
+      case 'request-authentication-removed':
+        this.#requestAuthentications.delete(update.name);
+        return;
+      case 'traffic-policy':
+        this.#trafficPolicies.set(trafficPolicyKey(update.policy), update.policy);
+        return;
+      case 'traffic-policy-removed':
+        this.#trafficPolicies.delete(update.name);
+        return;
+      case 'listeners':
+        this.#listeners.set(update.listeners.gateway, update.listeners);
+        return;
+      case 'listeners-removed':
+        this.#listeners.delete(update.gateway);
         return;
     }
   }
@@ -215,6 +242,7 @@ export class Draft {
       routesByService: this.#routesByService.done(),
       routesByGateway: this.#routesByGateway.done(),
       trafficPolicies: this.#trafficPolicies.done(),
+      listeners: this.#listeners.done(),
       enrolments: this.#enrolments.done(),
       namespaces: this.#namespaces.done(),
       trust: this.#trust.done(),

@@ -20,6 +20,7 @@ import {
   serviceOf,
   workloadOf,
 } from './test-arbitraries.ts';
+import { trafficPolicyKey } from './traffic-policy.ts';
 import type { Workload } from './workload.ts';
 
 const UPDATE: fc.Arbitrary<ResourceUpdate> = fc.oneof(
@@ -65,6 +66,12 @@ function survivors(batches: readonly (readonly ResourceUpdate[])[]): ResourceUpd
         break;
       case 'route-removed':
         last.delete(`route ${update.name}`);
+        break;
+      case 'traffic-policy':
+        last.set(`traffic ${trafficPolicyKey(update.policy)}`, update);
+        break;
+      case 'traffic-policy-removed':
+        last.delete(`traffic ${update.name}`);
         break;
       case 'enrolment':
         last.set(`enrolment ${update.enrolment.podUid}`, update);

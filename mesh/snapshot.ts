@@ -5,6 +5,7 @@
 import type { IpAddress } from './address.ts';
 import { inCidr } from './cidr.ts';
 import type { Enrolment } from './enrolment.ts';
+import type { GatewayListeners } from './gateway-listeners.ts';
 import type { HttpPolicy } from './http-policy.ts';
 import type { MeshNamespace } from './namespace.ts';
 import type { AuthorizationPolicy } from './policy.ts';
@@ -174,6 +175,11 @@ export class Snapshot {
   /** The same object as long as none of them came, went or changed, so that what is made of them can be kept by it. */
   get trafficPolicies(): { values(): IterableIterator<TrafficPolicy> } {
     return this.#indexes.trafficPolicies;
+  }
+
+  /** What a Gateway, `namespace/name`, listens on: its own proxies alone are told. */
+  listenersOf(gateway: string): GatewayListeners | undefined {
+    return this.#indexes.listeners.get(gateway);
   }
 
   enrolment(podUid: string): Enrolment | undefined {

@@ -24,6 +24,7 @@ import {
   decodeHttpPolicy,
   TYPE_HTTP_POLICY,
 } from '../wire/http-policy-resource.ts';
+import { decodeListeners, TYPE_LISTENERS } from '../wire/listeners-resource.ts';
 import { closedPolicy, decodePolicy } from '../wire/policy-resource.ts';
 import {
   closedRequestAuthentication,
@@ -53,6 +54,8 @@ export const WAYPOINT_TYPES: readonly string[] = [
   TYPE_ROUTE,
   TYPE_NAMESPACE,
 ];
+/** What the proxy of an ingress gateway asks for: its listeners too. */
+export const INGRESS_TYPES: readonly string[] = [...WAYPOINT_TYPES, TYPE_LISTENERS];
 
 export type Applied = {
   /** ACK, or NACK when some resource was refused; the good ones are applied all the same. */
@@ -263,6 +266,10 @@ function decodeResource(
     const policy = decodeTrafficPolicy(resource.name, resource.body);
     return { update: { kind: 'traffic-policy', policy }, name: trafficPolicyKey(policy) };
   }
+  if (typeUrl === TYPE_LISTENERS) {
+    const listeners = decodeListeners(resource.body);
+    return { update: { kind: 'listeners', listeners }, name: listeners.gateway };
+  }
   if (typeUrl === TYPE_ENROLMENT) {
     const enrolment = decodeEnrolment(resource.body);
     return { update: { kind: 'enrolment', enrolment }, name: enrolment.podUid };
@@ -285,6 +292,7 @@ function removalOf(typeUrl: string, name: string): ResourceUpdate {
   }
   if (typeUrl === TYPE_ROUTE) return { kind: 'route-removed', name };
   if (typeUrl === TYPE_TRAFFIC_POLICY) return { kind: 'traffic-policy-removed', name };
+  if (typeUrl === TYPE_LISTENERS) return { kind: 'listeners-removed', gateway: name };
   if (typeUrl === TYPE_ENROLMENT) return { kind: 'enrolment-removed', podUid: name };
   if (typeUrl === TYPE_NAMESPACE) return { kind: 'namespace-removed', name };
   return { kind: 'address-removed', name };

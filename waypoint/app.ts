@@ -1,11 +1,12 @@
 // The waypoint put together: every part is built, wired and closed here, and nothing else constructs. Called by
 // connected.ts with the real discovery and issuance, and by tests with their own.
 
+import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import type { Identity } from '../mesh/identity.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
-import { WAYPOINT_CLASS } from '../mesh/waypoint.ts';
+import { INGRESS_CLASS, WAYPOINT_CLASS } from '../mesh/waypoint.ts';
 import type { Workload } from '../mesh/workload.ts';
 import type { Door } from '../runtime/admin.ts';
 import { type Admin, type AdminDoors, startAdmin } from '../runtime/admin.ts';
@@ -14,20 +15,29 @@ import type { Log } from '../runtime/log.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { Readiness } from '../runtime/readiness.ts';
 import { encodeShown } from '../runtime/shown-snapshot.ts';
+import { startTracing, type TracingSettings } from '../runtime/tracing/tracing.ts';
 import { TunnelAcceptor } from '../tunnel/accept.ts';
 import { Certificates } from '../tunnel/certificates/certificates.ts';
 import type { Issue } from '../tunnel/certificates/held-certificate.ts';
 import { exposeCertificates } from '../tunnel/certificates/reports.ts';
 import type { Credentials } from '../tunnel/contexts.ts';
 import { ignoreError } from '../tunnel/socket.ts';
+import type { Leg } from '../tunnel/splice.ts';
 import { acceptStream } from './accept.ts';
-import { serviceConnector } from './auth/connect-service.ts';
 import { Guard } from './auth/guard.ts';
 import { Http1Server } from './http1-server.ts';
 import { Http2Server } from './http2-server.ts';
+import type { Inbound } from './inbound.ts';
+import { type Ingress, type IngressSettings, startIngress } from './ingress/ingress.ts';
 import { carryBytes } from './opaque.ts';
-import { serve } from './serve.ts';
+import { type ServeSteps, serve } from './serve.ts';
 import { RouteTables } from './tables.ts';
+import { RequestLog, type RequestLogSettings } from './telemetry/access-log.ts';
+import { RequestMetrics } from './telemetry/request-metrics.ts';
+import { RequestTrails } from './telemetry/request-trail.ts';
+import { RouteMetrics } from './telemetry/route-metrics.ts';
+import { WaypointEvents } from './telemetry/waypoint-events.ts';
+import { startTraffic } from './traffic.ts';
 import { Dialer } from './upstream/dial.ts';
 import { Endpoints } from './upstream/endpoints.ts';
 
@@ -57,11 +67,18 @@ export type WaypointSettings = AdminDoors & {
   readonly tunnels: Door;
   readonly certificateTtlMs: number;
   readonly drainDeadlineMs: number;
+  /** undefined: nobody collects traces. */
+  readonly tracing?: TracingSettings | undefined;
+  readonly requestLog?: RequestLogSettings;
+  /** Of an ingress gateway. */
+  readonly ingress?: IngressSettings | undefined;
 };
 
 export type Waypoint = {
   readonly ports: Admin['ports'] & { readonly tunnels: number };
   readonly metrics: Metrics;
+  /** Of an ingress gateway. */
+  readonly ingress: Ingress | undefined;
   /** Resolves when it takes tunnels: its certificate is there. */
   readonly serving: Promise<void>;
   /** Takes no more, waits for what is open, at most the drain deadline, then ends everything. */
@@ -99,20 +116,73 @@ export async function startWaypoint(
     snapshot,
     self,
   });
-  const endpoints = new Endpoints({ dialer });
-  const pick = { snapshot, self, balance: { random, load: () => 0 } };
+  const endpoints = new Endpoints({ clock, dialer });
+  const events = new WaypointEvents({ clock, metrics });
+  const traffic = startTraffic({ clock, log, random, events, dialer, endpoints, snapshot, self });
+  const { pick } = traffic;
+  const tracing = startTracing({ clock, log, metrics }, settings.tracing, {
+    'service.name': 'ambit-waypoint',
+    'service.instance.id': settings.workloadUid,
+  });
+  const trails = new RequestTrails({
+    clock,
+    log,
+    metrics,
+    tracer: tracing.tracer,
+    observers: [
+      new RequestMetrics({ clock, metrics }),
+      new RouteMetrics({ clock, metrics }),
+      new RequestLog({ log: log.child({ scope: 'access' }), random }, settings.requestLog),
+    ],
+  });
 
   const guard = new Guard(
-    { clock, log, metrics, snapshot, connect: serviceConnector({ pick, dialer }) },
-    { gateway: settings.gateway, gatewayClass: WAYPOINT_CLASS },
+    { clock, log, metrics, snapshot, connect: traffic.connect },
+    {
+      gateway: settings.gateway,
+      gatewayClass: settings.ingress === undefined ? WAYPOINT_CLASS : INGRESS_CLASS,
+    },
   );
-  const tables = new RouteTables({ log, routesOf: (key) => snapshot().routesOfService(key) });
-  const sleep = clock.sleep.bind(clock);
-  const steps = { log, pick, endpoints, tables, random, sleep, guard };
+  const tables = new RouteTables({
+    log,
+    routesOf: (key) => snapshot().routesOfService(key),
+    routesOfGateway: (key) => snapshot().routesOfGateway(key),
+  });
+  const steps: ServeSteps = {
+    ...traffic.steps,
+    identity: settings.identity,
+    clock,
+    log,
+    random,
+    uuid: randomUUID,
+    tables,
+    trails,
+    endpoints,
+    events,
+    guard,
+  };
   const onBad = (_: unknown, status: number, why: string): void =>
     log.info('Refused bytes that are no request', { status, why });
   const http1 = new Http1Server({ clock, onBad, onExchange: (one) => void serve(one, steps) });
   const http2 = new Http2Server({ onBad, onExchange: (one) => void serve(one, steps) });
+
+  const opaque = (leg: Leg, inbound: Inbound): void =>
+    void carryBytes(leg, inbound, { log, pick, dialer, tables, random, guard });
+  const ingress =
+    settings.ingress &&
+    startIngress(
+      {
+        clock,
+        log,
+        http1,
+        http2,
+        opaque,
+        readiness,
+        metrics,
+        connectionTrace: () => trails.connection({}),
+      },
+      settings.ingress,
+    );
 
   const serving = Promise.withResolvers<void>();
   let acceptor: TunnelAcceptor | undefined;
@@ -127,11 +197,11 @@ export async function startWaypoint(
           log,
           snapshot,
           self,
+          connectionTrace: (fields) => trails.connection(fields),
           tables,
           http1,
           http2,
-          opaque: (stream, inbound) =>
-            void carryBytes(stream, inbound, { log, pick, dialer, tables, random, guard }),
+          opaque,
         }),
       onDenied: ({ remote, error }) => log.warn('Refused a tunnel', { from: remote.ip, error }),
     });
@@ -142,9 +212,11 @@ export async function startWaypoint(
   const take = (newest: Snapshot): void => {
     certificates.believe(newest.trustBundles());
     endpoints.evict(newest);
+    traffic.take(newest);
     guard.update(newest);
     dialer.pool.evict();
     if (self() !== undefined) known();
+    ingress?.take(newest);
   };
   const unsubscribe = discovery.subscribe(take);
   exposeCertificates(metrics, certificates, clock);
@@ -174,6 +246,7 @@ export async function startWaypoint(
     () => {
       take(snapshot());
       firstSync();
+      ingress?.synced();
     },
     () => {
       // closed before it was ever connected
@@ -183,23 +256,30 @@ export async function startWaypoint(
   return {
     ports: { ...admin.ports, tunnels: (server.address() as AddressInfo).port },
     metrics,
+    ingress,
     serving: serving.promise,
     async stop() {
       readiness.blocker('stopping');
       server.close();
       http1.drain();
       http2.drain();
-      const deadline = clock.timer(settings.drainDeadlineMs, () => void acceptor?.close());
-      await acceptor?.drain();
+      const deadline = clock.timer(settings.drainDeadlineMs, () => {
+        void acceptor?.close();
+        ingress?.close();
+      });
+      await Promise.all([acceptor?.drain(), ingress?.drain()]);
       deadline.cancel();
       unsubscribe();
       http1.close();
       http2.close();
+      traffic.close();
       guard.close();
       endpoints.close();
       await dialer.pool.close();
       claim.release();
       certificates.close();
+      await trails.allEnded();
+      await tracing.close();
       await admin.close();
     },
   };

@@ -7,7 +7,8 @@ import { editRequestHeaders, redirectLocation, rewriteRequest } from '../mesh/ed
 import { HttpFailure } from '../mesh/http-failures.ts';
 import type { HeaderList, HttpRequest } from '../mesh/http-request.ts';
 import type { Matched } from '../mesh/match-route.ts';
-import type { ExternalAuth, HeaderEdit, RouteFilter } from '../mesh/route.ts';
+import type { BackendTarget, ExternalAuth, HeaderEdit, RouteFilter } from '../mesh/route.ts';
+import { isMirrored } from '../mesh/split.ts';
 
 /** Who must be asked before anything comes of it, in this order. */
 type Asks = { readonly ask: readonly ExternalAuth[] };
@@ -19,6 +20,10 @@ export type Filtered =
       /** True once the path is a filter's and no longer the client's. */
       readonly pathEdited: boolean;
       readonly answerEdits: readonly HeaderEdit[];
+      readonly mirrors: readonly {
+        readonly target: BackendTarget;
+        readonly request: HttpRequest;
+      }[];
     } & Asks)
   | ({ readonly kind: 'answer'; readonly status: number; readonly headers: HeaderList } & Asks);
 
@@ -26,12 +31,13 @@ export type Filtered =
 export function applyFilters(
   request: HttpRequest,
   filters: readonly RouteFilter[],
-  how: { readonly matched: Matched; readonly port: number },
+  how: { readonly matched: Matched; readonly port: number; readonly random: () => number },
 ): Filtered {
   let present = request;
   let pathEdited = false;
   const answerEdits: HeaderEdit[] = [];
   const ask: ExternalAuth[] = [];
+  const mirrors: { target: BackendTarget; request: HttpRequest }[] = [];
   for (const filter of filters) {
     switch (filter.kind) {
       case 'request-headers':
@@ -56,12 +62,14 @@ export function applyFilters(
         if (decision.kind === 'response') answerEdits.push(decision.edit);
         break;
       }
+      case 'mirror':
+        if (isMirrored(filter, how.random)) {
+          mirrors.push({ target: filter.target, request: present });
+        }
+        break;
       case 'external-auth':
         ask.push(filter);
         break;
-      case 'mirror':
-        // going on without it would be another route than was written
-        throw new HttpFailure('FILTER_BROKEN', `This version has no filter of kind ${filter.kind}`);
       case 'broken':
         throw new HttpFailure(
           'FILTER_BROKEN',
@@ -69,5 +77,5 @@ export function applyFilters(
         );
     }
   }
-  return { kind: 'forward', request: present, pathEdited, answerEdits, ask };
+  return { kind: 'forward', request: present, pathEdited, answerEdits, mirrors, ask };
 }

@@ -5,14 +5,15 @@
 import { type Authority, formatIpPort } from '../mesh/address.ts';
 import { MeshError } from '../mesh/failures.ts';
 import { isReplica, resolveGateway, waypointsOf } from '../mesh/gateway.ts';
+import { HttpFailure } from '../mesh/http-failures.ts';
 import type { Service } from '../mesh/service.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
 import type { Workload } from '../mesh/workload.ts';
 import { formatAuthority } from '../wire/authority.ts';
-import type { Asked } from './inbound.ts';
+import type { Asked, Destination } from './inbound.ts';
 
 /** @throws MeshError DESTINATION_UNKNOWN, DESTINATION_MISMATCH */
-export function askedOf(authority: Authority, self: Workload, snapshot: Snapshot): Asked {
+export function askedOf(authority: Authority, self: Workload, snapshot: Snapshot): Destination {
   const addressed =
     authority.kind === 'hostname'
       ? snapshot.serviceByHostname(authority.hostname, self.namespace)
@@ -48,7 +49,14 @@ function isServedBy(self: Workload, of: Service | Workload, snapshot: Snapshot):
   );
 }
 
+/** Where it goes when no route says so: a listener stands before nothing. @throws HttpFailure NO_ROUTE */
+export function destinationOf(asked: Asked): Destination {
+  if (asked.kind !== 'listener') return asked;
+  throw new HttpFailure('NO_ROUTE', `No route of ${nameOf(asked)} takes it`);
+}
+
 export function nameOf(asked: Asked): string {
+  if (asked.kind === 'listener') return `${asked.gateway}:${asked.port}`;
   if (asked.kind === 'service') return `${asked.service.hostname}:${asked.port.servicePort}`;
   const [ip] = asked.workload.addresses;
   return ip === undefined ? asked.workload.uid : formatIpPort({ ip, port: asked.port });

@@ -1,7 +1,11 @@
 // The waypoint's settings, each with its default and reason. Read by main.ts from the environment; tests make their own.
 
+import { RESPONSE_FLAGS } from '../mesh/http-failures.ts';
+import { readAccessFilter } from '../runtime/access-filter.ts';
 import type { Door } from '../runtime/admin.ts';
 import type { SettingsReader } from '../runtime/env.ts';
+import { readTracingSettings, type TracingSettings } from '../runtime/tracing/tracing.ts';
+import type { RequestLogSettings } from './telemetry/access-log.ts';
 
 export type WaypointConfig = {
   readonly podName: string;
@@ -10,8 +14,12 @@ export type WaypointConfig = {
   readonly nodeName: string;
   /** `namespace/name` of the Gateway this is a replica of. */
   readonly gateway: string;
-  /** An ingress would have to serve the listeners of its Gateway, which it does not: it does not start as one. */
-  readonly kind: 'waypoint';
+  /** An ingress serves the listeners of its Gateway to whoever connects, without tunnels. */
+  readonly kind: 'waypoint' | 'ingress';
+  /** Where listeners of an ingress are; undefined: every address there is, of both families. */
+  readonly listenHost: string | undefined;
+  /** Proxies before an ingress whose x-forwarded-for is believed. */
+  readonly trustedHops: number;
   /** Where ca and control plane live. */
   readonly namespace: string;
   readonly trustDomain: string;
@@ -21,6 +29,9 @@ export type WaypointConfig = {
   readonly tokenFile: string;
   readonly rootCertFile: string;
   readonly certificateTtlMs: number;
+  /** undefined: nobody collects traces. */
+  readonly tracing: TracingSettings | undefined;
+  readonly requestLog: RequestLogSettings;
   readonly drainDeadlineMs: number;
   readonly tunnels: Door;
   readonly admin: Door;
@@ -46,7 +57,9 @@ export function readWaypointConfig(env: SettingsReader): WaypointConfig {
     serviceAccount: env.text('SERVICE_ACCOUNT'),
     nodeName: env.text('NODE_NAME', ''),
     gateway: env.text('AMBIT_GATEWAY'),
-    kind: env.oneOf('AMBIT_GATEWAY_KIND', ['waypoint'], 'waypoint'),
+    kind: env.oneOf('AMBIT_GATEWAY_KIND', ['waypoint', 'ingress'], 'waypoint'),
+    listenHost: env.text('AMBIT_BIND_HOST', '') || undefined,
+    trustedHops: env.integer('AMBIT_TRUSTED_PROXIES', 0, { max: 100 }),
     namespace,
     trustDomain: env.text('AMBIT_TRUST_DOMAIN', 'cluster.local'),
     clusterId: env.text('AMBIT_CLUSTER_ID', 'Kubernetes'),
@@ -62,6 +75,11 @@ export function readWaypointConfig(env: SettingsReader): WaypointConfig {
       'AMBIT_DRAIN_DEADLINE',
       Math.max(1000, env.durationMs('AMBIT_TERMINATION_GRACE', TERMINATION_GRACE_MS) - CLOSING_MS),
     ),
+    tracing: readTracingSettings(env),
+    requestLog: {
+      filter: readAccessFilter(env, RESPONSE_FLAGS),
+      format: env.oneOf('AMBIT_ACCESS_LOG_FORMAT', ['json', 'text'], 'json'),
+    },
     tunnels: { host, port: port('AMBIT_TUNNEL_PORT', 15008) },
     // for people in the pod only
     admin: { host: '127.0.0.1', port: port('AMBIT_ADMIN_PORT', 15000) },

@@ -3,11 +3,11 @@
 import { parseIdentity } from '../mesh/identity.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { createDiscoveryClient } from '../runtime/discovery-client.ts';
-import { WAYPOINT_TYPES } from '../runtime/discovery-state.ts';
+import { INGRESS_TYPES, WAYPOINT_TYPES } from '../runtime/discovery-state.ts';
 import { createIssuanceClient } from '../runtime/issuance-client.ts';
 import type { Log } from '../runtime/log.ts';
 import { VERSION } from '../runtime/version.ts';
-import { startWaypoint } from './app.ts';
+import { startWaypoint, type WaypointSettings } from './app.ts';
 import type { WaypointConfig } from './config.ts';
 
 type Parts = {
@@ -37,7 +37,7 @@ export async function connectWaypoint(
     serverIdentity: identityOf(namespace, 'ambit-control-plane'),
     nodeId: `waypoint~${podName}.${podNamespace}~${nodeName}`,
     userAgent: `waypoint/${VERSION}`,
-    types: WAYPOINT_TYPES,
+    types: config.kind === 'ingress' ? INGRESS_TYPES : WAYPOINT_TYPES,
   });
   const close = async (): Promise<void> => {
     await discovery.close();
@@ -53,6 +53,7 @@ export async function connectWaypoint(
       },
       {
         ...config,
+        ...(config.kind === 'ingress' ? { ingress: ingressOf(config) } : {}),
         identity: identityOf(podNamespace, serviceAccount),
         workloadUid: `${clusterId}//Pod/${podNamespace}/${podName}`,
       },
@@ -67,4 +68,9 @@ export async function connectWaypoint(
     await close();
     throw error;
   }
+}
+
+function ingressOf(config: WaypointConfig): WaypointSettings['ingress'] {
+  const { gateway, listenHost: host, trustedHops } = config;
+  return { gateway, host, trustedHops };
 }

@@ -1,18 +1,21 @@
-// Bytes that are no HTTP: carried to an endpoint of what was asked for, as a node agent would. Called by accept.ts.
+// Bytes that are no HTTP: carried to an endpoint of what was asked for, as a node agent would. Called by accept.ts and by
+// ingress/accept-connection.ts.
 
 import { MeshError } from '../mesh/failures.ts';
 import { HttpFailure } from '../mesh/http-failures.ts';
 import { matchStream } from '../mesh/match-route.ts';
 import { hopTo } from '../mesh/next-hop.ts';
 import { routeKey } from '../mesh/route.ts';
+import { serviceKey } from '../mesh/service.ts';
 import { pickBackend } from '../mesh/split.ts';
+import { DEFAULT_TRAFFIC_POLICY } from '../mesh/traffic-defaults.ts';
+import type { RequestBalancing } from '../mesh/traffic-policy.ts';
 import type { Log } from '../runtime/log.ts';
-import { splice } from '../tunnel/splice.ts';
-import type { TunnelStream } from '../tunnel/tunnel.ts';
-import { nameOf } from './asked.ts';
+import { type Leg, splice } from '../tunnel/splice.ts';
+import { destinationOf, nameOf } from './asked.ts';
 import type { Guard } from './auth/guard.ts';
-import type { Asked, Inbound } from './inbound.ts';
-import { backendOf, type PickParts, pickTarget } from './pick.ts';
+import type { Destination, Inbound } from './inbound.ts';
+import { backendOf, type PickParts, Way } from './pick.ts';
 import type { RouteTables } from './tables.ts';
 import type { Dialer } from './upstream/dial.ts';
 
@@ -25,11 +28,7 @@ export type OpaqueSteps = {
   readonly guard: Pick<Guard, 'admitBytes'>;
 };
 
-export async function carryBytes(
-  stream: TunnelStream,
-  inbound: Inbound,
-  steps: OpaqueSteps,
-): Promise<void> {
+export async function carryBytes(stream: Leg, inbound: Inbound, steps: OpaqueSteps): Promise<void> {
   const gone = new AbortController();
   stream.bytes.once('close', () =>
     gone.abort(new MeshError('UPSTREAM_RESET', 'The client has gone')),
@@ -41,10 +40,16 @@ export async function carryBytes(
       stream.reset();
     });
     const backend = backendFor(inbound, steps);
-    const { workload, to, service } = pickTarget(backend, inbound.authority, steps.pick);
-    const announced = { from: inbound.remote, traceparent: inbound.traceparent };
+    const way = new Way(backend, inbound, balancingOf(backend, steps.pick), steps.pick);
+    const { workload, to, service } = way.next(undefined);
+    const announced = { from: inbound.remote, traceparent: inbound.trace.traceparent };
     const leg = await steps.dialer.open(hopTo(workload, to, service), announced, gone.signal);
-    await splice(stream, leg, { sent: 0, received: 0 });
+    const ended = way.upstream?.loads.begin(workload.uid);
+    try {
+      await splice(stream, leg, { sent: 0, received: 0 });
+    } finally {
+      ended?.(undefined);
+    }
   } catch (error) {
     steps.log.warn('Cannot carry a connection', { to: nameOf(inbound.asked), error });
     stream.reset();
@@ -53,11 +58,22 @@ export async function carryBytes(
   }
 }
 
+function balancingOf(backend: Destination, { settings }: PickParts): RequestBalancing {
+  if (backend.kind !== 'service') return DEFAULT_TRAFFIC_POLICY.loadBalancing;
+  const { service, port } = backend;
+  const place = { service: serviceKey(service), port: port.servicePort, route: undefined };
+  return settings.of(place).loadBalancing;
+}
+
 /** By a TCPRoute or TLSRoute, where there is one; routes for requests say nothing of bytes. @throws HttpFailure */
-function backendFor({ asked, source }: Inbound, { tables, pick, random }: OpaqueSteps): Asked {
-  const table = tables.tableFor(asked, source.identity?.namespace);
-  const matched = table === undefined ? undefined : matchStream(table, '');
-  if (matched === undefined) return asked;
+function backendFor(
+  { asked, source }: Inbound,
+  { tables, pick, random }: OpaqueSteps,
+): Destination {
+  const serverName = asked.kind === 'listener' ? (asked.serverName ?? '') : '';
+  const table = tables.tableFor(asked, source.identity?.namespace, serverName);
+  const matched = table === undefined ? undefined : matchStream(table, serverName);
+  if (matched === undefined) return destinationOf(asked);
   // what stands in for a route that could not be read
   if (matched.rule.filters.some(({ kind }) => kind === 'broken')) {
     throw new HttpFailure('FILTER_BROKEN', `Route ${routeKey(matched.route)} cannot be applied`);

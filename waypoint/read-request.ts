@@ -2,9 +2,11 @@
 // what is judged is what is forwarded; a target that two parsers could read differently is refused.
 
 import { HttpFailure } from '../mesh/http-failures.ts';
-import type { HttpRequest } from '../mesh/http-request.ts';
+import type { HeaderList, HttpRequest } from '../mesh/http-request.ts';
 import { readHost, readRequestTarget } from '../wire/request-target.ts';
 import type { Exchange } from './exchange.ts';
+import { forwardedAtEdge } from './headers.ts';
+import type { Inbound } from './inbound.ts';
 
 export type ReadRequest = {
   readonly request: HttpRequest;
@@ -15,9 +17,9 @@ export type ReadRequest = {
 /** Headers that only the mesh may write: what a client sends under these names counts for nothing. */
 const OURS = /^x-ambit-source-/;
 
-/** @throws HttpFailure DOWNSTREAM_PROTOCOL, URI_TOO_LONG */
-export function readRequest(exchange: Exchange): ReadRequest {
-  const { method, target, headers } = exchange;
+/** `headers`: the exchange's own, with what we add of ourselves. @throws HttpFailure DOWNSTREAM_PROTOCOL, URI_TOO_LONG */
+export function readRequest(exchange: Exchange, headers: HeaderList): ReadRequest {
+  const { method, target } = exchange;
   const read = readRequestTarget(method, target);
   if (read.form === 'refused') {
     const code = read.status === 414 ? 'URI_TOO_LONG' : 'DOWNSTREAM_PROTOCOL';
@@ -36,17 +38,30 @@ export function readRequest(exchange: Exchange): ReadRequest {
     const said = String(exchange.authority).slice(0, 200);
     throw new HttpFailure('DOWNSTREAM_PROTOCOL', `Cannot take a request for the host "${said}"`);
   }
+  const { asked } = exchange.inbound;
   return {
     request: {
       method,
-      scheme: 'http',
+      scheme: asked.kind === 'listener' ? asked.scheme : 'http',
       authority,
       path: read.path,
       query: read.query,
-      headers: headers.some(([name]) => OURS.test(name))
-        ? headers.filter(([name]) => !OURS.test(name))
-        : headers,
+      headers: headersOf(headers, exchange.inbound, authority),
     },
     forwardedPath: read.forwarded,
   };
+}
+
+function headersOf(headers: HeaderList, inbound: Inbound, authority: string): HeaderList {
+  const kept = headers.some(([name]) => OURS.test(name))
+    ? headers.filter(([name]) => !OURS.test(name))
+    : headers;
+  return atEdge(kept, authority, inbound);
+}
+
+/** What came in from outside says by whom, before anything is decided by it. */
+function atEdge(headers: HeaderList, authority: string, { asked, remote }: Inbound): HeaderList {
+  if (asked.kind !== 'listener') return headers;
+  const { scheme, trustedHops } = asked;
+  return forwardedAtEdge(headers, { remote: remote.ip, scheme, authority, trustedHops });
 }

@@ -150,7 +150,7 @@ function serviceSpec(
   const ports = new Map(
     spec.listeners.map(({ name, port }) => [
       port,
-      { name, port, targetPort: port, protocol: 'TCP' },
+      { name: portName(name, port), port, targetPort: port, protocol: 'TCP' },
     ]),
   );
   const [address] = spec.addresses ?? [];
@@ -160,4 +160,11 @@ function serviceSpec(
     ports: [...ports.values(), status],
     ...(address?.value === undefined ? {} : { loadBalancerIP: address.value }),
   };
+}
+
+/** A listener may have a longer name than a port of a Service, and one with dots. */
+function portName(listener: string, port: number): string {
+  return /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(listener) && listener !== 'status-port'
+    ? listener
+    : `port-${port}`;
 }

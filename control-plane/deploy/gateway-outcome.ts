@@ -9,6 +9,7 @@ import type { Deployment, Service } from '../../runtime/kubernetes/objects.ts';
 import { GATEWAY_CLASSES, GATEWAYS } from '../../runtime/kubernetes/resources.ts';
 import type { Finding, Outcome } from '../translate/outcome.ts';
 import { type ListenerVerdict, listenerFindings } from './listeners.ts';
+import { supportedFeatures } from './supported-features.ts';
 
 /** Of the objects made for a Gateway, as they are now. */
 export type Running = {
@@ -63,6 +64,7 @@ export function classOutcome(object: GatewayClass): Outcome {
   return {
     resource: GATEWAY_CLASSES,
     object,
+    fields: { supportedFeatures: supportedFeatures(object.metadata.name ?? '') },
     findings: [
       {
         type: 'Accepted',

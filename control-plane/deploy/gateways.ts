@@ -1,6 +1,7 @@
 // Gateways of ours from object to running proxy, put together: what is watched for it, the plan, and who carries it out.
 // Built by app.ts, which asks for a plan with each translation and tells of the outcomes.
 
+import type { GatewayListeners } from '../../mesh/gateway-listeners.ts';
 import { MANAGED } from '../../mesh/waypoint.ts';
 import type {
   Gateway,
@@ -41,6 +42,8 @@ export type Surroundings = Pick<GatewayFacts, 'attachedRoutes' | 'uses' | 'roots
 export type Gateways = {
   /** Resolves once every kind was listed. */
   readonly synced: Promise<void>;
+  /** Looks for what the Gateways there are refer to; resolves when all of it was found, or was not. */
+  lookUp(around: Surroundings): Promise<void>;
   /** Decides anew, and lets the leader carry it out. */
   plan(around: Surroundings): GatewayPlan;
   close(): Promise<void>;
@@ -75,27 +78,35 @@ export function followGateways(
     managed: () => managedBy(new Map([...made, [SERVICES, parts.services]])),
     onFailure: onChange,
   });
+  const decide = (around: Surroundings): GatewayPlan =>
+    planGateways(
+      {
+        ...around,
+        classes: new Map([...classes.items()].map((one) => [one.metadata.name ?? '', one])),
+        grants: [...grants.items()],
+        running: (namespace, name) => ({
+          deployment: deployments.get(name, namespace),
+          service: parts.services.get(name, namespace),
+        }),
+        configMap: (namespace, name) => references.find<ConfigMap>(CONFIG_MAPS, namespace, name),
+        secret: (namespace, name) => references.find<Secret>(SECRETS, namespace, name),
+        failureOf: (uid) => deployer.failureOf(uid),
+      },
+      settings,
+    );
+  let told: readonly GatewayListeners[] = [];
   return {
     synced: Promise.all(all.map(({ synced }) => synced)).then(() => {}),
+    async lookUp(around) {
+      references.want(decide(around).references);
+      await references.listed();
+    },
     plan(around) {
-      const plan = planGateways(
-        {
-          ...around,
-          classes: new Map([...classes.items()].map((one) => [one.metadata.name ?? '', one])),
-          grants: grants.items(),
-          running: (namespace, name) => ({
-            deployment: deployments.get(name, namespace),
-            service: parts.services.get(name, namespace),
-          }),
-          configMap: (namespace, name) => references.find<ConfigMap>(CONFIG_MAPS, namespace, name),
-          secret: (namespace, name) => references.find<Secret>(SECRETS, namespace, name),
-          failureOf: (uid) => deployer.failureOf(uid),
-        },
-        settings,
-      );
+      const plan = decide(around);
       references.want(plan.references);
       deployer.wish(plan);
-      return plan;
+      told = withoutGaps(plan, told);
+      return { ...plan, listeners: told };
     },
     async close() {
       await deployer.close();
@@ -103,6 +114,19 @@ export function followGateways(
       await Promise.all(all.map((informer) => informer.close()));
     },
   };
+}
+
+/** A Secret that was not looked for yet may be there: what was told before holds until it is known. */
+function withoutGaps(
+  { listeners, pending }: GatewayPlan,
+  before: readonly GatewayListeners[],
+): readonly GatewayListeners[] {
+  return listeners.map((one) => {
+    const known = pending.has(one.gateway)
+      ? before.find(({ gateway }) => gateway === one.gateway)
+      : undefined;
+    return known ?? one;
+  });
 }
 
 function* managedBy(

@@ -1,25 +1,20 @@
 // What of a Gateway's listeners can be served, and if not why: the four conditions of each. Pure. Called by
 // gateway-outcome.ts.
 
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import type { GatewayListener, Serving } from '../../mesh/gateway-listeners.ts';
 import { TUNNEL_PORT } from '../../mesh/own-ports.ts';
 import { WAYPOINT_PROTOCOL } from '../../mesh/waypoint.ts';
-import type {
-  Gateway,
-  Listener,
-  ReferenceGrant,
-  RouteKind,
-  SecretReference,
-} from '../../runtime/kubernetes/gateway-objects.ts';
-import type { Secret } from '../../runtime/kubernetes/objects.ts';
+import type { Gateway, Listener, RouteKind } from '../../runtime/kubernetes/gateway-objects.ts';
 import { GATEWAYS } from '../../runtime/kubernetes/resources.ts';
 import type { Finding } from '../translate/outcome.ts';
 import type { GatewayKind } from './gateway-kind.ts';
-
-export type ListenerFacts = {
-  readonly secret: (namespace: string, name: string) => Secret | undefined;
-  readonly grants: Iterable<ReferenceGrant>;
-};
+import {
+  type CertificateFacts,
+  type Certificates,
+  certificatesOf,
+  type Fault,
+} from './listener-certificates.ts';
+import { ADMIN_PORT, METRICS_PORT, STATUS_PORT } from './pod-template.ts';
 
 export type ListenerVerdict = {
   readonly listener: Listener;
@@ -32,12 +27,16 @@ export type ListenerVerdict = {
   readonly unresolved: Fault | undefined;
   /** Whether it could be served, once the proxy runs. */
   readonly usable: boolean;
+  /** What an ingress is told of it; undefined: it is not served, or by a waypoint. */
+  readonly served: GatewayListener | undefined;
+  /** A Secret of it was not looked for yet. */
+  readonly pending: boolean;
 };
-
-type Fault = { readonly reason: string; readonly message: string };
 
 const GROUP = GATEWAYS.group;
 const HTTP_KINDS = ['HTTPRoute', 'GRPCRoute'];
+/** Doors of every proxy, whatever its listeners are. */
+const PROXY_PORTS: readonly number[] = [ADMIN_PORT, TUNNEL_PORT, METRICS_PORT, STATUS_PORT];
 const KINDS: Readonly<Record<GatewayKind, Readonly<Record<string, readonly string[]>>>> = {
   waypoint: { [WAYPOINT_PROTOCOL]: [...HTTP_KINDS, 'TLSRoute', 'TCPRoute'] },
   ingress: { HTTP: HTTP_KINDS, HTTPS: HTTP_KINDS, TLS: ['TLSRoute'], TCP: ['TCPRoute'] },
@@ -46,7 +45,7 @@ const KINDS: Readonly<Record<GatewayKind, Readonly<Record<string, readonly strin
 export function judgeListeners(
   gateway: Gateway,
   kind: GatewayKind,
-  facts: ListenerFacts,
+  facts: CertificateFacts,
 ): ListenerVerdict[] {
   const { listeners } = gateway.spec;
   return listeners.map((listener) => {
@@ -54,16 +53,41 @@ export function judgeListeners(
     const { supportedKinds, fault } = kindsOf(listener, kinds ?? []);
     const refused = refusalOf(listener, kind);
     const conflict = refused === undefined ? conflictOf(listener, listeners) : undefined;
-    const certificates = certificateFault(gateway, listener, facts);
+    const certificates = certificatesOf(gateway, listener, facts);
+    const usable = refused === undefined && conflict === undefined && 'found' in certificates;
     return {
       listener,
       supportedKinds,
       refused,
       conflict,
-      unresolved: fault ?? certificates,
-      usable: refused === undefined && conflict === undefined && certificates === undefined,
+      unresolved: fault ?? ('fault' in certificates ? certificates.fault : undefined),
+      usable,
+      served: usable && kind === 'ingress' ? servedAs(listener, certificates) : undefined,
+      pending: 'fault' in certificates && certificates.pending,
     };
   });
+}
+
+function servedAs(
+  { name, port, protocol, hostname = '', tls }: Listener,
+  certificates: Certificates,
+): GatewayListener | undefined {
+  const serves = servingOf(protocol, tls?.mode, certificates);
+  // bytes alone tell of no host
+  const host = serves?.kind === 'tcp' ? '' : hostname.toLowerCase();
+  return serves && { name, port, hostname: host, serves };
+}
+
+function servingOf(
+  protocol: string,
+  mode: 'Terminate' | 'Passthrough' | undefined,
+  certificates: Certificates,
+): Serving | undefined {
+  if (protocol === 'HTTP') return { kind: 'http' };
+  if (protocol === 'TCP') return { kind: 'tcp' };
+  if (protocol === 'TLS' && mode === 'Passthrough') return { kind: 'passthrough' };
+  if (!('found' in certificates)) return undefined;
+  return { kind: protocol === 'HTTPS' ? 'https' : 'tls', certificates: certificates.found };
 }
 
 /** The four conditions; `waiting` says why nothing is served yet, undefined once the proxy runs. */
@@ -109,6 +133,10 @@ function refusalOf({ protocol, port }: Listener, kind: GatewayKind): Fault | und
     const message = `A waypoint listens on port ${TUNNEL_PORT}, where its callers look for it, not on ${port}`;
     return { reason: 'PortUnavailable', message };
   }
+  if (kind === 'ingress' && PROXY_PORTS.includes(port)) {
+    const message = `Port ${port} is the proxy's own: take another than ${PROXY_PORTS.join(', ')}`;
+    return { reason: 'PortUnavailable', message };
+  }
   return undefined;
 }
 
@@ -145,76 +173,4 @@ function kindsOf(
   if (wrong === undefined) return { supportedKinds, fault: undefined };
   const message = `allowedRoutes has ${wrong.kind}, which this listener does not take: it takes ${served.join(', ')}`;
   return { supportedKinds, fault: { reason: 'InvalidRouteKinds', message } };
-}
-
-function certificateFault(
-  gateway: Gateway,
-  { protocol, tls }: Listener,
-  facts: ListenerFacts,
-): Fault | undefined {
-  if (protocol !== 'HTTPS' && protocol !== 'TLS') return undefined;
-  if ((tls?.mode ?? 'Terminate') === 'Passthrough') return undefined;
-  const refs = tls?.certificateRefs ?? [];
-  if (refs.length === 0) {
-    return invalid('It terminates TLS and has no certificateRefs');
-  }
-  for (const ref of refs) {
-    const fault = referenceFault(gateway.metadata.namespace ?? '', ref, facts);
-    if (fault !== undefined) return fault;
-  }
-  return undefined;
-}
-
-function referenceFault(
-  place: string,
-  { group = '', kind = 'Secret', name, namespace = place }: SecretReference,
-  facts: ListenerFacts,
-): Fault | undefined {
-  if (group !== '' || kind !== 'Secret') {
-    return invalid(`certificateRefs has a ${kind} of group "${group}": only a Secret can be read`);
-  }
-  const secret = `Secret ${namespace}/${name}`;
-  if (namespace !== place && !isGranted(place, namespace, name, facts.grants)) {
-    const message = `No ReferenceGrant in ${namespace} lets Gateways of ${place} use ${secret}`;
-    return { reason: 'RefNotPermitted', message };
-  }
-  const found = facts.secret(namespace, name);
-  if (found === undefined) return invalid(`${secret} is not there`);
-  const text = (key: string): string =>
-    Buffer.from(found.data?.[key] ?? '', 'base64').toString('utf8');
-  try {
-    const certificate = new X509Certificate(text('tls.crt'));
-    if (!certificate.checkPrivateKey(createPrivateKey(text('tls.key')))) {
-      return invalid(`tls.key of ${secret} is not the key of its tls.crt`);
-    }
-  } catch {
-    return invalid(`${secret} has no certificate in tls.crt with its key in tls.key`);
-  }
-  return undefined;
-}
-
-function invalid(message: string): Fault {
-  return { reason: 'InvalidCertificateRef', message };
-}
-
-function isGranted(
-  place: string,
-  namespace: string,
-  name: string,
-  grants: Iterable<ReferenceGrant>,
-): boolean {
-  for (const { metadata, spec } of grants) {
-    if (metadata.namespace !== namespace) continue;
-    const from = spec.from.some(
-      (one) => one.group === GROUP && one.kind === GATEWAYS.kind && one.namespace === place,
-    );
-    const to = spec.to.some(
-      (one) =>
-        one.group === '' &&
-        one.kind === 'Secret' &&
-        (one.name === undefined || one.name === '' || one.name === name),
-    );
-    if (from && to) return true;
-  }
-  return false;
 }

@@ -134,7 +134,7 @@ describe('GatewayClasses', () => {
     const it = plan([]);
     assert.deepEqual(
       it.desired.map(({ object }) => object.metadata.name),
-      ['ambit-waypoint'],
+      ['ambit-waypoint', 'ambit-ingress'],
     );
     assert.deepEqual(
       it.outcomes.map(({ object, findings }) => [
@@ -267,6 +267,63 @@ describe('a listener’s certificate', async () => {
     assert.deepEqual(resolved({}, secret(crt, other.keyPem)), INVALID);
     assert.deepEqual(resolved({ kind: 'ConfigMap' }, good), INVALID);
     assert.deepEqual(resolved({ group: 'example.com' }, good), INVALID);
+  });
+
+  test('goes with its key to the proxies, which serve what can be served', () => {
+    const https = {
+      name: 'https',
+      hostname: '*.Shop.example',
+      port: 443,
+      protocol: 'HTTPS',
+      tls: { certificateRefs: [{ name: 'cert' }] },
+    };
+    const through = {
+      name: 'through',
+      port: 8443,
+      protocol: 'TLS',
+      tls: { mode: 'Passthrough' as const },
+    };
+    const tcp = { name: 'tcp', port: 9000, protocol: 'TCP', hostname: 'means.nothing' };
+    const own = { name: 'own', port: 15021, protocol: 'HTTP' };
+    const all = [HTTP, https, through, tcp, own];
+    const { listeners } = plan([ingress(all), waypoint()], { secret: () => good });
+    const key = listeners[0]?.listeners[1]?.serves;
+    assert.ok(key?.kind === 'https');
+    assert.equal(key.certificates[0]?.keyPem.reveal(), issued.keyPem);
+    assert.deepEqual(listeners, [
+      {
+        gateway: 'shop/edge',
+        listeners: [
+          { name: 'http', port: 80, hostname: '', serves: { kind: 'http' } },
+          {
+            name: 'https',
+            port: 443,
+            hostname: '*.shop.example',
+            serves: {
+              kind: 'https',
+              certificates: [{ chainPem: crt, keyPem: key.certificates[0]?.keyPem }],
+            },
+          },
+          { name: 'through', port: 8443, hostname: '', serves: { kind: 'passthrough' } },
+          { name: 'tcp', port: 9000, hostname: '', serves: { kind: 'tcp' } },
+        ],
+      },
+    ]);
+    const without = plan([ingress(all)], { secret: () => undefined });
+    assert.deepEqual(
+      without.listeners[0]?.listeners.map(({ name }) => name),
+      ['http', 'through', 'tcp'],
+    );
+    assert.equal(listenersOf(without)['own']?.[0], 'Accepted=False PortUnavailable');
+  });
+
+  test('that was not looked for yet is told of as pending', () => {
+    const https = { ...HTTP, protocol: 'HTTPS', tls: { certificateRefs: [{ name: 'cert' }] } };
+    assert.deepEqual(
+      [...plan([ingress([https])], { secret: () => 'unknown' }).pending],
+      ['shop/edge'],
+    );
+    assert.equal(plan([ingress([https])], { secret: () => undefined }).pending.size, 0);
   });
 
   test('of another namespace needs a grant there for it', () => {

@@ -1,6 +1,7 @@
 // Everything about Gateways of ours at one moment: the objects that shall run their proxies, what their status shall say,
 // and what else has to be known for it. Pure, always from the whole. Called by gateways.ts at each change.
 
+import type { GatewayListeners } from '../../mesh/gateway-listeners.ts';
 import { WAYPOINT_FOR, WAYPOINT_KINDS, waypointForOf } from '../../mesh/waypoint.ts';
 import type {
   Gateway,
@@ -68,6 +69,10 @@ export type GatewayPlan = {
   readonly problems: readonly Problem[];
   readonly references: readonly Reference[];
   readonly waypoints: readonly WaypointStatus[];
+  /** For the proxies of each Gateway that is an ingress. */
+  readonly listeners: readonly GatewayListeners[];
+  /** Of those, the ones a Secret of which was not looked for yet. */
+  readonly pending: ReadonlySet<string>;
 };
 
 // A Service's name is a label of a DNS name.
@@ -86,6 +91,8 @@ export function planGateways(facts: GatewayFacts, settings: DeploySettings): Gat
   const problems: Problem[] = [];
   const references: Reference[] = [];
   const waypoints: WaypointStatus[] = [];
+  const listeners: GatewayListeners[] = [];
+  const pending = new Set<string>();
   const places = new Map<string, Gateway[]>();
   for (const gateway of facts.gateways) {
     const { name = '', namespace = '', uid = '', deletionTimestamp } = gateway.metadata;
@@ -107,11 +114,17 @@ export function planGateways(facts: GatewayFacts, settings: DeploySettings): Gat
       fault: made.fault,
       listeners: judgeListeners(gateway, kind, {
         grants: facts.grants,
-        secret: (place, secret) => whenKnown(facts.secret(place, secret)),
+        secret: facts.secret,
       }),
       failure: facts.failureOf(uid),
       running: facts.running(namespace, name),
     };
+    if (kind === 'ingress') {
+      const key = `${namespace}/${name}`;
+      const served = verdict.listeners.flatMap(({ served }) => served ?? []);
+      listeners.push({ gateway: key, listeners: served });
+      if (verdict.listeners.some((one) => one.pending)) pending.add(key);
+    }
     const outcome = gatewayOutcome(
       gateway,
       verdict,
@@ -139,6 +152,8 @@ export function planGateways(facts: GatewayFacts, settings: DeploySettings): Gat
     problems,
     references,
     waypoints,
+    listeners,
+    pending,
   };
 }
 
@@ -206,11 +221,6 @@ function referencesOf({ metadata, spec }: Gateway): Reference[] {
     ...(map === undefined ? [] : [{ resource: CONFIG_MAPS, namespace, name: map }]),
     ...certificates,
   ];
-}
-
-/** Not looked for yet counts as not there: its absence is said for a moment, never believed. */
-function whenKnown<T>(found: Followed<T>): T | undefined {
-  return found === 'unknown' ? undefined : found;
 }
 
 function problemsOf({ object, findings }: Outcome): Problem[] {

@@ -9,7 +9,9 @@ import type { Tree } from './overlay.ts';
 import type { DeploySettings } from './settings.ts';
 
 export const STATUS_PORT = 15021;
-const METRICS_PORT = 15020;
+export const METRICS_PORT = 15020;
+/** On its loopback. */
+export const ADMIN_PORT = 15000;
 /** Told to the proxy too: open connections get this long to end. */
 const GRACE_SECONDS = 30;
 /** As all components of the mesh run. */
@@ -63,7 +65,7 @@ export function podTemplate(
           image: settings.image,
           imagePullPolicy: 'IfNotPresent',
           env: environment(`${namespace}/${name}`, kind, settings),
-          ports: portsOf(gateway, kind),
+          ports: portsOf(kind),
           readinessProbe: {
             httpGet: { path: '/healthz/ready', port: STATUS_PORT },
             periodSeconds: 2,
@@ -126,6 +128,8 @@ function environment(gateway: string, kind: GatewayKind, settings: DeploySetting
     AMBIT_TOKEN_FILE: `${TOKEN_DIRECTORY}/ambit-token`,
     AMBIT_ROOT_CERT_FILE: `${ROOT_DIRECTORY}/root-cert.pem`,
     AMBIT_TERMINATION_GRACE: `${GRACE_SECONDS}s`,
+    ...(settings.otlpEndpoint !== undefined && { AMBIT_OTLP_ENDPOINT: settings.otlpEndpoint }),
+    ...(settings.traceSampling !== undefined && { AMBIT_TRACE_SAMPLING: settings.traceSampling }),
   };
   return [
     field('POD_NAME', 'metadata.name'),
@@ -136,8 +140,8 @@ function environment(gateway: string, kind: GatewayKind, settings: DeploySetting
   ];
 }
 
-function portsOf({ spec }: Gateway, kind: GatewayKind): Tree[] {
-  const own =
-    kind === 'waypoint' ? [TUNNEL_PORT] : [...new Set(spec.listeners.map(({ port }) => port))];
+/** Listeners open and close while the pod runs: their ports, said here, would make it anew each time. */
+function portsOf(kind: GatewayKind): Tree[] {
+  const own = kind === 'waypoint' ? [TUNNEL_PORT] : [];
   return [...own, METRICS_PORT, STATUS_PORT].map((containerPort) => ({ containerPort }));
 }

@@ -75,7 +75,8 @@ export function serveProxy(parts: ConnectionParts, proxy: ProxyIdentity): ProxyC
   const log = parts.log.child(namesOf(proxy));
   // a waypoint has no pods to enrol
   const node = proxy.kind === 'agent' ? proxy.node : undefined;
-  const session = new Session({ publication: store.current }, { node });
+  const gateway = proxy.kind === 'waypoint' ? `${proxy.namespace}/${proxy.gateway}` : undefined;
+  const session = new Session({ publication: store.current }, { node, gateway });
   const closed = Promise.withResolvers<void>();
   const timers: Timer[] = [];
   let trust: TrustReport | undefined;

@@ -50,7 +50,7 @@ describe('Session with DiscoveryState', () => {
     enrolments: [string, string][];
     routes: Route[];
     trust: TrustBundle[];
-  }): Required<World> => ({
+  }): Required<Omit<World, 'listeners'>> => ({
     workloads: chosen.workloads.map(([name, n]) => {
       // each names some of the policies there are
       const some = chosen.policies.slice(0, n).map(([policyName]) => `shop/${policyName}`);
@@ -72,7 +72,7 @@ describe('Session with DiscoveryState', () => {
       fc.assert(
         fc.property(fc.array(step, { maxLength: 40 }), choice, (steps, last) => {
           let store = new Store();
-          let world: Required<World> = {
+          let world: Required<Omit<World, 'listeners'>> = {
             workloads: [],
             policies: [],
             namespaces: [],

@@ -10,6 +10,7 @@ import {
   TYPE_AUTHORIZATION,
   TYPE_ENROLMENT,
 } from '../../wire/discovery.ts';
+import { TYPE_LISTENERS } from '../../wire/listeners-resource.ts';
 import { type Publication, type StoredResource, TYPES, type TypeUrl } from '../store.ts';
 
 /** What came of a request, for the log. */
@@ -38,17 +39,19 @@ const MAX_RESPONSE_BYTES = 2 * 1024 * 1024;
 
 export class Session {
   readonly #node: string | undefined;
+  readonly #gateway: string | undefined;
   readonly #types = new Map<TypeUrl, TypeState>();
   #publication: Publication;
   #nonce = 0;
 
-  /** `node`: whose pods' enrolments it gets; undefined: nobody's. */
+  /** `node`: whose pods' enrolments it gets, `gateway`: whose listeners; undefined: nobody's. */
   constructor(
     parts: { readonly publication: Publication },
-    settings: { readonly node: string | undefined },
+    settings: { readonly node: string | undefined; readonly gateway?: string | undefined },
   ) {
     this.#publication = parts.publication;
     this.#node = settings.node;
+    this.#gateway = settings.gateway;
   }
 
   publish(publication: Publication): void {
@@ -186,7 +189,10 @@ export class Session {
   #visible(type: TypeUrl, name: string): StoredResource | undefined {
     const resource = this.#resources(type).get(name);
     const isOwn = this.#node !== undefined && resource?.node === this.#node;
-    const hidden = type === TYPE_ENROLMENT && !isOwn;
-    return hidden ? undefined : resource;
+    if (type === TYPE_ENROLMENT && !isOwn) return undefined;
+    const isOfOwnGateway = this.#gateway !== undefined && resource?.gateway === this.#gateway;
+    // private keys are in it
+    if (type === TYPE_LISTENERS && !isOfOwnGateway) return undefined;
+    return resource;
   }
 }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { parseIp } from '../../mesh/address.ts';
 import { CAPTURE_EVERYTHING } from '../../mesh/capture-options.ts';
+import type { GatewayListeners } from '../../mesh/gateway-listeners.ts';
 import type { MeshNamespace } from '../../mesh/namespace.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy.ts';
 import type { Route } from '../../mesh/route.ts';
@@ -61,6 +62,7 @@ export type World = {
   namespaces?: readonly MeshNamespace[];
   enrolments?: readonly PlacedEnrolment[];
   trust?: readonly TrustBundle[];
+  listeners?: readonly GatewayListeners[];
 };
 
 export function publish(store: Store, world: World): Publication {

@@ -48,6 +48,11 @@ export class References {
     return entry.informer.get(name, namespace) as T | undefined;
   }
 
+  /** Resolves when all that is wanted was looked for. */
+  async listed(): Promise<void> {
+    await Promise.allSettled([...this.#entries.values()].map(({ informer }) => informer.synced));
+  }
+
   async close(): Promise<void> {
     this.want([]);
     await Promise.all(this.#closing);

@@ -19,6 +19,7 @@ import { endpointSlices } from './endpoint-slices.ts';
 import { endpoints } from './endpoints.ts';
 import { garbage } from './garbage.ts';
 import { jobs } from './job.ts';
+import { loadBalancers } from './load-balancers.ts';
 import { namespaces } from './namespaces.ts';
 import { nodeLifecycle } from './node-lifecycle.ts';
 import type { CustomResourceDefinition, KubeObject } from './objects.ts';
@@ -59,6 +60,7 @@ export function allControllers(settings: ControllerSettings): readonly Controlle
     namespaces,
     garbage,
     disruptionBudgets,
+    loadBalancers,
     nodeLifecycle,
   ];
 }

@@ -231,7 +231,7 @@ function questionOf(
       sni: undefined,
       token,
       // nobody before a waypoint is believed in what it says of others: the tunnel's peer is the client
-      trustedHops: 0,
+      trustedHops: inbound.asked.kind === 'listener' ? inbound.asked.trustedHops : 0,
     },
     id: headerOf(request, 'x-request-id') ?? '',
     protocol: version === '2' ? 'HTTP/2' : `HTTP/${version}`,
@@ -242,6 +242,7 @@ function questionOf(
 /** What the client connected to; by name: the address that stands for it. */
 function destinationOf(asked: Asked, authority: Inbound['authority']): IpPort | undefined {
   if (authority.kind === 'address') return { ip: authority.ip, port: authority.port };
+  if (asked.kind === 'listener') return undefined;
   const ip = asked.kind === 'service' ? asked.service.vips[0]?.ip : asked.workload.addresses[0];
   return ip && { ip, port: authority.port };
 }

@@ -6,11 +6,13 @@ import { type Hop, hopTo } from '../../mesh/next-hop.ts';
 import type { Service } from '../../mesh/service.ts';
 import type { Snapshot } from '../../mesh/snapshot.ts';
 import type { Workload } from '../../mesh/workload.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Leg } from '../../tunnel/splice.ts';
 import { StreamSocket } from '../stream-socket.ts';
 import type { Announced, Dialer } from './dial.ts';
 import { Http1Client } from './http1-client.ts';
 import { Http2Client } from './http2-client.ts';
-import type { Send } from './upstream.ts';
+import { type Send, UpstreamError, type UpstreamLimits } from './upstream.ts';
 
 export type Target = {
   readonly workload: Workload;
@@ -25,10 +27,12 @@ type Clients = {
 };
 
 export class Endpoints {
+  readonly #clock: Clock;
   readonly #dialer: Pick<Dialer, 'open'>;
   readonly #clients = new Map<string, Clients>();
 
-  constructor(parts: { readonly dialer: Pick<Dialer, 'open'> }) {
+  constructor(parts: { readonly clock: Clock; readonly dialer: Pick<Dialer, 'open'> }) {
+    this.#clock = parts.clock;
     this.#dialer = parts.dialer;
   }
 
@@ -36,9 +40,17 @@ export class Endpoints {
     return this.#clients.size;
   }
 
-  /** How to send a request there. `announced` tells the endpoint's agent of whoever makes a connection necessary. */
-  sender(target: Target, version: 'http1' | 'http2', announced: Announced): Send {
-    const clients = this.#clientsOf(target, announced);
+  /**
+   * How to send a request there. `announced` tells the endpoint's agent of whoever makes a connection necessary;
+   * `limits` are the service's, for all of its endpoints.
+   */
+  sender(
+    target: Target,
+    version: 'http1' | 'http2',
+    announced: Announced,
+    limits: UpstreamLimits | undefined,
+  ): Send {
+    const clients = this.#clientsOf(target, announced, limits);
     const client = clients[version];
     return (request, signal) => client.send(request, signal);
   }
@@ -62,18 +74,58 @@ export class Endpoints {
     this.#clients.clear();
   }
 
-  #clientsOf(target: Target, announced: Announced): Clients {
+  #clientsOf(target: Target, announced: Announced, limits: UpstreamLimits | undefined): Clients {
     const { workload, to, service } = target;
     const key = `${workload.uid} ${workload.protocol} ${formatIpPort(to)} ${service?.hostname ?? ''}`;
     const known = this.#clients.get(key);
     if (known !== undefined) return known;
-    const hop: Hop = hopTo(workload, to, service);
-    const open = async (signal?: AbortSignal): Promise<StreamSocket> =>
-      new StreamSocket(await this.#dialer.open(hop, announced, signal), to);
-    const made = { workload, http1: new Http1Client(open), http2: new Http2Client(open) };
+    const hop = hopOf(target);
+    const open = async (signal?: AbortSignal): Promise<StreamSocket> => {
+      const release = await limits?.circuit.connectionSoon(signal);
+      try {
+        const leg = await this.#dial(hop, announced, limits, signal);
+        if (release !== undefined) leg.bytes.once('close', release);
+        return new StreamSocket(leg, to);
+      } catch (error) {
+        release?.();
+        throw error;
+      }
+    };
+    const made = {
+      workload,
+      http1: new Http1Client(open, limits),
+      http2: new Http2Client(open, limits),
+    };
     this.#clients.set(key, made);
     return made;
   }
+
+  /** Within the time the service's policy gives a connection. */
+  async #dial(
+    hop: Hop,
+    announced: Announced,
+    limits: UpstreamLimits | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Leg> {
+    const limitMs = limits?.settings.timeouts.connectMs;
+    if (limitMs === undefined) return this.#dialer.open(hop, announced, signal);
+    const late = new AbortController();
+    const abort = (): void => late.abort(signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+    const timer = this.#clock.timer(limitMs, () => {
+      late.abort(new UpstreamError('connect', `No connection within ${limitMs} ms`));
+    });
+    try {
+      return await this.#dialer.open(hop, announced, late.signal);
+    } finally {
+      timer.cancel();
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+}
+
+export function hopOf({ workload, to, service }: Target): Hop {
+  return hopTo(workload, to, service);
 }
 
 function sameWay(a: Workload, b: Workload): boolean {

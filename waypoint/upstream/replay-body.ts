@@ -11,22 +11,22 @@ export const REPLAY_BYTES = 64 * 1024;
 export class ReplayBody implements RequestBody {
   readonly #source: Readable;
   readonly #trailers: () => HeaderList;
-  readonly #count: (bytes: number) => void;
+  readonly #watch: (chunk: Buffer) => void;
   #kept: Buffer[] | undefined = [];
   #bytes = 0;
   #ended = false;
   #to: { readonly sink: Writable; readonly trailers: (list: HeaderList) => void } | undefined;
 
-  /** `count` is told each of the client's bytes once; `first` was read of the source before. */
+  /** `watch` is shown each of the client's bytes once; `first` was read of the source before. */
   constructor(
     source: Readable,
     trailers: () => HeaderList,
-    count: (bytes: number) => void,
+    watch: (chunk: Buffer) => void,
     first: readonly Buffer[] = [],
   ) {
     this.#source = source;
     this.#trailers = trailers;
-    this.#count = count;
+    this.#watch = watch;
     for (const chunk of first) this.#keep(chunk);
     this.#ended = source.readableEnded;
     source.pause();
@@ -72,7 +72,7 @@ export class ReplayBody implements RequestBody {
   }
 
   #keep(chunk: Buffer): void {
-    this.#count(chunk.length);
+    this.#watch(chunk);
     this.#bytes += chunk.length;
     this.#kept?.push(chunk);
   }
