@@ -101,7 +101,7 @@ withCluster(program.command('explain <from> <to>'))
   .option(
     '--header <name=value>',
     'of a request to explain; any number of times',
-    (header: string, before: readonly string[] = []) => [...before, header],
+    (header: string, before: readonly string[] | undefined) => [...(before ?? []), header],
   )
   .option('--claims <json>', 'what its verified token would say, with iss')
   .addOption(anyOutput())

@@ -25,7 +25,12 @@ import { captureOptionsOf } from './capture-options.ts';
 import { endpointsOf, hintedServices, type KnownService } from './endpoints.ts';
 import { enrolmentOf } from './enrolment.ts';
 import { Entries, type EntryObjects } from './entries.ts';
-import { type HttpPolicyObjects, httpPoliciesOf } from './http-policies.ts';
+import {
+  createHttpPolicyMemo,
+  type HttpPolicyMemo,
+  type HttpPolicyObjects,
+  httpPoliciesOf,
+} from './http-policies.ts';
 import { Memo } from './memo.ts';
 import {
   addressesOf,
@@ -112,10 +117,16 @@ export type TranslationMemo = {
   readonly pods: Memo<PodTranslation>;
   readonly services: Memo<Service>;
   readonly namespaces: Memo<MeshNamespace>;
+  readonly httpPolicies: HttpPolicyMemo;
 };
 
 export function createTranslationMemo(): TranslationMemo {
-  return { pods: new Memo(), services: new Memo(), namespaces: new Memo() };
+  return {
+    pods: new Memo(),
+    services: new Memo(),
+    namespaces: new Memo(),
+    httpPolicies: createHttpPolicyMemo(),
+  };
 }
 
 export function translate(
@@ -162,7 +173,7 @@ export function translate(
   const policies = new Policies(world, settings);
   const entries = new Entries({ ...world, waypoints }, services, settings);
   const routes = routesOf(world, services, { checkRegex });
-  const forRequests = httpPoliciesOf(world, { ...settings, services, entries });
+  const forRequests = httpPoliciesOf(world, { ...settings, services, entries }, memo.httpPolicies);
   const traffic = trafficPoliciesOf(
     world.trafficPolicies,
     trafficContextOf(world, { services, memberships: endpoints.pods }, settings),
