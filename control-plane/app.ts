@@ -125,7 +125,7 @@ export async function startControlPlane(
     it.close(),
   );
   const cluster = open.adopt(
-    watchCluster(parts, () => {
+    watchCluster(parts, config, () => {
       // half a cluster must not be published: agents would drop the other half
       if (synced) changes.poke();
     }),

@@ -34,6 +34,8 @@ export type ControlPlaneConfig = {
   readonly controlPlaneAddress: string;
   readonly waypointImage: string;
   readonly waypointReplicas: number;
+  readonly otlpEndpoint: string | undefined;
+  readonly traceSampling: string | undefined;
   readonly tokenFile: string;
   readonly rootCertFile: string;
   readonly admin: Door;
@@ -81,6 +83,9 @@ export function readControlPlaneConfig(env: SettingsReader): ControlPlaneConfig 
     waypointImage: env.text('AMBIT_WAYPOINT_IMAGE', `ambit-mesh/waypoint:${VERSION}`),
     // one may go, or be replaced, without anybody noticing
     waypointReplicas: env.integer('AMBIT_WAYPOINT_REPLICAS', 2, { min: 1, max: 100 }),
+    // handed on as they are; their headers may hold a key, which has no place in the Deployments of users
+    otlpEndpoint: env.optional('AMBIT_OTLP_ENDPOINT'),
+    traceSampling: env.optional('AMBIT_TRACE_SAMPLING'),
     tokenFile: env.text('AMBIT_TOKEN_FILE', '/var/run/secrets/tokens/ambit-token'),
     rootCertFile: env.text('AMBIT_ROOT_CERT_FILE', '/var/run/secrets/ambit/root-cert.pem'),
     // for people on the machine, and for the cli through a port-forward

@@ -5,10 +5,13 @@ import { createHash } from 'node:crypto';
 import { type BackendTls, backendTlsKey } from '../mesh/backend-tls.ts';
 import type { Enrolment } from '../mesh/enrolment.ts';
 import type { GatewayListeners } from '../mesh/gateway-listeners.ts';
+import type { HttpPolicy } from '../mesh/http-policy.ts';
 import type { MeshNamespace } from '../mesh/namespace.ts';
 import { type AuthorizationPolicy, policyKey } from '../mesh/policy.ts';
+import type { RequestAuthentication } from '../mesh/request-authentication.ts';
 import { type Route, routeKey } from '../mesh/route.ts';
 import { type Service, serviceKey } from '../mesh/service.ts';
+import { type TrafficPolicy, trafficPolicyKey } from '../mesh/traffic-policy.ts';
 import type { TrustBundle } from '../mesh/trust.ts';
 import type { Workload } from '../mesh/workload.ts';
 import { encodeService, encodeWorkload } from '../wire/address-resource.ts';
@@ -22,16 +25,25 @@ import {
   TYPE_ENROLMENT,
   TYPE_NAMESPACE,
 } from '../wire/discovery.ts';
+import { encodeHttpPolicy, TYPE_HTTP_POLICY } from '../wire/http-policy-resource.ts';
 import { encodeListeners, TYPE_LISTENERS } from '../wire/listeners-resource.ts';
 import { encodePolicy } from '../wire/policy-resource.ts';
+import {
+  encodeRequestAuthentication,
+  TYPE_REQUEST_AUTHENTICATION,
+} from '../wire/request-authentication-resource.ts';
 import { encodeRoute, TYPE_ROUTE } from '../wire/route-resource.ts';
+import { encodeTrafficPolicy, TYPE_TRAFFIC_POLICY } from '../wire/traffic-policy-resource.ts';
 import { encodeTrustBundle, TYPE_TRUST } from '../wire/trust-resource.ts';
 import type { Translation } from './translate/world.ts';
 
 export type TypeUrl =
   | typeof TYPE_TRUST
   | typeof TYPE_AUTHORIZATION
+  | typeof TYPE_HTTP_POLICY
+  | typeof TYPE_REQUEST_AUTHENTICATION
   | typeof TYPE_ADDRESS
+  | typeof TYPE_TRAFFIC_POLICY
   | typeof TYPE_BACKEND_TLS
   | typeof TYPE_ROUTE
   | typeof TYPE_LISTENERS
@@ -40,13 +52,17 @@ export type TypeUrl =
 
 /**
  * The order types are sent in: whom to believe before anything, policies before the workloads they protect, services
- * and how TLS is spoken to them before the routes that lead to them, those before the listeners that open for them,
+ * and what limits them, or how TLS is spoken to them, before the routes that lead to them, those before the listeners that
+ * open for them,
  * all before a pod is enrolled. A proxy gets those it asked for.
  */
 export const TYPES: readonly TypeUrl[] = [
   TYPE_TRUST,
   TYPE_AUTHORIZATION,
+  TYPE_HTTP_POLICY,
+  TYPE_REQUEST_AUTHENTICATION,
   TYPE_ADDRESS,
+  TYPE_TRAFFIC_POLICY,
   TYPE_BACKEND_TLS,
   TYPE_ROUTE,
   TYPE_LISTENERS,
@@ -57,7 +73,15 @@ export const TYPES: readonly TypeUrl[] = [
 /** What of a translation is for proxies. */
 type Published = Pick<
   Translation,
-  'workloads' | 'services' | 'policies' | 'routes' | 'namespaces' | 'enrolments'
+  | 'workloads'
+  | 'services'
+  | 'policies'
+  | 'httpPolicies'
+  | 'requestAuthentications'
+  | 'trafficPolicies'
+  | 'routes'
+  | 'namespaces'
+  | 'enrolments'
 > & {
   readonly trust: readonly TrustBundle[];
   readonly backendTls?: readonly BackendTls[];
@@ -133,6 +157,9 @@ function resourcesOf(
   for (const service of translation.services) put(service, SERVICE);
   for (const workload of translation.workloads) put(workload, WORKLOAD);
   for (const policy of translation.policies) put(policy, POLICY);
+  for (const policy of translation.httpPolicies) put(policy, HTTP_POLICY);
+  for (const policy of translation.requestAuthentications) put(policy, REQUEST_AUTHENTICATION);
+  for (const policy of translation.trafficPolicies) put(policy, TRAFFIC_POLICY);
   for (const tls of translation.backendTls ?? []) put(tls, BACKEND_TLS);
   for (const route of translation.routes) put(route, ROUTE);
   for (const listeners of translation.listeners ?? []) {
@@ -173,6 +200,16 @@ const POLICY: Description<AuthorizationPolicy> = {
   nameOf: policyKey,
   encode: encodePolicy,
 };
+const HTTP_POLICY: Description<HttpPolicy> = {
+  typeUrl: TYPE_HTTP_POLICY,
+  nameOf: policyKey,
+  encode: encodeHttpPolicy,
+};
+const REQUEST_AUTHENTICATION: Description<RequestAuthentication> = {
+  typeUrl: TYPE_REQUEST_AUTHENTICATION,
+  nameOf: policyKey,
+  encode: encodeRequestAuthentication,
+};
 const BACKEND_TLS: Description<BackendTls> = {
   typeUrl: TYPE_BACKEND_TLS,
   nameOf: backendTlsKey,
@@ -182,6 +219,11 @@ const ROUTE: Description<Route> = {
   typeUrl: TYPE_ROUTE,
   nameOf: routeKey,
   encode: encodeRoute,
+};
+const TRAFFIC_POLICY: Description<TrafficPolicy> = {
+  typeUrl: TYPE_TRAFFIC_POLICY,
+  nameOf: trafficPolicyKey,
+  encode: encodeTrafficPolicy,
 };
 const LISTENERS: Description<GatewayListeners> = {
   typeUrl: TYPE_LISTENERS,

@@ -4,10 +4,13 @@
 import type { BackendTls } from './backend-tls.ts';
 import type { Enrolment } from './enrolment.ts';
 import type { GatewayListeners } from './gateway-listeners.ts';
+import type { HttpPolicy } from './http-policy.ts';
 import type { MeshNamespace } from './namespace.ts';
 import type { AuthorizationPolicy } from './policy.ts';
+import type { RequestAuthentication } from './request-authentication.ts';
 import type { Route } from './route.ts';
 import type { Service } from './service.ts';
+import type { TrafficPolicy } from './traffic-policy.ts';
 import type { TrustBundle } from './trust.ts';
 import type { Workload } from './workload.ts';
 
@@ -18,8 +21,14 @@ export type ResourceUpdate =
   | { readonly kind: 'address-removed'; readonly name: string }
   | { readonly kind: 'policy'; readonly policy: AuthorizationPolicy }
   | { readonly kind: 'policy-removed'; readonly name: string }
+  | { readonly kind: 'http-policy'; readonly policy: HttpPolicy }
+  | { readonly kind: 'http-policy-removed'; readonly name: string }
+  | { readonly kind: 'request-authentication'; readonly policy: RequestAuthentication }
+  | { readonly kind: 'request-authentication-removed'; readonly name: string }
   | { readonly kind: 'route'; readonly route: Route }
   | { readonly kind: 'route-removed'; readonly name: string }
+  | { readonly kind: 'traffic-policy'; readonly policy: TrafficPolicy }
+  | { readonly kind: 'traffic-policy-removed'; readonly name: string }
   | { readonly kind: 'backend-tls'; readonly tls: BackendTls }
   | { readonly kind: 'backend-tls-removed'; readonly name: string }
   | { readonly kind: 'listeners'; readonly listeners: GatewayListeners }

@@ -5,12 +5,16 @@
 import { type BackendTls, backendTlsKey } from './backend-tls.ts';
 import type { Enrolment } from './enrolment.ts';
 import type { GatewayListeners } from './gateway-listeners.ts';
+import type { HttpPolicy } from './http-policy.ts';
 import type { MeshNamespace } from './namespace.ts';
 import { type AuthorizationPolicy, policyKey } from './policy.ts';
+import { AttachedPolicies } from './policy-target.ts';
+import type { RequestAuthentication } from './request-authentication.ts';
 import type { ResourceUpdate } from './resource-update.ts';
 import { type Route, routeKey } from './route.ts';
 import { type Service, serviceKey } from './service.ts';
 import { type Change, SharedMap } from './shared-map.ts';
+import { type TrafficPolicy, trafficPolicyKey } from './traffic-policy.ts';
 import type { TrustBundle } from './trust.ts';
 import type { Workload } from './workload.ts';
 
@@ -29,11 +33,17 @@ export type Indexes = {
   readonly policies: SharedMap<AuthorizationPolicy>;
   /** Namespace ('' is the whole mesh) -> policies of that scope. */
   readonly scopedPolicies: SharedMap<readonly AuthorizationPolicy[]>;
+  readonly httpPolicies: SharedMap<HttpPolicy>;
+  /** The same by where they hold; another one as soon as any of them changed. */
+  readonly attachedHttpPolicies: AttachedPolicies<HttpPolicy>;
+  readonly requestAuthentications: SharedMap<RequestAuthentication>;
+  readonly attachedAuthentications: AttachedPolicies<RequestAuthentication>;
   readonly routes: SharedMap<Route>;
   /** Service key -> the routes that hold for it or one of its ports. */
   readonly routesByService: SharedMap<readonly Route[]>;
   /** `namespace/name` of a Gateway -> the routes that hold for one of its listeners. */
   readonly routesByGateway: SharedMap<readonly Route[]>;
+  readonly trafficPolicies: SharedMap<TrafficPolicy>;
   readonly backendTls: SharedMap<BackendTls>;
   /** By `namespace/name` of the Gateway. */
   readonly listeners: SharedMap<GatewayListeners>;
@@ -53,9 +63,14 @@ export const emptyIndexes: Indexes = {
   members: SharedMap.empty,
   policies: SharedMap.empty,
   scopedPolicies: SharedMap.empty,
+  httpPolicies: SharedMap.empty,
+  attachedHttpPolicies: new AttachedPolicies([]),
+  requestAuthentications: SharedMap.empty,
+  attachedAuthentications: new AttachedPolicies([]),
   routes: SharedMap.empty,
   routesByService: SharedMap.empty,
   routesByGateway: SharedMap.empty,
+  trafficPolicies: SharedMap.empty,
   backendTls: SharedMap.empty,
   listeners: SharedMap.empty,
   enrolments: SharedMap.empty,
@@ -64,6 +79,14 @@ export const emptyIndexes: Indexes = {
 };
 
 /** One batch under way. */
+type ForWaypoints =
+  | `http-policy${Removed}`
+  | `request-authentication${Removed}`
+  | `traffic-policy${Removed}`
+  | `backend-tls${Removed}`
+  | `listeners${Removed}`;
+type Removed = '' | '-removed';
+
 export class Draft {
   readonly #workloads: Change<Workload>;
   readonly #workloadsByAddress: Change<readonly Workload[]>;
@@ -76,9 +99,13 @@ export class Draft {
   readonly #memberSets = new Map<string, Set<Workload>>();
   readonly #policies: Change<AuthorizationPolicy>;
   readonly #scopedPolicies: Change<readonly AuthorizationPolicy[]>;
+  readonly #httpPolicies: Change<HttpPolicy>;
+  readonly #requestAuthentications: Change<RequestAuthentication>;
+  readonly #before: Indexes;
   readonly #routes: Change<Route>;
   readonly #routesByService: Change<readonly Route[]>;
   readonly #routesByGateway: Change<readonly Route[]>;
+  readonly #trafficPolicies: Change<TrafficPolicy>;
   readonly #backendTls: Change<BackendTls>;
   readonly #listeners: Change<GatewayListeners>;
   readonly #enrolments: Change<Enrolment>;
@@ -87,6 +114,7 @@ export class Draft {
   #rangeServices: readonly Service[];
 
   constructor(indexes: Indexes) {
+    this.#before = indexes;
     this.#workloads = indexes.workloads.change();
     this.#workloadsByAddress = indexes.workloadsByAddress.change();
     this.#workloadsByHostname = indexes.workloadsByHostname.change();
@@ -96,9 +124,12 @@ export class Draft {
     this.#members = indexes.members.change();
     this.#policies = indexes.policies.change();
     this.#scopedPolicies = indexes.scopedPolicies.change();
+    this.#httpPolicies = indexes.httpPolicies.change();
+    this.#requestAuthentications = indexes.requestAuthentications.change();
     this.#routes = indexes.routes.change();
     this.#routesByService = indexes.routesByService.change();
     this.#routesByGateway = indexes.routesByGateway.change();
+    this.#trafficPolicies = indexes.trafficPolicies.change();
     this.#backendTls = indexes.backendTls.change();
     this.#listeners = indexes.listeners.change();
     this.#enrolments = indexes.enrolments.change();
@@ -131,18 +162,6 @@ export class Draft {
       case 'route-removed':
         this.#replaceRoute(update.name, undefined);
         return;
-      case 'backend-tls':
-        this.#backendTls.set(backendTlsKey(update.tls), update.tls);
-        return;
-      case 'backend-tls-removed':
-        this.#backendTls.delete(update.name);
-        return;
-      case 'listeners':
-        this.#listeners.set(update.listeners.gateway, update.listeners);
-        return;
-      case 'listeners-removed':
-        this.#listeners.delete(update.gateway);
-        return;
       case 'enrolment':
         this.#enrolments.set(update.enrolment.podUid, update.enrolment);
         return;
@@ -161,6 +180,44 @@ export class Draft {
       case 'trust-removed':
         this.#trust.delete(update.trustDomain);
         return;
+      default:
+        this.#applyForWaypoints(update);
+    }
+  }
+
+  /** What only waypoints and ingress gateways ask for, besides routes. */
+  #applyForWaypoints(update: Extract<ResourceUpdate, { kind: ForWaypoints }>): void {
+    switch (update.kind) {
+      case 'http-policy':
+        this.#httpPolicies.set(policyKey(update.policy), update.policy);
+        return;
+      case 'http-policy-removed':
+        this.#httpPolicies.delete(update.name);
+        return;
+      case 'request-authentication':
+        this.#requestAuthentications.set(policyKey(update.policy), update.policy);
+        return;
+      case 'request-authentication-removed':
+        this.#requestAuthentications.delete(update.name);
+        return;
+      case 'traffic-policy':
+        this.#trafficPolicies.set(trafficPolicyKey(update.policy), update.policy);
+        return;
+      case 'traffic-policy-removed':
+        this.#trafficPolicies.delete(update.name);
+        return;
+      case 'backend-tls':
+        this.#backendTls.set(backendTlsKey(update.tls), update.tls);
+        return;
+      case 'backend-tls-removed':
+        this.#backendTls.delete(update.name);
+        return;
+      case 'listeners':
+        this.#listeners.set(update.listeners.gateway, update.listeners);
+        return;
+      case 'listeners-removed':
+        this.#listeners.delete(update.gateway);
+        return;
     }
   }
 
@@ -169,7 +226,20 @@ export class Draft {
       if (members.size === 0) this.#members.delete(key);
       else this.#members.set(key, [...members]);
     }
+    const before = this.#before;
+    const httpPolicies = this.#httpPolicies.done();
+    const requestAuthentications = this.#requestAuthentications.done();
     return {
+      httpPolicies,
+      attachedHttpPolicies:
+        httpPolicies === before.httpPolicies
+          ? before.attachedHttpPolicies
+          : new AttachedPolicies(httpPolicies.values()),
+      requestAuthentications,
+      attachedAuthentications:
+        requestAuthentications === before.requestAuthentications
+          ? before.attachedAuthentications
+          : new AttachedPolicies(requestAuthentications.values()),
       workloads: this.#workloads.done(),
       workloadsByAddress: this.#workloadsByAddress.done(),
       workloadsByHostname: this.#workloadsByHostname.done(),
@@ -183,6 +253,7 @@ export class Draft {
       routes: this.#routes.done(),
       routesByService: this.#routesByService.done(),
       routesByGateway: this.#routesByGateway.done(),
+      trafficPolicies: this.#trafficPolicies.done(),
       backendTls: this.#backendTls.done(),
       listeners: this.#listeners.done(),
       enrolments: this.#enrolments.done(),

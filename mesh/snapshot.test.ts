@@ -22,6 +22,7 @@ import {
   serviceOf,
   workloadOf,
 } from './test-arbitraries.ts';
+import { trafficPolicyKey } from './traffic-policy.ts';
 import type { Workload } from './workload.ts';
 
 const GATEWAYS = ['shop/edge', 'ops/edge'];
@@ -83,6 +84,7 @@ const UPDATE: fc.Arbitrary<ResourceUpdate> = fc.oneof(
 const BATCHES = fc.array(fc.array(UPDATE, { maxLength: 6 }), { maxLength: 8 });
 
 /** What is left of all updates in the end, in an order of our own. */
+// oxlint-disable-next-line complexity -- one case a kind
 function survivors(batches: readonly (readonly ResourceUpdate[])[]): ResourceUpdate[] {
   const last = new Map<string, ResourceUpdate>();
   for (const update of batches.flat()) {
@@ -101,6 +103,12 @@ function survivors(batches: readonly (readonly ResourceUpdate[])[]): ResourceUpd
         break;
       case 'route-removed':
         last.delete(`route ${update.name}`);
+        break;
+      case 'traffic-policy':
+        last.set(`traffic ${trafficPolicyKey(update.policy)}`, update);
+        break;
+      case 'traffic-policy-removed':
+        last.delete(`traffic ${update.name}`);
         break;
       case 'listeners':
         last.set(`listeners ${update.listeners.gateway}`, update);
@@ -138,6 +146,11 @@ function survivors(batches: readonly (readonly ResourceUpdate[])[]): ResourceUpd
       case 'enrolment-removed':
         last.delete(`enrolment ${update.podUid}`);
         break;
+      case 'http-policy':
+      case 'http-policy-removed':
+      case 'request-authentication':
+      case 'request-authentication-removed':
+        throw new Error(`${update.kind} has a test of its own`);
     }
   }
   return [...last.values()].reverse();

@@ -7,12 +7,16 @@ import { type BackendTls, backendTlsKey } from './backend-tls.ts';
 import { inCidr } from './cidr.ts';
 import type { Enrolment } from './enrolment.ts';
 import type { GatewayListeners } from './gateway-listeners.ts';
+import type { HttpPolicy } from './http-policy.ts';
 import type { MeshNamespace } from './namespace.ts';
 import type { AuthorizationPolicy } from './policy.ts';
+import type { PolicyPlace } from './policy-target.ts';
+import type { RequestAuthentication } from './request-authentication.ts';
 import type { ResourceUpdate } from './resource-update.ts';
 import type { Route } from './route.ts';
 import type { Service } from './service.ts';
 import { Draft, emptyIndexes, type Indexes } from './snapshot-draft.ts';
+import type { TrafficPolicy } from './traffic-policy.ts';
 import type { TrustBundle } from './trust.ts';
 import type { Workload } from './workload.ts';
 
@@ -144,6 +148,34 @@ export class Snapshot {
 
   routes(): IterableIterator<Route> {
     return this.#indexes.routes.values();
+  }
+
+  /** What waypoints enforce at `place`, by namespace and name: the same array until any policy of the mesh changes. */
+  httpPoliciesAt(place: PolicyPlace): readonly HttpPolicy[] {
+    return this.#indexes.attachedHttpPolicies.of(place);
+  }
+
+  /** The same of which tokens count. */
+  requestAuthenticationsAt(place: PolicyPlace): readonly RequestAuthentication[] {
+    return this.#indexes.attachedAuthentications.of(place);
+  }
+
+  /** The same two objects as long as no policy for requests came, went or changed. */
+  requestPolicySources(): readonly [unknown, unknown] {
+    return [this.#indexes.attachedHttpPolicies, this.#indexes.attachedAuthentications];
+  }
+
+  httpPolicies(): IterableIterator<HttpPolicy> {
+    return this.#indexes.httpPolicies.values();
+  }
+
+  requestAuthentications(): IterableIterator<RequestAuthentication> {
+    return this.#indexes.requestAuthentications.values();
+  }
+
+  /** The same object as long as none of them came, went or changed, so that what is made of them can be kept by it. */
+  get trafficPolicies(): { values(): IterableIterator<TrafficPolicy> } {
+    return this.#indexes.trafficPolicies;
   }
 
   /** How TLS is spoken to a port of a service; undefined: it is not. The same object as long as nothing of it changed. */

@@ -52,6 +52,7 @@ export const DEFAULT_TRAFFIC_POLICY: TrafficSettings = {
   loadShedding: undefined,
   hedging: undefined,
   subsets: [],
+  tracing: undefined,
 };
 
 /** `settings`, the most specific first, over the defaults. */

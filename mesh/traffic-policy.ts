@@ -43,6 +43,8 @@ export type TrafficSettings = {
   readonly loadShedding: LoadShedding | undefined;
   readonly hedging: Hedging | undefined;
   readonly subsets: readonly Subset[];
+  /** Of requests to the service; a route's word comes too late for it. */
+  readonly tracing: TraceSampling | undefined;
 };
 
 export type RequestBalancing = {
@@ -260,6 +262,9 @@ export type Hedging = {
     | { readonly by: 'percentile'; readonly percentile: number };
   readonly maxExtra: number;
 };
+
+/** Of the traces that begin at the waypoint, the part that is recorded: 0 to 1. */
+export type TraceSampling = { readonly sampling: number };
 
 export type Subset = {
   readonly name: string;

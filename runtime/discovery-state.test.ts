@@ -247,9 +247,8 @@ describe('DiscoveryState of a waypoint', () => {
     assert.match(answer.error?.message ?? '', /field "mode" is not known/);
     const [closed] = state.snapshot.routesOfService('shop/a.test');
     assert.equal(closed?.rules[0]?.filters[0]?.kind, 'broken');
-    const resumed = state
-      .openingRequests({ id: 'n', cluster: 'c' })
-      .find(({ typeUrl }) => typeUrl === TYPE_ROUTE);
+    const requests = state.openingRequests({ id: 'n', cluster: 'c' });
+    const resumed = requests.find(({ typeUrl }) => typeUrl === TYPE_ROUTE);
     assert.deepEqual([...(resumed?.initialVersions ?? [])], [['http/shop/web', '']]);
     state.apply(response([good()], [], TYPE_ROUTE));
     assert.deepEqual(state.snapshot.routesOfService('shop/a.test'), [route]);

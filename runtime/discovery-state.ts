@@ -7,6 +7,7 @@ import type { ResourceUpdate } from '../mesh/resource-update.ts';
 import { routeKey } from '../mesh/route.ts';
 import { serviceKey } from '../mesh/service.ts';
 import { emptySnapshot, type Snapshot } from '../mesh/snapshot.ts';
+import { trafficPolicyKey } from '../mesh/traffic-policy.ts';
 import { decodeAddress } from '../wire/address-resource.ts';
 import {
   closedBackendTls,
@@ -24,9 +25,20 @@ import {
   TYPE_ENROLMENT,
   TYPE_NAMESPACE,
 } from '../wire/discovery.ts';
+import {
+  closedHttpPolicy,
+  decodeHttpPolicy,
+  TYPE_HTTP_POLICY,
+} from '../wire/http-policy-resource.ts';
 import { decodeListeners, TYPE_LISTENERS } from '../wire/listeners-resource.ts';
 import { closedPolicy, decodePolicy } from '../wire/policy-resource.ts';
+import {
+  closedRequestAuthentication,
+  decodeRequestAuthentication,
+  TYPE_REQUEST_AUTHENTICATION,
+} from '../wire/request-authentication-resource.ts';
 import { closedRoute, decodeRoute, TYPE_ROUTE } from '../wire/route-resource.ts';
+import { decodeTrafficPolicy, TYPE_TRAFFIC_POLICY } from '../wire/traffic-policy-resource.ts';
 import { decodeTrustBundle, TYPE_TRUST } from '../wire/trust-resource.ts';
 
 /** What a node agent asks for. */
@@ -37,11 +49,14 @@ export const AGENT_TYPES: readonly string[] = [
   TYPE_NAMESPACE,
   TYPE_ENROLMENT,
 ];
-/** What a waypoint asks for: it has no pods to enrol, and knows routes. */
+/** What a waypoint asks for: it has no pods to enrol, and knows what holds for requests. */
 export const WAYPOINT_TYPES: readonly string[] = [
   TYPE_TRUST,
   TYPE_AUTHORIZATION,
+  TYPE_HTTP_POLICY,
+  TYPE_REQUEST_AUTHENTICATION,
   TYPE_ADDRESS,
+  TYPE_TRAFFIC_POLICY,
   TYPE_BACKEND_TLS,
   TYPE_ROUTE,
   TYPE_NAMESPACE,
@@ -209,6 +224,13 @@ function closedUpdate(
   if (typeUrl === TYPE_AUTHORIZATION) {
     return { kind: 'policy', policy: closedPolicy(resource.name, resource.body) };
   }
+  if (typeUrl === TYPE_HTTP_POLICY) {
+    return { kind: 'http-policy', policy: closedHttpPolicy(resource.name, resource.body) };
+  }
+  if (typeUrl === TYPE_REQUEST_AUTHENTICATION) {
+    const policy = closedRequestAuthentication(resource.name, resource.body);
+    return { kind: 'request-authentication', policy };
+  }
   if (typeUrl === TYPE_BACKEND_TLS) {
     const tls = closedBackendTls(resource.name, why);
     return tls && { kind: 'backend-tls', tls };
@@ -240,9 +262,21 @@ function decodeResource(
     const policy = decodePolicy(resource.body);
     return { update: { kind: 'policy', policy }, name: policyKey(policy) };
   }
+  if (typeUrl === TYPE_HTTP_POLICY) {
+    const policy = decodeHttpPolicy(resource.body);
+    return { update: { kind: 'http-policy', policy }, name: policyKey(policy) };
+  }
+  if (typeUrl === TYPE_REQUEST_AUTHENTICATION) {
+    const policy = decodeRequestAuthentication(resource.body);
+    return { update: { kind: 'request-authentication', policy }, name: policyKey(policy) };
+  }
   if (typeUrl === TYPE_ROUTE) {
     const route = decodeRoute(resource.body);
     return { update: { kind: 'route', route }, name: routeKey(route) };
+  }
+  if (typeUrl === TYPE_TRAFFIC_POLICY) {
+    const policy = decodeTrafficPolicy(resource.name, resource.body);
+    return { update: { kind: 'traffic-policy', policy }, name: trafficPolicyKey(policy) };
   }
   if (typeUrl === TYPE_BACKEND_TLS) {
     const tls = decodeBackendTls(resource.body);
@@ -268,7 +302,12 @@ function decodeResource(
 function removalOf(typeUrl: string, name: string): ResourceUpdate {
   if (typeUrl === TYPE_TRUST) return { kind: 'trust-removed', trustDomain: name };
   if (typeUrl === TYPE_AUTHORIZATION) return { kind: 'policy-removed', name };
+  if (typeUrl === TYPE_HTTP_POLICY) return { kind: 'http-policy-removed', name };
+  if (typeUrl === TYPE_REQUEST_AUTHENTICATION) {
+    return { kind: 'request-authentication-removed', name };
+  }
   if (typeUrl === TYPE_ROUTE) return { kind: 'route-removed', name };
+  if (typeUrl === TYPE_TRAFFIC_POLICY) return { kind: 'traffic-policy-removed', name };
   if (typeUrl === TYPE_BACKEND_TLS) return { kind: 'backend-tls-removed', name };
   if (typeUrl === TYPE_LISTENERS) return { kind: 'listeners-removed', gateway: name };
   if (typeUrl === TYPE_ENROLMENT) return { kind: 'enrolment-removed', podUid: name };

@@ -7,7 +7,7 @@ import type { Snapshot } from '../mesh/snapshot.ts';
 import { type Workload, workloadIdentity } from '../mesh/workload.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
-import type { TunnelRequest, TunnelStream } from '../tunnel/tunnel.ts';
+import type { TunnelFields, TunnelRequest, TunnelStream } from '../tunnel/tunnel.ts';
 import { readAuthority } from '../wire/authority.ts';
 import { askedOf } from './asked.ts';
 import { detect, type Spoken } from './detect.ts';
@@ -16,6 +16,7 @@ import type { Http2Server } from './http2-server.ts';
 import type { Inbound } from './inbound.ts';
 import { StreamSocket } from './stream-socket.ts';
 import type { RouteTables } from './tables.ts';
+import type { ConnectionTrace } from './telemetry/request-spans.ts';
 
 export type AcceptSteps = {
   readonly clock: Clock;
@@ -23,6 +24,7 @@ export type AcceptSteps = {
   readonly snapshot: () => Snapshot;
   /** This replica; undefined while the mesh does not know it yet. */
   readonly self: () => Workload | undefined;
+  readonly connectionTrace: (fields: TunnelFields) => ConnectionTrace;
   readonly tables: Pick<RouteTables, 'tableFor'>;
   readonly http1: Pick<Http1Server, 'take'>;
   readonly http2: Pick<Http2Server, 'take'>;
@@ -90,6 +92,6 @@ function inboundOf(request: TunnelRequest, steps: AcceptSteps): Inbound {
     remote,
     authority: destination,
     asked,
-    traceparent: fields['traceparent'],
+    trace: steps.connectionTrace(fields),
   };
 }

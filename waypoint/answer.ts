@@ -1,9 +1,13 @@
 // Answers to clients: the upstream's, streamed through, and our own. Called by serve.ts. Invariant: a body that broke off is
 // never ended as if it were whole.
 
+import { HttpFailure } from '../mesh/http-failures.ts';
 import type { HeaderList } from '../mesh/http-request.ts';
+import { GrpcMessageCounter } from '../wire/grpc-messages.ts';
+import { grpcStatusIn } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
-import { pump } from './pump.ts';
+import { type PumpEnd, pump } from './pump.ts';
+import type { RequestTrail } from './telemetry/request-trail.ts';
 import type { UpstreamResponse } from './upstream/upstream.ts';
 
 /** An answer of our own. */
@@ -24,35 +28,86 @@ export function answerWith(
   else if (exchange.version !== '2') sink.end();
 }
 
-/** The upstream's answer, as it comes. */
-export function passOn(exchange: Exchange, response: UpstreamResponse): void {
+export type AnswerEnd = {
+  readonly by: 'client' | 'upstream';
+  readonly failure?: HttpFailure;
+  readonly grpcStatus?: number | undefined;
+};
+
+/** The upstream's answer, as it comes; resolves when it has gone through, or broken off on either side. */
+export function passOn(
+  exchange: Exchange,
+  response: UpstreamResponse,
+  trail: RequestTrail,
+): Promise<AnswerEnd> {
   const { status, headers, upgraded } = response;
-  if (upgraded !== undefined) {
-    const client = exchange.switch(headers);
-    // two half-open byte streams; either's break ends the other
-    pump(client, upgraded, ignore, (end) => {
-      if (end === 'complete') upgraded.end();
-      else upgraded.destroy();
-    });
-    pump(upgraded, client, ignore, (end) => {
-      if (end === 'complete') client.end();
-      else client.destroy();
-    });
-    return;
-  }
+  trail.answered(status);
+  if (upgraded !== undefined) return tunnelled(exchange, response, upgraded, trail);
   const empty = response.headOnly || exchange.method === 'HEAD' || status === 204 || status === 304;
   const sink = exchange.respond({ status, headers, empty }, () => response.trailers());
+  const isGrpc = trail.facts.protocol === 'grpc';
+  const grpcStatus = (): number | undefined =>
+    isGrpc ? grpcStatusIn(response.headOnly ? headers : response.trailers()) : undefined;
   if (empty) {
     response.body.resume();
     if (exchange.version !== '2') sink.end();
-    return;
+    return Promise.resolve({ by: 'upstream', grpcStatus: grpcStatus() });
   }
-  exchange.signal.addEventListener('abort', () => response.reset(), { once: true });
-  pump(response.body, sink, ignore, (end) => {
-    if (end === 'complete') sink.end();
-    else if (end === 'reader-broke') exchange.reset();
-    else response.reset();
+  const { counts } = trail;
+  const messages = isGrpc ? new GrpcMessageCounter() : undefined;
+  const watch = (chunk: Buffer): void => {
+    counts.bytesSent += chunk.length;
+    if (messages === undefined) return;
+    messages.add(chunk);
+    counts.responseMessages = messages.count;
+  };
+  return new Promise((resolve) => {
+    pump(response.body, sink, watch, (end) => {
+      if (end === 'complete') sink.end();
+      else if (end === 'writer-closed') response.reset();
+      else exchange.reset();
+      resolve(endOf(end, grpcStatus()));
+    });
   });
 }
 
-function ignore(): void {}
+/** Two half-open byte streams; either's break ends the other. */
+function tunnelled(
+  exchange: Exchange,
+  { headers }: UpstreamResponse,
+  upgraded: NonNullable<UpstreamResponse['upgraded']>,
+  { counts }: RequestTrail,
+): Promise<AnswerEnd> {
+  const client = exchange.switch(headers);
+  const sent = (chunk: Buffer): void => {
+    counts.bytesReceived += chunk.length;
+  };
+  const received = (chunk: Buffer): void => {
+    counts.bytesSent += chunk.length;
+  };
+  const one = new Promise<PumpEnd>((resolve) => {
+    pump(client, upgraded, sent, (end) => {
+      if (end === 'complete') upgraded.end();
+      else upgraded.destroy();
+      resolve(end);
+    });
+  });
+  const other = new Promise<PumpEnd>((resolve) => {
+    pump(upgraded, client, received, (end) => {
+      if (end === 'complete') client.end();
+      else client.destroy();
+      resolve(end);
+    });
+  });
+  return Promise.all([one, other]).then(([, end]) => endOf(end, undefined));
+}
+
+function endOf(end: PumpEnd, grpcStatus: number | undefined): AnswerEnd {
+  if (end === 'complete') return { by: 'upstream', grpcStatus };
+  return end === 'writer-closed'
+    ? { by: 'client', failure: new HttpFailure('DOWNSTREAM_RESET', 'The client has gone') }
+    : {
+        by: 'upstream',
+        failure: new HttpFailure('UPSTREAM_RESET', 'The upstream broke its answer off'),
+      };
+}

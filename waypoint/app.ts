@@ -1,10 +1,12 @@
 // The waypoint put together: every part is built, wired and closed here, and nothing else constructs. Called by
 // connected.ts with the real discovery and issuance, and by tests with their own.
 
+import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import type { Identity } from '../mesh/identity.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
+import { INGRESS_CLASS, WAYPOINT_CLASS } from '../mesh/waypoint.ts';
 import type { Workload } from '../mesh/workload.ts';
 import type { Door } from '../runtime/admin.ts';
 import { type Admin, type AdminDoors, startAdmin } from '../runtime/admin.ts';
@@ -12,6 +14,8 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { Readiness } from '../runtime/readiness.ts';
+import { encodeShown } from '../runtime/shown-snapshot.ts';
+import { startTracing, type TracingSettings } from '../runtime/tracing/tracing.ts';
 import { TunnelAcceptor } from '../tunnel/accept.ts';
 import { Certificates } from '../tunnel/certificates/certificates.ts';
 import type { Issue } from '../tunnel/certificates/held-certificate.ts';
@@ -20,13 +24,20 @@ import type { Credentials } from '../tunnel/contexts.ts';
 import { ignoreError } from '../tunnel/socket.ts';
 import type { Leg } from '../tunnel/splice.ts';
 import { acceptStream } from './accept.ts';
+import { Guard } from './auth/guard.ts';
 import { Http1Server } from './http1-server.ts';
 import { Http2Server } from './http2-server.ts';
 import type { Inbound } from './inbound.ts';
 import { type Ingress, type IngressSettings, startIngress } from './ingress/ingress.ts';
 import { carryBytes } from './opaque.ts';
-import { serve } from './serve.ts';
+import { type ServeSteps, serve } from './serve.ts';
 import { RouteTables } from './tables.ts';
+import { RequestLog, type RequestLogSettings } from './telemetry/access-log.ts';
+import { RequestMetrics } from './telemetry/request-metrics.ts';
+import { RequestTrails } from './telemetry/request-trail.ts';
+import { RouteMetrics } from './telemetry/route-metrics.ts';
+import { WaypointEvents } from './telemetry/waypoint-events.ts';
+import { startTraffic } from './traffic.ts';
 import { Dialer } from './upstream/dial.ts';
 import { Endpoints } from './upstream/endpoints.ts';
 import { BackendSecurity } from './upstream/secure.ts';
@@ -51,10 +62,15 @@ export type WaypointSettings = AdminDoors & {
   readonly identity: Identity;
   /** This pod, as the mesh knows it. */
   readonly workloadUid: string;
+  /** `namespace/name` of the Gateway it is a replica of. */
+  readonly gateway: string;
   /** Where tunnels come in. */
   readonly tunnels: Door;
   readonly certificateTtlMs: number;
   readonly drainDeadlineMs: number;
+  /** undefined: nobody collects traces. */
+  readonly tracing?: TracingSettings | undefined;
+  readonly requestLog?: RequestLogSettings;
   /** Of an ingress gateway. */
   readonly ingress?: IngressSettings | undefined;
 };
@@ -102,26 +118,73 @@ export async function startWaypoint(
     self,
   });
   const security = new BackendSecurity({ clock, snapshot });
-  const endpoints = new Endpoints({ dialer, security });
-  const pick = { snapshot, self, balance: { random, load: () => 0 } };
+  const endpoints = new Endpoints({ clock, dialer, security });
+  const events = new WaypointEvents({ clock, metrics });
+  const traffic = startTraffic({ clock, log, random, events, dialer, endpoints, snapshot, self });
+  const { pick } = traffic;
+  const tracing = startTracing({ clock, log, metrics }, settings.tracing, {
+    'service.name': 'ambit-waypoint',
+    'service.instance.id': settings.workloadUid,
+  });
+  const trails = new RequestTrails({
+    clock,
+    log,
+    metrics,
+    tracer: tracing.tracer,
+    observers: [
+      new RequestMetrics({ clock, metrics }),
+      new RouteMetrics({ clock, metrics }),
+      new RequestLog({ log: log.child({ scope: 'access' }), random }, settings.requestLog),
+    ],
+  });
 
+  const guard = new Guard(
+    { clock, log, metrics, snapshot, connect: traffic.connect },
+    {
+      gateway: settings.gateway,
+      gatewayClass: settings.ingress === undefined ? WAYPOINT_CLASS : INGRESS_CLASS,
+    },
+  );
   const tables = new RouteTables({
     log,
     routesOf: (key) => snapshot().routesOfService(key),
     routesOfGateway: (key) => snapshot().routesOfGateway(key),
   });
-  const sleep = clock.sleep.bind(clock);
-  const steps = { log, pick, endpoints, tables, random, sleep };
+  const steps: ServeSteps = {
+    ...traffic.steps,
+    identity: settings.identity,
+    clock,
+    log,
+    random,
+    uuid: randomUUID,
+    tables,
+    trails,
+    endpoints,
+    events,
+    guard,
+  };
   const onBad = (_: unknown, status: number, why: string): void =>
     log.info('Refused bytes that are no request', { status, why });
   const http1 = new Http1Server({ clock, onBad, onExchange: (one) => void serve(one, steps) });
   const http2 = new Http2Server({ onBad, onExchange: (one) => void serve(one, steps) });
 
   const opaque = (leg: Leg, inbound: Inbound): void =>
-    void carryBytes(leg, inbound, { log, pick, dialer, security, tables, random });
+    void carryBytes(leg, inbound, { log, pick, dialer, security, tables, random, guard });
   const ingress =
     settings.ingress &&
-    startIngress({ clock, log, http1, http2, opaque, readiness, metrics }, settings.ingress);
+    startIngress(
+      {
+        clock,
+        log,
+        http1,
+        http2,
+        opaque,
+        readiness,
+        metrics,
+        connectionTrace: () => trails.connection({}),
+      },
+      settings.ingress,
+    );
 
   const serving = Promise.withResolvers<void>();
   let acceptor: TunnelAcceptor | undefined;
@@ -136,6 +199,7 @@ export async function startWaypoint(
           log,
           snapshot,
           self,
+          connectionTrace: (fields) => trails.connection(fields),
           tables,
           http1,
           http2,
@@ -150,6 +214,8 @@ export async function startWaypoint(
   const take = (newest: Snapshot): void => {
     certificates.believe(newest.trustBundles());
     endpoints.evict(newest);
+    traffic.take(newest);
+    guard.update(newest);
     dialer.pool.evict();
     if (self() !== undefined) known();
     ingress?.take(newest);
@@ -164,7 +230,12 @@ export async function startWaypoint(
     else acceptor.take(socket);
   });
   const doors = { log, metrics, readiness, ...(parts.quit && { quit: parts.quit }) };
-  const admin = await startAdmin(doors, settings).catch((error: unknown) => {
+  const admin = await startAdmin(doors, settings, {
+    '/snapshot': () => ({
+      contentType: 'application/octet-stream',
+      body: encodeShown(snapshot(), clock.now()),
+    }),
+  }).catch((error: unknown) => {
     unsubscribe();
     certificates.close();
     throw error;
@@ -203,10 +274,14 @@ export async function startWaypoint(
       unsubscribe();
       http1.close();
       http2.close();
+      traffic.close();
+      guard.close();
       endpoints.close();
       await dialer.pool.close();
       claim.release();
       certificates.close();
+      await trails.allEnded();
+      await tracing.close();
       await admin.close();
     },
   };

@@ -7,27 +7,37 @@ import { editRequestHeaders, redirectLocation, rewriteRequest } from '../mesh/ed
 import { HttpFailure } from '../mesh/http-failures.ts';
 import type { HeaderList, HttpRequest } from '../mesh/http-request.ts';
 import type { Matched } from '../mesh/match-route.ts';
-import type { HeaderEdit, RouteFilter } from '../mesh/route.ts';
+import type { BackendTarget, ExternalAuth, HeaderEdit, RouteFilter } from '../mesh/route.ts';
+import { isMirrored } from '../mesh/split.ts';
+
+/** Who must be asked before anything comes of it, in this order. */
+type Asks = { readonly ask: readonly ExternalAuth[] };
 
 export type Filtered =
-  | {
+  | ({
       readonly kind: 'forward';
       readonly request: HttpRequest;
       /** True once the path is a filter's and no longer the client's. */
       readonly pathEdited: boolean;
       readonly answerEdits: readonly HeaderEdit[];
-    }
-  | { readonly kind: 'answer'; readonly status: number; readonly headers: HeaderList };
+      readonly mirrors: readonly {
+        readonly target: BackendTarget;
+        readonly request: HttpRequest;
+      }[];
+    } & Asks)
+  | ({ readonly kind: 'answer'; readonly status: number; readonly headers: HeaderList } & Asks);
 
 /** @throws HttpFailure FILTER_BROKEN */
 export function applyFilters(
   request: HttpRequest,
   filters: readonly RouteFilter[],
-  how: { readonly matched: Matched; readonly port: number },
+  how: { readonly matched: Matched; readonly port: number; readonly random: () => number },
 ): Filtered {
   let present = request;
   let pathEdited = false;
   const answerEdits: HeaderEdit[] = [];
+  const ask: ExternalAuth[] = [];
+  const mirrors: { target: BackendTarget; request: HttpRequest }[] = [];
   for (const filter of filters) {
     switch (filter.kind) {
       case 'request-headers':
@@ -42,20 +52,24 @@ export function applyFilters(
         break;
       case 'redirect': {
         const location = redirectLocation(present, filter, how.matched, how.port);
-        return { kind: 'answer', status: filter.status, headers: [['location', location]] };
+        return { kind: 'answer', status: filter.status, headers: [['location', location]], ask };
       }
       case 'cors': {
         const decision = corsDecision(filter, present);
         if (decision.kind === 'preflight') {
-          return { kind: 'answer', status: decision.status, headers: decision.headers };
+          return { kind: 'answer', status: decision.status, headers: decision.headers, ask };
         }
         if (decision.kind === 'response') answerEdits.push(decision.edit);
         break;
       }
       case 'mirror':
+        if (isMirrored(filter, how.random)) {
+          mirrors.push({ target: filter.target, request: present });
+        }
+        break;
       case 'external-auth':
-        // going on without it would be another route than was written, or one that lets everybody in
-        throw new HttpFailure('FILTER_BROKEN', `This version has no filter of kind ${filter.kind}`);
+        ask.push(filter);
+        break;
       case 'broken':
         throw new HttpFailure(
           'FILTER_BROKEN',
@@ -63,5 +77,5 @@ export function applyFilters(
         );
     }
   }
-  return { kind: 'forward', request: present, pathEdited, answerEdits };
+  return { kind: 'forward', request: present, pathEdited, answerEdits, mirrors, ask };
 }

@@ -1,7 +1,11 @@
 // The waypoint's settings, each with its default and reason. Read by main.ts from the environment; tests make their own.
 
+import { RESPONSE_FLAGS } from '../mesh/http-failures.ts';
+import { readAccessFilter } from '../runtime/access-filter.ts';
 import type { Door } from '../runtime/admin.ts';
 import type { SettingsReader } from '../runtime/env.ts';
+import { readTracingSettings, type TracingSettings } from '../runtime/tracing/tracing.ts';
+import type { RequestLogSettings } from './telemetry/access-log.ts';
 
 export type WaypointConfig = {
   readonly podName: string;
@@ -25,6 +29,9 @@ export type WaypointConfig = {
   readonly tokenFile: string;
   readonly rootCertFile: string;
   readonly certificateTtlMs: number;
+  /** undefined: nobody collects traces. */
+  readonly tracing: TracingSettings | undefined;
+  readonly requestLog: RequestLogSettings;
   readonly drainDeadlineMs: number;
   readonly tunnels: Door;
   readonly admin: Door;
@@ -68,6 +75,11 @@ export function readWaypointConfig(env: SettingsReader): WaypointConfig {
       'AMBIT_DRAIN_DEADLINE',
       Math.max(1000, env.durationMs('AMBIT_TERMINATION_GRACE', TERMINATION_GRACE_MS) - CLOSING_MS),
     ),
+    tracing: readTracingSettings(env),
+    requestLog: {
+      filter: readAccessFilter(env, RESPONSE_FLAGS),
+      format: env.oneOf('AMBIT_ACCESS_LOG_FORMAT', ['json', 'text'], 'json'),
+    },
     tunnels: { host, port: port('AMBIT_TUNNEL_PORT', 15008) },
     // for people in the pod only
     admin: { host: '127.0.0.1', port: port('AMBIT_ADMIN_PORT', 15000) },

@@ -128,6 +128,11 @@ export class Http1Server {
       this.#refuse(request, response, 431, `more than ${MAX_HEADERS} headers`);
       return;
     }
+    // Node goes by the first; who reads the last would serve what nobody judged (RFC 9112 section 3.2)
+    if ((request.headersDistinct['host'] ?? []).length > 1) {
+      this.#refuse(request, response, 400, 'more than one Host');
+      return;
+    }
     this.#parts.onExchange(new Http1Exchange(request, response, connection.inbound, how));
   }
 

@@ -6,10 +6,17 @@ import type { GatewayListener } from '../mesh/gateway-listeners.ts';
 import type { RequestSource } from '../mesh/http-request.ts';
 import type { Service } from '../mesh/service.ts';
 import type { PortMapping, Workload } from '../mesh/workload.ts';
+import type { ConnectionTrace } from './telemetry/request-spans.ts';
 
 /** What requests can be sent on to. */
 export type Destination =
-  | { readonly kind: 'service'; readonly service: Service; readonly port: PortMapping }
+  | {
+      readonly kind: 'service';
+      readonly service: Service;
+      readonly port: PortMapping;
+      /** Of a route's backend: these workloads only, by uid. */
+      readonly subset?: { readonly name: string; readonly uids: ReadonlySet<string> };
+    }
   | { readonly kind: 'workload'; readonly workload: Workload; readonly port: number };
 
 /** A port of an ingress gateway: each request finds its listener by its host. */
@@ -40,6 +47,6 @@ export type Inbound = {
   /** Where the client meant to connect to, before anything was decided. */
   readonly authority: Authority;
   readonly asked: Asked;
-  /** The CONNECT's own, if any. */
-  readonly traceparent: string | undefined;
+  /** What the CONNECT says of a trace. */
+  readonly trace: ConnectionTrace;
 };

@@ -6,12 +6,16 @@ import { HttpFailure } from '../mesh/http-failures.ts';
 import { matchStream } from '../mesh/match-route.ts';
 import { hopTo } from '../mesh/next-hop.ts';
 import { routeKey } from '../mesh/route.ts';
+import { serviceKey } from '../mesh/service.ts';
 import { pickBackend } from '../mesh/split.ts';
+import { DEFAULT_TRAFFIC_POLICY } from '../mesh/traffic-defaults.ts';
+import type { RequestBalancing } from '../mesh/traffic-policy.ts';
 import type { Log } from '../runtime/log.ts';
 import { type Leg, splice } from '../tunnel/splice.ts';
 import { destinationOf, nameOf } from './asked.ts';
+import type { Guard } from './auth/guard.ts';
 import type { Destination, Inbound } from './inbound.ts';
-import { backendOf, type PickParts, pickTarget } from './pick.ts';
+import { backendOf, type PickParts, Way } from './pick.ts';
 import type { RouteTables } from './tables.ts';
 import type { Dialer } from './upstream/dial.ts';
 import type { BackendSecurity } from './upstream/secure.ts';
@@ -22,6 +26,7 @@ export type OpaqueSteps = {
   readonly tables: Pick<RouteTables, 'tableFor'>;
   readonly random: () => number;
   readonly dialer: Pick<Dialer, 'open'>;
+  readonly guard: Pick<Guard, 'admitBytes'>;
   readonly security: BackendSecurity;
 };
 
@@ -30,20 +35,39 @@ export async function carryBytes(stream: Leg, inbound: Inbound, steps: OpaqueSte
   stream.bytes.once('close', () =>
     gone.abort(new MeshError('UPSTREAM_RESET', 'The client has gone')),
   );
+  let leave = (): void => {};
   try {
+    leave = steps.guard.admitBytes(inbound, (why) => {
+      steps.log.warn('Cut a connection', { to: nameOf(inbound.asked), error: why });
+      stream.reset();
+    });
     const backend = backendFor(inbound, steps);
-    const target = pickTarget(backend, inbound.authority, steps.pick);
-    const { workload, to, service, servicePort } = target;
-    const announced = { from: inbound.remote, traceparent: inbound.traceparent };
+    const way = new Way(backend, inbound, balancingOf(backend, steps.pick), steps.pick);
+    const { workload, to, service, servicePort } = way.next(undefined);
+    const announced = { from: inbound.remote, traceparent: inbound.trace.traceparent };
     const plain = await steps.dialer.open(hopTo(workload, to, service), announced, gone.signal);
     const tls = endsHere(inbound) ? steps.security.tlsFor(service, servicePort) : undefined;
     const leg =
       tls === undefined ? plain : await steps.security.secure(plain, to, tls, [], gone.signal);
-    await splice(stream, leg, { sent: 0, received: 0 });
+    const ended = way.upstream?.loads.begin(workload.uid);
+    try {
+      await splice(stream, leg, { sent: 0, received: 0 });
+    } finally {
+      ended?.(undefined);
+    }
   } catch (error) {
     steps.log.warn('Cannot carry a connection', { to: nameOf(inbound.asked), error });
     stream.reset();
+  } finally {
+    leave();
   }
+}
+
+function balancingOf(backend: Destination, { settings }: PickParts): RequestBalancing {
+  if (backend.kind !== 'service') return DEFAULT_TRAFFIC_POLICY.loadBalancing;
+  const { service, port } = backend;
+  const place = { service: serviceKey(service), port: port.servicePort, route: undefined };
+  return settings.of(place).loadBalancing;
 }
 
 /** Bytes that a client has put in TLS for the backend itself, or for nobody we know of, go on as they are. */

@@ -5,11 +5,11 @@ import type { Readable, Writable } from 'node:stream';
 
 export type PumpEnd = 'complete' | 'reader-broke' | 'writer-closed';
 
-/** `ended` is called once; `count` for each chunk. The writer is not ended: whoever asked does that, after `complete`. */
+/** `ended` is called once; `watch` sees each chunk. The writer is not ended: whoever asked does that, after `complete`. */
 export function pump(
   from: Readable,
   to: Writable,
-  count: (bytes: number) => void,
+  watch: (chunk: Buffer) => void,
   ended: (end: PumpEnd) => void,
 ): void {
   let over = false;
@@ -21,7 +21,7 @@ export function pump(
     ended(end);
   };
   const onData = (chunk: Buffer): void => {
-    count(chunk.length);
+    watch(chunk);
     if (!to.write(chunk)) from.pause();
   };
   const onDrain = (): void => void from.resume();

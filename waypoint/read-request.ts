@@ -17,8 +17,8 @@ export type ReadRequest = {
 /** Headers that only the mesh may write: what a client sends under these names counts for nothing. */
 const OURS = /^x-ambit-source-/;
 
-/** @throws HttpFailure DOWNSTREAM_PROTOCOL, URI_TOO_LONG */
-export function readRequest(exchange: Exchange): ReadRequest {
+/** `headers`: the exchange's own, with what we add of ourselves. @throws HttpFailure DOWNSTREAM_PROTOCOL, URI_TOO_LONG */
+export function readRequest(exchange: Exchange, headers: HeaderList): ReadRequest {
   const { method, target } = exchange;
   const read = readRequestTarget(method, target);
   if (read.form === 'refused') {
@@ -46,13 +46,13 @@ export function readRequest(exchange: Exchange): ReadRequest {
       authority,
       path: read.path,
       query: read.query,
-      headers: headersOf(exchange, authority),
+      headers: headersOf(headers, exchange.inbound, authority),
     },
     forwardedPath: read.forwarded,
   };
 }
 
-function headersOf({ headers, inbound }: Exchange, authority: string): HeaderList {
+function headersOf(headers: HeaderList, inbound: Inbound, authority: string): HeaderList {
   const kept = headers.some(([name]) => OURS.test(name))
     ? headers.filter(([name]) => !OURS.test(name))
     : headers;

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { createServer as createTcp } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { ANY_REQUEST } from '../mesh/match-route.ts';
-import type { RouteFilter } from '../mesh/route.ts';
 import { backendTo, httpRoute, prefix, Rig } from './test-rig.ts';
 
 describe('routes in a waypoint', () => {
@@ -123,27 +122,6 @@ describe('routes in a waypoint', () => {
     );
     for (const path of ['/none', '/half', '/filter']) {
       assert.equal((await rig.ask(front, { path })).status, 500, path);
-    }
-  });
-
-  test('never let a request go on without a filter that this version does not have', async () => {
-    const front = await named('unknown');
-    const target = backendTo(front);
-    const filters: readonly RouteFilter[] = [
-      {
-        kind: 'external-auth',
-        protocol: 'http',
-        target,
-        pathPrefix: '',
-        allowedHeaders: [],
-        allowedResponseHeaders: [],
-        maxBodyBytes: 0,
-      },
-      { kind: 'mirror', target, numerator: 1, denominator: 1 },
-    ];
-    for (const filter of filters) {
-      rig.discovery.push(httpRoute(front, 'unknown', [{ to: front, filters: [filter] }]));
-      assert.equal((await rig.ask(front)).status, 500, filter.kind);
     }
   });
 

@@ -2,166 +2,71 @@
 // classify (match a route), authorize, pick endpoint, tunnel, splice (the answer). Called by app.ts for each Exchange.
 // Invariant: each request is answered once, and a break on one side is a break on the other, never a clean end.
 
-import { editHeaders } from '../mesh/edit-request.ts';
 import { HttpFailure, httpFailureOf } from '../mesh/http-failures.ts';
-import type { HttpRequest } from '../mesh/http-request.ts';
-import { type Matched, matchRoute } from '../mesh/match-route.ts';
-import type { HeaderEdit } from '../mesh/route.ts';
-import { pickBackend } from '../mesh/split.ts';
 import type { Log } from '../runtime/log.ts';
-import { answerWith, passOn } from './answer.ts';
-import { applyFilters } from './apply-filters.ts';
-import { destinationOf, nameOf } from './asked.ts';
+import { answerWith } from './answer.ts';
+import { nameOf } from './asked.ts';
+import type { Guard } from './auth/guard.ts';
+import { applyChanges } from './auth/header-changes.ts';
+import { type CarrySteps, carry } from './carry.ts';
 import type { Exchange } from './exchange.ts';
 import { answerFor } from './failure-answer.ts';
-import { type ForwardSteps, forward } from './forward.ts';
-import { forwardedInside } from './headers.ts';
-import type { Destination, Inbound } from './inbound.ts';
-import { backendOf } from './pick.ts';
-import { type ReadRequest, readRequest } from './read-request.ts';
-import type { RouteTables } from './tables.ts';
-import type { RequestProtocol } from './telemetry/request-facts.ts';
-import { requestLimits } from './time-limits.ts';
-import { ReplayBody } from './upstream/replay-body.ts';
-import { endToEnd } from './upstream/upstream.ts';
+import { withRequestId } from './headers.ts';
+import { matchAsked, type PlanSteps, planOf, routeNameOf } from './plan.ts';
+import { readRequest } from './read-request.ts';
+import { beginTrail, protocolOf } from './telemetry/exchange-trail.ts';
+import type { RequestTrail, RequestTrails } from './telemetry/request-trail.ts';
 
-export type ServeSteps = Omit<ForwardSteps, 'onTry'> & {
-  readonly log: Log;
-  readonly tables: RouteTables;
-  readonly random: () => number;
-};
-
-/** What is to become of a request. */
-type Plan =
-  | { readonly kind: 'answer'; readonly status: number; readonly headers: HttpRequest['headers'] }
-  | {
-      readonly kind: 'forward';
-      readonly request: HttpRequest;
-      /** What stands in the request line. */
-      readonly target: string;
-      readonly backend: Destination;
-      readonly matched: Matched | undefined;
-      readonly answerEdits: readonly HeaderEdit[];
-    };
+export type ServeSteps = CarrySteps &
+  PlanSteps & {
+    readonly log: Log;
+    readonly uuid: () => string;
+    readonly trails: RequestTrails;
+    readonly guard: Pick<Guard, 'admit' | 'ask'>;
+  };
 
 export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void> {
+  const head = withRequestId(exchange.headers, steps.uuid);
+  const trail = beginTrail(exchange, head, steps);
   try {
-    const read = readRequest(exchange);
-    const plan = classify(read, exchange.inbound, steps);
+    const { inbound } = exchange;
+    const read = readRequest(exchange, head.headers);
+    const admitted = await steps.guard.admit(read.request, exchange);
+    const passing = { ...read, request: admitted.request };
+    const matched = matchAsked(passing, inbound, steps);
+    if (matched !== undefined) trail.learn({ route: routeNameOf(matched) });
+    const plan = planOf(passing, matched, inbound, steps);
+    const planned = plan.kind === 'forward' ? plan.request : admitted.request;
+    const asked = await steps.guard.ask(plan.ask, { ...admitted, request: planned }, exchange);
     if (plan.kind === 'answer') {
-      answerWith(exchange, plan.status, plan.headers, '');
-      return;
-    }
-    const body = exchange.hasBody
-      ? new ReplayBody(
-          exchange.body,
-          () => exchange.trailers(),
-          () => {},
-        )
-      : undefined;
-    if (body === undefined) exchange.body.resume();
-    using limits = requestLimits(plan.matched?.rule, exchange.signal);
-    const response = await forward(
-      {
-        inbound: exchange.inbound,
-        backend: plan.backend,
-        matched: plan.matched,
-        version: exchange.version === '2' ? 'http2' : 'http1',
-        grpc: protocolOf(exchange) === 'grpc' || plan.matched?.route.kind === 'grpc',
-        body,
-        request: {
-          method: plan.request.method,
-          scheme: plan.request.scheme,
-          authority: plan.request.authority,
-          target: plan.target,
-          headers: forwardedInside(plan.request.headers, 'http'),
-          body,
-          onContinue: exchange.expectsContinue ? () => exchange.continue() : undefined,
-          onHints: (hints) => exchange.hint(endToEnd(hints)),
-          upgrade: exchange.upgrade,
-        },
-      },
-      { ...steps, onTry: () => {} },
-      limits.signal,
-    );
-    let headers = response.upgraded === undefined ? endToEnd(response.headers) : response.headers;
-    for (const edit of plan.answerEdits)
-      headers = [...editHeaders(headers, edit)] as typeof headers;
-    passOn(exchange, { ...response, headers });
+      trail.answered(plan.status);
+      answerWith(exchange, plan.status, applyChanges(plan.headers, asked.answerChanges), '');
+      trail.end({ by: 'waypoint' });
+    } else trail.end(await carry(exchange, plan, asked, trail, steps));
   } catch (error) {
-    if (exchange.signal.aborted) return;
-    const failure = httpFailureOf(error);
-    steps.log.warn('Request failed', {
+    fail(exchange, error, trail, steps);
+  }
+}
+
+function fail(exchange: Exchange, error: unknown, trail: RequestTrail, steps: ServeSteps): void {
+  if (exchange.signal.aborted) {
+    const failure = new HttpFailure('DOWNSTREAM_RESET', 'The client has gone');
+    trail.end({ by: 'client', failure });
+    return;
+  }
+  const failure = httpFailureOf(error);
+  if (failure.code === 'INTERNAL') {
+    steps.log.error('Cannot serve a request: a fault of the waypoint', {
       to: nameOf(exchange.inbound.asked),
-      code: failure.code,
       error,
     });
-    exchange.body.resume();
-    const answer = answerFor(failure, protocolOf(exchange));
-    if (answer === undefined) exchange.reset();
-    else answerWith(exchange, answer.status, answer.headers, answer.body);
   }
-}
-
-/** @throws HttpFailure NO_ROUTE, NO_BACKEND, BACKEND_INVALID, FILTER_BROKEN */
-function classify(
-  { request, forwardedPath }: ReadRequest,
-  inbound: Inbound,
-  steps: ServeSteps,
-): Plan {
-  const { asked, source } = inbound;
-  const table = steps.tables.tableFor(asked, source.identity?.namespace, request.authority);
-  if (table === undefined) {
-    const target = targetOf(request, forwardedPath);
-    return {
-      kind: 'forward',
-      request,
-      target,
-      backend: destinationOf(asked),
-      matched: undefined,
-      answerEdits: [],
-    };
+  exchange.body.resume();
+  const answer = answerFor(failure, protocolOf(exchange));
+  if (answer === undefined || trail.isAnswered) exchange.reset();
+  else {
+    trail.answered(answer.status);
+    answerWith(exchange, answer.status, answer.headers, answer.body);
   }
-  const matched = matchRoute(table, request, source);
-  if (matched === undefined) {
-    throw new HttpFailure(
-      'NO_ROUTE',
-      `No route of ${nameOf(asked)} matches ${request.method} ${request.path}`,
-    );
-  }
-  const port = asked.kind === 'service' ? asked.port.servicePort : asked.port;
-  const how = { matched, port };
-  if (matched.rule.sessionPersistence !== undefined) {
-    throw new HttpFailure('FILTER_BROKEN', 'This version has no session persistence');
-  }
-  const ruled = applyFilters(request, matched.rule.filters, how);
-  if (ruled.kind === 'answer') return ruled;
-  const backend = pickBackend(matched.rule.backends, steps.random);
-  if (backend === undefined) {
-    throw new HttpFailure(
-      'NO_BACKEND',
-      `The rule of ${matched.route.namespace}/${matched.route.name} has no backend with a weight`,
-    );
-  }
-  const final = applyFilters(ruled.request, backend.filters, how);
-  if (final.kind === 'answer') return final;
-  const edited = ruled.pathEdited || final.pathEdited;
-  return {
-    kind: 'forward',
-    request: final.request,
-    target: targetOf(final.request, edited ? final.request.path : forwardedPath),
-    backend: backendOf(backend.target, steps.pick),
-    matched,
-    answerEdits: [...final.answerEdits, ...ruled.answerEdits],
-  };
-}
-
-function targetOf({ query }: HttpRequest, path: string): string {
-  return query === undefined ? path : `${path}?${query}`;
-}
-
-function protocolOf({ version, headers }: Exchange): RequestProtocol {
-  if (version !== '2') return 'http/1.1';
-  const type = headers.find(([name]) => name === 'content-type')?.[1] ?? '';
-  return type.startsWith('application/grpc') ? 'grpc' : 'h2';
+  trail.end({ by: 'waypoint', failure, grpcStatus: answer?.grpcStatus });
 }

@@ -19,6 +19,7 @@ import type { ResourceUpdate } from '../mesh/resource-update.ts';
 import type { BackendTarget, Route, RouteMatch, RouteRule } from '../mesh/route.ts';
 import { type Service, serviceKey } from '../mesh/service.ts';
 import { serviceOf, workloadOf } from '../mesh/test-arbitraries.ts';
+import type { TrafficSettings } from '../mesh/traffic-policy.ts';
 import type { PortMapping, Workload } from '../mesh/workload.ts';
 import { HandmadeDiscovery, issueFrom, memoryLog } from '../node-agent/test-support/world.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -27,8 +28,8 @@ import { ignoreError } from '../tunnel/socket.ts';
 import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
 import { dialLoopback } from '../tunnel/test-peers.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
-import { startWaypoint, type Waypoint } from './app.ts';
-import type { Ingress, IngressSettings } from './ingress/ingress.ts';
+import { startWaypoint, type Waypoint, type WaypointSettings } from './app.ts';
+import type { Ingress } from './ingress/ingress.ts';
 import { StreamSocket } from './stream-socket.ts';
 
 const LOOPBACK = parseIp('127.0.0.1');
@@ -66,7 +67,7 @@ export class Rig {
     this.lines = lines;
   }
 
-  static async open(ingress?: IngressSettings): Promise<Rig> {
+  static async open(over: Partial<WaypointSettings> = {}): Promise<Rig> {
     const ca = await createTestCa();
     const discovery = new HandmadeDiscovery();
     const { log, lines } = memoryLog();
@@ -87,13 +88,14 @@ export class Rig {
       {
         identity: WAYPOINT,
         workloadUid: WAYPOINT_UID,
+        gateway: 'shop/waypoint',
         tunnels: DOOR,
         admin: DOOR,
         metrics: DOOR,
         ready: DOOR,
         certificateTtlMs: 3_600_000,
         drainDeadlineMs: 1000,
-        ingress,
+        ...over,
       },
     );
     await waypoint.serving;
@@ -131,7 +133,11 @@ export class Rig {
     this.#servers.push(server);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
+    return this.listening(service, name, (server.address() as AddressInfo).port);
+  }
+
+  /** The same of a server that is somebody else's, at its port on loopback. */
+  listening(service: Service, name: string, port: number): Workload {
     const [mapping] = service.ports;
     const workload = workloadOf({
       uid: `Kubernetes//Pod/shop/${name}`,
@@ -158,6 +164,28 @@ export class Rig {
     handler: Parameters<typeof createHttp>[1],
   ): Promise<Workload> {
     return this.endpoint(service, name, createHttp(handler as never));
+  }
+
+  /** What a TrafficPolicy of the service says, in the place of what it said before. */
+  policy(service: Service, settings: Partial<TrafficSettings>): void {
+    const target = { kind: 'service', service: serviceKey(service), port: undefined } as const;
+    const policy = { namespace: 'shop', name: service.name, targets: [target], settings };
+    this.discovery.push({ kind: 'traffic-policy', policy });
+  }
+
+  /** One series of a counter: the sum of those whose labels begin with these. */
+  async metric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+    const text = await this.#waypoint.metrics.text();
+    let sum = 0;
+    for (const line of text.split('\n')) {
+      const [, series, said = '', value] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
+      if (series !== name) continue;
+      const matches = Object.entries(labels).every(([key, one]) =>
+        said.includes(`${key}="${one}"`),
+      );
+      if (matches) sum += Number(value);
+    }
+    return sum;
   }
 
   /** A tunnel of a client's to the waypoint. */
@@ -204,6 +232,10 @@ export class Rig {
     const session = connectHttp2('http://service', { createConnection: () => socket as never });
     this.#sessions.push(session);
     return session;
+  }
+
+  metrics(): Promise<string> {
+    return this.#waypoint.metrics.text();
   }
 
   async close(): Promise<void> {

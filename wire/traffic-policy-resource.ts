@@ -15,6 +15,7 @@ import type {
   RetryBudgetPolicy,
   RetryPolicy,
   Subset,
+  TraceSampling,
   TrafficMatch,
   TrafficPolicy,
   TrafficSettings,
@@ -236,6 +237,7 @@ const settings = partial<TrafficSettings>({
   loadShedding: maybe(loadShedding),
   hedging: maybe(hedging),
   subsets: list(subset, MAX_SUBSETS),
+  tracing: maybe(object<TraceSampling>({ sampling: number(0, 1) })),
 }) satisfies Reader<Partial<TrafficSettings>>;
 
 const policy = object<TrafficPolicy>({

@@ -128,6 +128,8 @@ function environment(gateway: string, kind: GatewayKind, settings: DeploySetting
     AMBIT_TOKEN_FILE: `${TOKEN_DIRECTORY}/ambit-token`,
     AMBIT_ROOT_CERT_FILE: `${ROOT_DIRECTORY}/root-cert.pem`,
     AMBIT_TERMINATION_GRACE: `${GRACE_SECONDS}s`,
+    ...(settings.otlpEndpoint !== undefined && { AMBIT_OTLP_ENDPOINT: settings.otlpEndpoint }),
+    ...(settings.traceSampling !== undefined && { AMBIT_TRACE_SAMPLING: settings.traceSampling }),
   };
   return [
     field('POD_NAME', 'metadata.name'),

@@ -14,4 +14,7 @@ export type DeploySettings = {
   readonly controlPlaneAddress: string;
   /** Of the tokens the proxies show to the CA and the control plane. */
   readonly audience: string;
+  /** Where their traces go, and how many; undefined: nowhere, unless an overlay of the Gateway says. */
+  readonly otlpEndpoint: string | undefined;
+  readonly traceSampling: string | undefined;
 };

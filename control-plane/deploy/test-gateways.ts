@@ -18,6 +18,8 @@ export const SETTINGS: DeploySettings = {
   caAddress: 'ca:15012',
   controlPlaneAddress: 'cp:15012',
   audience: 'ambit-ca',
+  otlpEndpoint: undefined,
+  traceSampling: undefined,
 };
 
 export const MESH: Listener = { name: 'mesh', port: 15008, protocol: 'HBONE' };

@@ -34,7 +34,17 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-const EMPTY = { workloads: [], services: [], policies: [], routes: [], enrolments: [], trust: [] };
+const EMPTY = {
+  workloads: [],
+  services: [],
+  policies: [],
+  httpPolicies: [],
+  requestAuthentications: [],
+  routes: [],
+  trafficPolicies: [],
+  enrolments: [],
+  trust: [],
+};
 
 /** A control plane that publishes these namespaces; what agents ask first is kept. */
 async function controlPlane(port: number, namespaces: readonly string[]) {

@@ -2,16 +2,14 @@
 // authorization.ts. Invariant: what cannot be read or evaluated never makes an ALLOW wider nor a DENY narrower: of an ALLOW
 // the caller drops the rule; in a DENY the attribute is left open, so that it denies more.
 
-import { parseCidr } from '../../mesh/cidr.ts';
 import {
-  type Cidr,
   EMPTY_MATCH,
   type PolicyClause,
   type PolicyMatch,
   type ServiceAccountMatch,
-  type StringMatch,
 } from '../../mesh/policy.ts';
 import { isEmptyMatch } from '../../mesh/policy-match.ts';
+import { readAccount, readCidr, readPort, readText } from './policy-values.ts';
 
 type Values = readonly string[];
 type Fields = Readonly<Record<string, Values | undefined>>;
@@ -176,40 +174,5 @@ class RuleReader {
       if (value === undefined) this.unsupported.push(`${path}[${index}] "${text}"`);
       return value === undefined ? [] : [value];
     });
-  }
-}
-
-/**
- * `*` anything but nothing, `*x` by its end, `x*` by its beginning, else the text itself. Nothing at all would be what a
- * caller without an identity has, and no name has a `*` in it: one that is left would match nobody, and so a DENY nothing.
- */
-function readText(text: string): StringMatch | undefined {
-  if (text === '*') return { kind: 'presence' };
-  const kind = text.startsWith('*') ? 'suffix' : text.endsWith('*') ? 'prefix' : 'exact';
-  const value = kind === 'suffix' ? text.slice(1) : kind === 'prefix' ? text.slice(0, -1) : text;
-  return value === '' || value.includes('*') ? undefined : { kind, value };
-}
-
-/** `namespace/name`, or `name` in the policy's own namespace. */
-function readAccount(text: string, own: string): ServiceAccountMatch | undefined {
-  const parts = text.split('/');
-  if (parts.length > 2 || parts.includes('') || text.includes('*')) return undefined;
-  const [first = '', second] = parts;
-  return second === undefined
-    ? { namespace: own, serviceAccount: first }
-    : { namespace: first, serviceAccount: second };
-}
-
-function readPort(text: string): number | undefined {
-  if (!/^[1-9]\d{0,4}$/.test(text)) return undefined;
-  const port = Number(text);
-  return port <= 65_535 ? port : undefined;
-}
-
-function readCidr(text: string): Cidr | undefined {
-  try {
-    return parseCidr(text);
-  } catch {
-    return undefined;
   }
 }

@@ -244,11 +244,9 @@ describe('authorizationOf()', () => {
     assert.equal(dry({ 'ambit-mesh.io/dry-run': 'yes' }), false);
   });
 
-  test('CUSTOM is not enforced and told; targetRefs belong to waypoints', () => {
+  test('CUSTOM is not enforced by node agents, and told', () => {
     assert.deepEqual(authorize({ action: 'CUSTOM' }).reasons, ['UnsupportedAction']);
     assert.equal(authorize({ action: 'CUSTOM' }).policy, undefined);
-    const attached = authorize({ targetRefs: [{ kind: 'Service', name: 'web' }] });
-    assert.equal(attached.policy, undefined);
   });
 
   test('one that cannot be read at all allows nothing where it is', () => {
@@ -291,14 +289,6 @@ describe('the status of an AuthorizationPolicy', () => {
       2,
       'Accepted=False UnsupportedValue',
       'Enforced=False UnsupportedAction',
-    ],
-    [
-      'for a waypoint',
-      { targetRefs: [{ kind: 'Service', name: 'web' }] },
-      {},
-      2,
-      'Accepted=True Accepted',
-      'Enforced=False WaypointRequired',
     ],
   ];
   for (const [name, spec, annotations, workloads, accepted, enforced] of cases) {

@@ -15,6 +15,7 @@ export type AuthorizationPolicyObject = KubeObject & {
     readonly targetRef?: unknown;
     readonly targetRefs?: readonly unknown[];
     readonly action?: string;
+    readonly provider?: { readonly name?: string };
     readonly rules?: readonly Rule[];
   };
 };
@@ -42,16 +43,25 @@ const ACTIONS: Readonly<Record<string, AuthorizationPolicy['action']>> = {
   AUDIT: 'audit',
 };
 
+export function isDryRun({ metadata }: AuthorizationPolicyObject): boolean {
+  return DRY_RUN.some((key) => TRUE.test(metadata.annotations?.[key] ?? ''));
+}
+
+/** Whether waypoints enforce the object, with all that it says of requests; else node agents do. */
+export function isForWaypoints({
+  spec = {},
+}: {
+  readonly spec?: { readonly targetRef?: unknown; readonly targetRefs?: readonly unknown[] };
+}): boolean {
+  return spec.targetRef !== undefined || (spec.targetRefs ?? []).length > 0;
+}
+
 export function authorizationOf(
   object: AuthorizationPolicyObject,
   context: { readonly rootNamespace: string },
 ): PolicyTranslation {
-  const { name = '', namespace = '', annotations } = object.metadata;
+  const { name = '', namespace = '' } = object.metadata;
   const spec = object.spec ?? {};
-  // policies for waypoints are evaluated there, with all of their L7 parts
-  if (spec.targetRef !== undefined || (spec.targetRefs ?? []).length > 0) {
-    return { object, policy: undefined, limits: [NEEDS_WAYPOINT] };
-  }
   const action = ACTIONS[spec.action ?? 'ALLOW'];
   if (action === undefined) {
     return { object, policy: undefined, limits: [unsupportedAction(spec.action ?? '')] };
@@ -73,7 +83,7 @@ export function authorizationOf(
       scope: !everywhere ? 'workload' : namespace === context.rootNamespace ? 'mesh' : 'namespace',
       action,
       rules,
-      dryRun: DRY_RUN.some((key) => TRUE.test(annotations?.[key] ?? '')),
+      dryRun: isDryRun(object),
     },
     limits,
   };
@@ -98,12 +108,6 @@ export function unreadable(
     limits: [{ reason: 'Unreadable', message, remedy }],
   };
 }
-
-const NEEDS_WAYPOINT: Limit = {
-  reason: 'WaypointRequired',
-  message: 'targetRefs attach the policy to waypoints: node agents do not enforce it',
-  remedy: 'Deploy a waypoint for the target, or use a selector',
-};
 
 function unsupportedAction(action: string): Limit {
   return {
@@ -132,12 +136,13 @@ function unsupportedRule(
   };
 }
 
-/** What people are told of besides the status: whatever is not as it was written, except a policy for waypoints. */
+/** What people are told of besides the status: whatever is not as it was written. */
 export function problemsOf({ object, limits }: PolicyTranslation): Problem[] {
   const { name = '', namespace = '' } = object.metadata;
-  return limits
-    .filter((limit) => limit !== NEEDS_WAYPOINT)
-    .map((limit) => ({ object: `AuthorizationPolicy ${namespace}/${name}`, ...limit }));
+  return limits.map((limit) => ({
+    object: `AuthorizationPolicy ${namespace}/${name}`,
+    ...limit,
+  }));
 }
 
 /** `workloads`: how many of the mesh the policy holds for. */
@@ -151,8 +156,7 @@ export function authorizationOutcome(translation: PolicyTranslation, workloads: 
 }
 
 function acceptance(limits: readonly Limit[]): Finding {
-  const wrong = limits.filter((limit) => limit !== NEEDS_WAYPOINT);
-  if (wrong.length === 0) {
+  if (limits.length === 0) {
     return {
       type: 'Accepted',
       status: 'True',
@@ -163,8 +167,8 @@ function acceptance(limits: readonly Limit[]): Finding {
   return {
     type: 'Accepted',
     status: 'False',
-    reason: wrong.some(({ reason }) => reason === 'Unreadable') ? 'Invalid' : 'UnsupportedValue',
-    message: wrong.map(({ message, remedy }) => `${message}. ${remedy}`).join('; '),
+    reason: limits.some(({ reason }) => reason === 'Unreadable') ? 'Invalid' : 'UnsupportedValue',
+    message: limits.map(({ message, remedy }) => `${message}. ${remedy}`).join('; '),
   };
 }
 

@@ -81,6 +81,13 @@ export class Entries {
     ]);
   }
 
+  /** Of one ServiceEntry, by its hosts; undefined: there is none of that name. */
+  servicesOf(namespace: string, name: string): readonly Service[] | undefined {
+    return this.#entries.find(
+      ({ object: { metadata } }) => metadata.namespace === namespace && metadata.name === name,
+    )?.services;
+  }
+
   /** What the pod serves of ServiceEntries whose selector picked it; counted for {@link outcomes}. */
   membershipsOf(pod: Pod): Memberships {
     return this.#membershipsOf(pod, {});

@@ -41,7 +41,6 @@ describe('Policies', () => {
           policy('all', 'shop'),
         ],
         peerAuthentications: [peer('m', 'ambit-system', 'STRICT')],
-        requestAuthentications: [],
       },
       ROOT,
     );
@@ -67,7 +66,6 @@ describe('Policies', () => {
           peer('shop', 'shop', 'STRICT'),
           peer('web', 'shop', 'UNSET', { selected: true }),
         ],
-        requestAuthentications: [{ metadata: { name: 'jwt', namespace: 'shop' } }],
       },
       ROOT,
     );
@@ -88,15 +86,6 @@ describe('Policies', () => {
       'ambit-system/mesh 1',
       'shop/shop 2',
       'shop/web 1',
-      'shop/jwt 0',
     ]);
-    const jwt = policies.outcomes().at(-1)?.findings;
-    assert.deepEqual(
-      jwt?.map(({ type, status, reason }) => [type, status, reason]),
-      [
-        ['Accepted', 'True', 'Accepted'],
-        ['Enforced', 'False', 'WaypointRequired'],
-      ],
-    );
   });
 });

@@ -1,14 +1,14 @@
-// Every policy object of the cluster at one moment: what agents are told, which pod has which of them attached, and what
+// Every policy object for node agents at one moment: what they are told, which pod has which of them attached, and what
 // each object's status shall say. Pure. Called by world.ts, once a translation.
 
 import { type AuthorizationPolicy, policyKey } from '../../mesh/policy.ts';
-import type { KubeObject, Pod } from '../../runtime/kubernetes/objects.ts';
-import { REQUEST_AUTHENTICATIONS } from '../../runtime/kubernetes/resources.ts';
+import type { Pod } from '../../runtime/kubernetes/objects.ts';
 import type { Problem } from '../../wire/status.ts';
 import {
   type AuthorizationPolicyObject,
   authorizationOf,
   authorizationOutcome,
+  isForWaypoints,
   type PolicyTranslation,
   problemsOf,
   unreadable,
@@ -20,7 +20,6 @@ import { selects } from './selector.ts';
 export type PolicyObjects = {
   readonly authorizationPolicies: Iterable<AuthorizationPolicyObject>;
   readonly peerAuthentications: Iterable<PeerAuthenticationObject>;
-  readonly requestAuthentications: Iterable<KubeObject>;
 };
 
 export class Policies {
@@ -29,16 +28,16 @@ export class Policies {
   readonly #rootNamespace: string;
   readonly #translations: readonly PolicyTranslation[];
   readonly #selective: readonly PolicyTranslation[];
-  readonly #requestAuthentications: readonly KubeObject[];
   readonly #peer: ReturnType<typeof peerAuthenticationsOf>;
   /** Workloads of the mesh, by the object (PeerAuthentication) or policy key they are under. */
   readonly #held = new Map<object | string, number>();
 
   constructor(objects: PolicyObjects, context: { readonly rootNamespace: string }) {
     this.#rootNamespace = context.rootNamespace;
-    this.#translations = [...objects.authorizationPolicies].map((object) => read(object, context));
+    this.#translations = [...objects.authorizationPolicies]
+      .filter((object) => !isForWaypoints(object))
+      .map((object) => read(object, context));
     this.#selective = this.#translations.filter(({ policy }) => policy?.scope === 'workload');
-    this.#requestAuthentications = [...objects.requestAuthentications];
     this.#peer = peerAuthenticationsOf(objects.peerAuthentications, context);
     const own = this.#translations.flatMap(({ policy }) => policy ?? []);
     this.policies = [...own, ...this.#peer.policies];
@@ -71,30 +70,12 @@ export class Policies {
         return authorizationOutcome(translation, policy === undefined ? 0 : held(reachOf(policy)));
       }),
       ...this.#peer.outcomes(held),
-      ...this.#requestAuthentications.map(requestAuthenticationOutcome),
     ];
   }
 
   #count(key: object | string): void {
     this.#held.set(key, (this.#held.get(key) ?? 0) + 1);
   }
-}
-
-/** Tokens are in HTTP: nothing of such an object is for node agents, and it must not seem to be in force. */
-function requestAuthenticationOutcome(object: KubeObject): Outcome {
-  return {
-    resource: REQUEST_AUTHENTICATIONS,
-    object,
-    findings: [
-      { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'The policy is valid' },
-      {
-        type: 'Enforced',
-        status: 'False',
-        reason: 'WaypointRequired',
-        message: 'Node agents see no tokens: only a waypoint can check them',
-      },
-    ],
-  };
 }
 
 const EVERYWHERE = 'mesh';

@@ -11,6 +11,7 @@ export const EMPTY_WORLD: World = {
   authorizationPolicies: [],
   peerAuthentications: [],
   requestAuthentications: [],
+  extensionProviders: undefined,
   serviceEntries: [],
   workloadEntries: [],
   gateways: [],
@@ -20,4 +21,5 @@ export const EMPTY_WORLD: World = {
   tlsRoutes: [],
   tcpRoutes: [],
   referenceGrants: [],
+  trafficPolicies: [],
 };

@@ -125,6 +125,7 @@ export type TrafficPolicySpec = {
       readonly rules?: readonly { readonly match?: MatchSpec; readonly class: PriorityClass }[];
     };
   };
+  readonly tracing?: { readonly samplingPercent: number };
   readonly hedging?: {
     readonly after?: string;
     readonly percentile?: number;

@@ -81,6 +81,7 @@ export function settingsOf(
     },
     loadShedding: spec.loadShedding && sheddingOf(spec.loadShedding),
     hedging: spec.hedging && hedgingOf(spec.hedging),
+    tracing: spec.tracing && { sampling: spec.tracing.samplingPercent / 100 },
     subsets: subsets?.map(({ name, labels }) => {
       return { name, labels, workloads: references.workloadsWith(labels) };
     }),

@@ -3,10 +3,13 @@
 
 import type { IpAddress } from '../../mesh/address.ts';
 import type { Enrolment } from '../../mesh/enrolment.ts';
+import type { HttpPolicy } from '../../mesh/http-policy.ts';
 import type { MeshNamespace } from '../../mesh/namespace.ts';
 import type { AuthorizationPolicy } from '../../mesh/policy.ts';
+import type { RequestAuthentication } from '../../mesh/request-authentication.ts';
 import type { Route } from '../../mesh/route.ts';
 import type { Service } from '../../mesh/service.ts';
+import type { TrafficPolicy } from '../../mesh/traffic-policy.ts';
 import type { Workload } from '../../mesh/workload.ts';
 import type {
   EndpointSlice,
@@ -16,11 +19,18 @@ import type {
   Pod,
 } from '../../runtime/kubernetes/objects.ts';
 import { SERVICES } from '../../runtime/kubernetes/resources.ts';
+import { checkRegex } from '../../runtime/regex.ts';
 import type { Problem } from '../../wire/status.ts';
 import { captureOptionsOf } from './capture-options.ts';
 import { endpointsOf, hintedServices, type KnownService } from './endpoints.ts';
 import { enrolmentOf } from './enrolment.ts';
 import { Entries, type EntryObjects } from './entries.ts';
+import {
+  createHttpPolicyMemo,
+  type HttpPolicyMemo,
+  type HttpPolicyObjects,
+  httpPoliciesOf,
+} from './http-policies.ts';
 import { Memo } from './memo.ts';
 import {
   addressesOf,
@@ -37,6 +47,9 @@ import type { RouteObjects } from './routes/route-objects.ts';
 import { type RouteTranslation, routesOf } from './routes/routes.ts';
 import { ingressUsesWaypoint, readIps, serviceOf } from './service.ts';
 import { trafficKey, trafficProblems } from './traffic.ts';
+import { trafficContextOf } from './traffic-context.ts';
+import { trafficPoliciesOf } from './traffic-policy.ts';
+import type { TrafficPolicyObject } from './traffic-policy-objects.ts';
 import {
   bindingKey,
   boundFindings,
@@ -53,7 +66,9 @@ export type World = {
   readonly pods: Iterable<Pod>;
   readonly services: Iterable<KubeService>;
   readonly endpointSlices: Iterable<EndpointSlice>;
+  readonly trafficPolicies: Iterable<TrafficPolicyObject>;
 } & PolicyObjects &
+  HttpPolicyObjects &
   EntryObjects &
   RouteObjects &
   WaypointObjects;
@@ -75,6 +90,9 @@ export type Translation = {
   readonly workloads: readonly Workload[];
   readonly services: readonly Service[];
   readonly policies: readonly AuthorizationPolicy[];
+  readonly httpPolicies: readonly HttpPolicy[];
+  readonly requestAuthentications: readonly RequestAuthentication[];
+  readonly trafficPolicies: readonly TrafficPolicy[];
   readonly routes: readonly Route[];
   readonly namespaces: readonly MeshNamespace[];
   readonly enrolments: readonly PlacedEnrolment[];
@@ -99,10 +117,16 @@ export type TranslationMemo = {
   readonly pods: Memo<PodTranslation>;
   readonly services: Memo<Service>;
   readonly namespaces: Memo<MeshNamespace>;
+  readonly httpPolicies: HttpPolicyMemo;
 };
 
 export function createTranslationMemo(): TranslationMemo {
-  return { pods: new Memo(), services: new Memo(), namespaces: new Memo() };
+  return {
+    pods: new Memo(),
+    services: new Memo(),
+    namespaces: new Memo(),
+    httpPolicies: createHttpPolicyMemo(),
+  };
 }
 
 export function translate(
@@ -148,8 +172,13 @@ export function translate(
   const endpoints = endpointsOf(world.endpointSlices, services, { ...settings, nodes, podAt });
   const policies = new Policies(world, settings);
   const entries = new Entries({ ...world, waypoints }, services, settings);
-  const routes = routesOf(world, services);
-  problems.push(...policies.problems, ...entries.problems, ...routes.problems);
+  const routes = routesOf(world, services, { checkRegex });
+  const forRequests = httpPoliciesOf(world, { ...settings, services, entries }, memo.httpPolicies);
+  const traffic = trafficPoliciesOf(
+    world.trafficPolicies,
+    trafficContextOf(world, { services, memberships: endpoints.pods }, settings),
+  );
+  for (const part of [policies, entries, routes, forRequests]) problems.push(...part.problems);
 
   const workloads: Workload[] = [...endpoints.others, ...entries.workloads];
   const enrolments: PlacedEnrolment[] = [];
@@ -189,11 +218,20 @@ export function translate(
     workloads,
     services: [...[...services.values()].map(({ service }) => service), ...entries.services],
     policies: policies.policies,
+    httpPolicies: forRequests.policies,
+    requestAuthentications: forRequests.authentications,
+    trafficPolicies: traffic.policies,
     routes: routes.routes,
     namespaces,
     enrolments,
     problems,
-    outcomes: [...outcomes, ...policies.outcomes(), ...entries.outcomes()],
+    outcomes: [
+      ...outcomes,
+      ...policies.outcomes(),
+      ...forRequests.outcomes,
+      ...entries.outcomes(),
+      ...traffic.outcomes,
+    ],
     routeOutcomes: routes.outcomes,
     attachedRoutes: routes.attachedRoutes,
     waypointUses: waypoints.uses(),

@@ -10,6 +10,7 @@ import type {
 } from '../../runtime/kubernetes/gateway-objects.ts';
 import { type Informer, inform } from '../../runtime/kubernetes/informer.ts';
 import type {
+  ConfigMap,
   EndpointSlice,
   KubeObject,
   Namespace,
@@ -19,6 +20,7 @@ import type {
 } from '../../runtime/kubernetes/objects.ts';
 import {
   AUTHORIZATION_POLICIES,
+  CONFIG_MAPS,
   ENDPOINT_SLICES,
   GATEWAY_CLASSES,
   GATEWAYS,
@@ -34,6 +36,7 @@ import {
   SERVICES,
   TCP_ROUTES,
   TLS_ROUTES,
+  TRAFFIC_POLICIES,
   WORKLOAD_ENTRIES,
 } from '../../runtime/kubernetes/resources.ts';
 import type {
@@ -43,8 +46,11 @@ import type {
 } from '../../runtime/kubernetes/route-objects.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { AuthorizationPolicyObject } from '../translate/authorization.ts';
+import { PROVIDERS_CONFIG_MAP } from '../translate/extension-providers.ts';
 import type { PeerAuthenticationObject } from '../translate/peer-authentication.ts';
+import type { RequestAuthenticationObject } from '../translate/request-authentication.ts';
 import type { ServiceEntryObject } from '../translate/service-entry.ts';
+import type { TrafficPolicyObject } from '../translate/traffic-policy-objects.ts';
 import type { WorkloadEntryObject } from '../translate/workload-entry.ts';
 import type { World } from '../translate/world.ts';
 
@@ -63,6 +69,7 @@ export type Cluster = {
 
 export function watchCluster(
   parts: { readonly client: KubeClient; readonly clock: Clock; readonly log: Log },
+  { namespace }: { readonly namespace: string },
   onChange: () => void,
 ): Cluster {
   const namespaces = inform<Namespace>(parts, NAMESPACES);
@@ -84,7 +91,16 @@ export function watchCluster(
   );
   const serviceEntries = inform<ServiceEntryObject>(parts, SERVICE_ENTRIES, optional);
   const workloadEntries = inform<WorkloadEntryObject>(parts, WORKLOAD_ENTRIES, optional);
-  const requestAuthentications = inform<KubeObject>(parts, REQUEST_AUTHENTICATIONS, optional);
+  const requestAuthentications = inform<RequestAuthenticationObject>(
+    parts,
+    REQUEST_AUTHENTICATIONS,
+    optional,
+  );
+  const extensionProviders = inform<ConfigMap>(parts, CONFIG_MAPS, {
+    namespace,
+    fieldSelector: `metadata.name=${PROVIDERS_CONFIG_MAP}`,
+  });
+  const trafficPolicies = inform<TrafficPolicyObject>(parts, TRAFFIC_POLICIES, optional);
   const gateways = inform<Gateway>(parts, GATEWAYS, optional);
   const gatewayClasses = inform<GatewayClass>(parts, GATEWAY_CLASSES, optional);
   const httpRoutes = inform<HttpRouteObject>(parts, HTTP_ROUTES, optional);
@@ -107,7 +123,9 @@ export function watchCluster(
     peerAuthentications,
     serviceEntries,
     workloadEntries,
+    trafficPolicies,
     requestAuthentications,
+    extensionProviders,
     gateways,
     gatewayClasses,
     ...Object.values(routes),
@@ -125,13 +143,15 @@ export function watchCluster(
     namespaces,
     services,
     gateways,
-    find(kind, namespace, name) {
+    find(kind, place, name) {
       if (kind === 'Namespace') return namespaces.get(name);
-      if (kind === 'Pod') return pods.get(name, namespace);
-      if (kind === 'ServiceEntry') return serviceEntries.get(name, namespace);
-      if (kind === 'AuthorizationPolicy') return authorizationPolicies.get(name, namespace);
-      if (kind === 'Gateway') return gateways.get(name, namespace);
-      return routes[kind]?.get(name, namespace);
+      if (kind === 'Pod') return pods.get(name, place);
+      if (kind === 'ServiceEntry') return serviceEntries.get(name, place);
+      if (kind === 'AuthorizationPolicy') return authorizationPolicies.get(name, place);
+      if (kind === 'RequestAuthentication') return requestAuthentications.get(name, place);
+      if (kind === 'ConfigMap') return extensionProviders.get(name, place);
+      if (kind === 'Gateway') return gateways.get(name, place);
+      return routes[kind]?.get(name, place);
     },
     world: () => ({
       namespaces: byName(namespaces),
@@ -143,7 +163,9 @@ export function watchCluster(
       peerAuthentications: [...peerAuthentications.items()],
       serviceEntries: [...serviceEntries.items()],
       workloadEntries: [...workloadEntries.items()],
+      trafficPolicies: [...trafficPolicies.items()],
       requestAuthentications: [...requestAuthentications.items()],
+      extensionProviders: extensionProviders.get(PROVIDERS_CONFIG_MAP, namespace),
       gateways: [...gateways.items()],
       gatewayClasses: byName(gatewayClasses),
       httpRoutes: [...httpRoutes.items()],

@@ -4,6 +4,7 @@
 
 import { createLocalJWKSet, type LocalJWKSet } from 'jose';
 import type { KeySource } from '../../mesh/request-authentication.ts';
+import { orAborted } from '../../runtime/aborted.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Log } from '../../runtime/log.ts';
 
@@ -177,6 +178,7 @@ class RemoteKeys {
     );
     const signal = AbortSignal.any([late.signal, this.#closing.signal]);
     try {
+      // whoever fetches may not hear of the signal in time
       return readKeys(await orAborted(this.#body(signal), signal));
     } finally {
       timer.cancel();
@@ -201,15 +203,6 @@ class RemoteKeys {
     if (body.length > MAX_BYTES) throw new Error(`more than ${MAX_BYTES} bytes`);
     return new TextDecoder('utf-8', { fatal: true }).decode(body);
   }
-}
-
-/** Whoever fetches may not hear of the signal in time. */
-function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
 
 function addressOf(source: RemoteSource): string {

@@ -18,6 +18,7 @@ import type { Http1Server } from '../http1-server.ts';
 import type { Http2Server } from '../http2-server.ts';
 import type { AskedListener, Inbound } from '../inbound.ts';
 import { StreamSocket } from '../stream-socket.ts';
+import type { ConnectionTrace } from '../telemetry/request-spans.ts';
 import { readClientName } from './client-name.ts';
 import type { ListenerContexts } from './contexts.ts';
 
@@ -35,6 +36,8 @@ export type GatewayPort = {
 };
 
 export type ConnectionSteps = {
+  /** Nobody outside says to which trace a connection belongs. */
+  readonly connectionTrace: () => ConnectionTrace;
   readonly clock: Clock;
   readonly log: Log;
   readonly contexts: ListenerContexts;
@@ -178,7 +181,7 @@ function inboundOf(
   { gateway, port, listeners }: GatewayPort,
   { remote, local }: Ends,
   tls: (Pick<AskedListener, 'passthrough'> & { readonly serverName: string }) | undefined,
-  { trustedHops }: ConnectionSteps,
+  { trustedHops, connectionTrace }: ConnectionSteps,
 ): Inbound {
   return {
     // whoever is outside has no identity here, whatever network it comes from
@@ -196,7 +199,7 @@ function inboundOf(
       passthrough: tls?.passthrough ?? false,
       trustedHops,
     },
-    traceparent: undefined,
+    trace: connectionTrace(),
   };
 }
 

@@ -21,6 +21,9 @@ export class Circuit {
     maxConcurrentRetries: 0,
   };
 
+  /** As many at most as may be pending. */
+  readonly #waiting = new Set<() => void>();
+
   constructor(limits: ConnectionLimits) {
     this.#limits = limits;
   }
@@ -28,10 +31,37 @@ export class Circuit {
   /** What was taken under other limits stays taken. */
   update(limits: ConnectionLimits): void {
     this.#limits = limits;
+    for (const waiter of this.#waiting) waiter();
   }
 
   connection(): Admission {
     return this.#take('maxConnections');
+  }
+
+  /** A place as soon as there is one; those that wait are served in the order they came. */
+  connectionSoon(signal?: AbortSignal): Promise<Release> {
+    const now = this.connection();
+    if (now.admitted) return Promise.resolve(now.release);
+    return new Promise((resolve, reject) => {
+      const waiter = (): void => {
+        const place = this.connection();
+        if (!place.admitted) return;
+        this.#waiting.delete(waiter);
+        signal?.removeEventListener('abort', abort);
+        resolve(place.release);
+      };
+      const abort = (): void => {
+        this.#waiting.delete(waiter);
+        reject(signal?.reason as Error);
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#waiting.add(waiter);
+    });
+  }
+
+  /** Somebody waits for a connection: a free one of another endpoint is in their way. */
+  get isCrowded(): boolean {
+    return this.#waiting.size > 0;
   }
 
   /** While it waits for a connection. */
@@ -63,6 +93,7 @@ export class Circuit {
     this.#taken[limit]++;
     const release = once(() => {
       this.#taken[limit]--;
+      if (limit === 'maxConnections') for (const waiter of this.#waiting) waiter();
     });
     return { admitted: true, release };
   }

@@ -26,6 +26,7 @@ function ask(outcome: TryOutcome, parts: Partial<RetryQuestion> = {}): string | 
   const decision = decideRetry({
     policy: DEFAULTS,
     method: 'GET',
+    codesOfRoute: false,
     outcome,
     sent: true,
     responseForwarded: false,

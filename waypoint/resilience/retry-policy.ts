@@ -26,6 +26,8 @@ export type TryOutcome =
 export type RetryQuestion = {
   readonly policy: RetryPolicy;
   readonly method: string;
+  /** The codes stand in a route: its author's word that what is answered so may be repeated. */
+  readonly codesOfRoute: boolean;
   readonly outcome: TryOutcome;
   /** Whether a byte of the request may have reached the upstream's application. */
   readonly sent: boolean;
@@ -130,19 +132,18 @@ function responseConditions(
  * Safe where nothing was done: the upstream never saw it, or said so. A gRPC status that the policy names is its author's
  * word that these calls may be repeated: all of them are POSTs, so the method tells nothing.
  */
-function mayRepeat({ policy, method, outcome, sent }: RetryQuestion): boolean {
+function mayRepeat({ policy, method, codesOfRoute, outcome, sent }: RetryQuestion): boolean {
   if (policy.retryNonIdempotent || isIdempotent(method) || !sent) return true;
   if (outcome.kind === 'connect-failure' || outcome.kind === 'refused-stream') return true;
-  return (
-    outcome.kind === 'response' &&
-    outcome.grpcStatus !== undefined &&
-    GRPC_CONDITIONS.has(outcome.grpcStatus)
-  );
+  if (outcome.kind !== 'response') return false;
+  if (codesOfRoute && policy.codes.includes(outcome.status)) return true;
+  return outcome.grpcStatus !== undefined && GRPC_CONDITIONS.has(outcome.grpcStatus);
 }
 
-// Istio's, for HTTPRoute's `retry`: what cannot have been acted upon, besides the codes that are written there.
+// For HTTPRoute's `retry`, besides the codes that are written there: whatever happens to the connection (GEP-1731).
 const ROUTE_CONDITIONS: readonly RetryCondition[] = [
   'connect-failure',
+  'reset',
   'refused-stream',
   'unavailable',
   'cancelled',

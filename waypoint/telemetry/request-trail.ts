@@ -173,6 +173,11 @@ export class RequestTrail {
     return this.#facts;
   }
 
+  /** The head of an answer has gone to the client: there is no way back. */
+  get isAnswered(): boolean {
+    return this.#life.state !== 'open';
+  }
+
   get tries(): number {
     return this.#tries;
   }

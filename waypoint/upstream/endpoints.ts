@@ -8,12 +8,14 @@ import { type Hop, hopTo } from '../../mesh/next-hop.ts';
 import type { Service } from '../../mesh/service.ts';
 import type { Snapshot } from '../../mesh/snapshot.ts';
 import type { Workload } from '../../mesh/workload.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Leg } from '../../tunnel/splice.ts';
 import { StreamSocket } from '../stream-socket.ts';
 import type { Announced, Dialer } from './dial.ts';
 import { Http1Client } from './http1-client.ts';
 import { Http2Client } from './http2-client.ts';
 import type { BackendSecurity } from './secure.ts';
-import type { Send } from './upstream.ts';
+import { type Send, UpstreamError, type UpstreamLimits } from './upstream.ts';
 
 export type Target = {
   readonly workload: Workload;
@@ -33,14 +35,17 @@ type Clients = {
 };
 
 export class Endpoints {
+  readonly #clock: Clock;
   readonly #dialer: Pick<Dialer, 'open'>;
   readonly #security: BackendSecurity;
   readonly #clients = new Map<string, Clients>();
 
   constructor(parts: {
+    readonly clock: Clock;
     readonly dialer: Pick<Dialer, 'open'>;
     readonly security: BackendSecurity;
   }) {
+    this.#clock = parts.clock;
     this.#dialer = parts.dialer;
     this.#security = parts.security;
   }
@@ -49,9 +54,17 @@ export class Endpoints {
     return this.#clients.size;
   }
 
-  /** How to send a request there. `announced` tells the endpoint's agent of whoever makes a connection necessary. */
-  sender(target: Target, version: 'http1' | 'http2', announced: Announced): Send {
-    const clients = this.#clientsOf(target, announced);
+  /**
+   * How to send a request there. `announced` tells the endpoint's agent of whoever makes a connection necessary;
+   * `limits` are the service's, for all of its endpoints.
+   */
+  sender(
+    target: Target,
+    version: 'http1' | 'http2',
+    announced: Announced,
+    limits: UpstreamLimits | undefined,
+  ): Send {
+    const clients = this.#clientsOf(target, announced, limits);
     return (request, signal) =>
       clients[clients.http1Only ? 'http1' : version].send(request, signal);
   }
@@ -75,37 +88,71 @@ export class Endpoints {
     this.#clients.clear();
   }
 
-  #clientsOf(target: Target, announced: Announced): Clients {
+  #clientsOf(target: Target, announced: Announced, limits: UpstreamLimits | undefined): Clients {
     const { workload, to, service } = target;
     const key = `${workload.uid} ${workload.protocol} ${formatIpPort(to)} ${service?.hostname ?? ''}:${target.servicePort ?? ''}`;
     const tls = this.#security.tlsFor(service, target.servicePort);
     const known = this.#clients.get(key);
     // requests under other terms end on the connections they are on, which then rest until they are let go
     if (known !== undefined && known.tls === tls) return known;
-    const hop: Hop = hopTo(workload, to, service);
+    const hop = hopOf(target);
     const opening =
       (protocols: readonly string[]) =>
       async (signal?: AbortSignal): Promise<StreamSocket> => {
-        const leg = await this.#dialer.open(hop, announced, signal);
-        if (tls === undefined) return new StreamSocket(leg, to);
-        const secured = await this.#security.secure(leg, to, tls, protocols, signal);
-        if (protocols[0] === 'h2' && secured.protocol !== 'h2') {
-          made.http1Only = true;
-          secured.reset();
-          throw new MeshError('TLS_FAILURE', `${tls.service} does not take HTTP/2`);
+        const release = await limits?.circuit.connectionSoon(signal);
+        try {
+          const plain = await this.#dial(hop, announced, limits, signal);
+          if (release !== undefined) plain.bytes.once('close', release);
+          if (tls === undefined) return new StreamSocket(plain, to);
+          const secured = await this.#security.secure(plain, to, tls, protocols, signal);
+          if (protocols[0] === 'h2' && secured.protocol !== 'h2') {
+            made.http1Only = true;
+            secured.reset();
+            throw new MeshError('TLS_FAILURE', `${tls.service} does not take HTTP/2`);
+          }
+          return new StreamSocket(secured, to);
+        } catch (error) {
+          release?.();
+          throw error;
         }
-        return new StreamSocket(secured, to);
       };
     const made: Clients = {
       workload,
-      http1: new Http1Client(opening(['http/1.1'])),
-      http2: new Http2Client(opening(['h2', 'http/1.1'])),
+      http1: new Http1Client(opening(['http/1.1']), limits),
+      http2: new Http2Client(opening(['h2', 'http/1.1']), limits),
       tls,
       http1Only: false,
     };
     this.#clients.set(key, made);
     return made;
   }
+
+  /** Within the time the service's policy gives a connection. */
+  async #dial(
+    hop: Hop,
+    announced: Announced,
+    limits: UpstreamLimits | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Leg> {
+    const limitMs = limits?.settings.timeouts.connectMs;
+    if (limitMs === undefined) return this.#dialer.open(hop, announced, signal);
+    const late = new AbortController();
+    const abort = (): void => late.abort(signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+    const timer = this.#clock.timer(limitMs, () => {
+      late.abort(new UpstreamError('connect', `No connection within ${limitMs} ms`));
+    });
+    try {
+      return await this.#dialer.open(hop, announced, late.signal);
+    } finally {
+      timer.cancel();
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+}
+
+export function hopOf({ workload, to, service }: Target): Hop {
+  return hopTo(workload, to, service);
 }
 
 function sameWay(a: Workload, b: Workload): boolean {

@@ -5,6 +5,7 @@ import {
   Agent,
   type ClientRequest,
   type IncomingMessage,
+  type RequestOptions,
   request as startRequest,
 } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -15,6 +16,7 @@ import type { StreamSocket } from '../stream-socket.ts';
 import {
   endToEnd,
   UpstreamError,
+  type UpstreamLimits,
   type UpstreamRequest,
   type UpstreamResponse,
 } from './upstream.ts';
@@ -24,13 +26,15 @@ const MAX_FREE = 32;
 /** Shorter than any server's own, so that a request seldom meets a connection that is just being closed. */
 const FREE_FOR_MS = 4000;
 
+const WANTED = Symbol('wanted');
+
 export type Open = (signal?: AbortSignal) => Promise<StreamSocket>;
 
 export class Http1Client {
   readonly #agent: EndpointAgent;
 
-  constructor(open: Open) {
-    this.#agent = new EndpointAgent(open);
+  constructor(open: Open, limits: UpstreamLimits | undefined) {
+    this.#agent = new EndpointAgent(open, limits);
   }
 
   send(outgoing: UpstreamRequest, signal: AbortSignal): Promise<UpstreamResponse> {
@@ -39,13 +43,15 @@ export class Http1Client {
       try {
         request = startRequest({
           agent: this.#agent,
+          // handed on to createConnection: whoever has gone waits for no connection
+          [WANTED]: signal,
           method: outgoing.method,
           path: outgoing.target,
           headers: linesOf(outgoing),
           setHost: false,
           maxHeaderSize: MAX_HEADER_BYTES,
           insecureHTTPParser: false,
-        });
+        } as RequestOptions);
       } catch (cause) {
         reject(new UpstreamError('protocol', messageOf(cause), { cause }));
         return;
@@ -59,11 +65,12 @@ export class Http1Client {
         settle();
         detach?.();
         const kind = connected ? (isProtocol(cause) ? 'protocol' : 'reset') : 'connect';
-        reject(signal.aborted ? signal.reason : new UpstreamError(kind, cause.message, { cause }));
+        reject(signal.aborted ? signal.reason : upstreamErrorOf(kind, cause));
       };
       let connected = false;
       request.once('socket', () => {
         connected = true;
+        outgoing.onConnection();
       });
       request.on('error', fail);
       request.once('response', (response) => {
@@ -115,24 +122,30 @@ export class Http1Client {
 /** One for each endpoint: every connection of it leads to the same place. */
 class EndpointAgent extends Agent {
   readonly #open: Open;
+  readonly #limits: UpstreamLimits | undefined;
+  readonly #served = new WeakMap<Duplex, number>();
 
-  constructor(open: Open) {
+  constructor(open: Open, limits: UpstreamLimits | undefined) {
     super({ keepAlive: true, maxFreeSockets: MAX_FREE, scheduling: 'lifo', timeout: 0 });
     this.#open = open;
+    this.#limits = limits;
   }
 
   override createConnection(
-    _: unknown,
+    options: object,
     done?: (error: Error | null, socket: Duplex) => void,
   ): undefined {
-    void this.#connect(done);
+    void this.#connect((options as { [WANTED]?: AbortSignal })[WANTED], done);
     return undefined;
   }
 
-  async #connect(done?: (error: Error | null, socket: Duplex) => void): Promise<void> {
+  async #connect(
+    signal: AbortSignal | undefined,
+    done?: (error: Error | null, socket: Duplex) => void,
+  ): Promise<void> {
     let socket: StreamSocket;
     try {
-      socket = await this.#open();
+      socket = await this.#open(signal);
     } catch (error) {
       done?.(error as Error, undefined as never);
       return;
@@ -143,10 +156,15 @@ class EndpointAgent extends Agent {
   override keepSocketAlive(socket: Duplex): boolean {
     const kept = socket as StreamSocket;
     if (kept.destroyed || kept.readableEnded) return false;
+    const served = (this.#served.get(kept) ?? 0) + 1;
+    this.#served.set(kept, served);
+    const circuit = this.#limits?.circuit;
+    if (circuit?.mayReuse(served) === false || circuit?.isCrowded === true) return false;
     // Node 24 adds its listener twice for each request and takes one away
     kept.removeAllListeners('error');
     kept.on('error', ignoreError);
-    kept.setTimeout(FREE_FOR_MS, () => kept.destroy());
+    const idleMs = this.#limits?.settings.timeouts.idleMs ?? FREE_FOR_MS;
+    kept.setTimeout(Math.min(idleMs, FREE_FOR_MS), () => kept.destroy());
     return true;
   }
 
@@ -191,6 +209,10 @@ function pairsOf(raw: readonly string[]): [string, string][] {
     pairs.push([(raw[at] ?? '').toLowerCase(), raw[at + 1] ?? '']);
   }
   return pairs;
+}
+
+function upstreamErrorOf(kind: UpstreamError['kind'], cause: Error): UpstreamError {
+  return cause instanceof UpstreamError ? cause : new UpstreamError(kind, cause.message, { cause });
 }
 
 function isProtocol(cause: Error): boolean {

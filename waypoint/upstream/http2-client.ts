@@ -7,6 +7,7 @@ import type { Open } from './http1-client.ts';
 import {
   endToEnd,
   UpstreamError,
+  type UpstreamLimits,
   type UpstreamRequest,
   type UpstreamResponse,
 } from './upstream.ts';
@@ -20,15 +21,17 @@ const MAX_SESSIONS = 64;
 /** Without a request, a connection is kept for so long. */
 const IDLE_MS = 60_000;
 
-type Session = { readonly h2: ClientHttp2Session; streams: number };
+type Session = { readonly h2: ClientHttp2Session; streams: number; served: number };
 
 export class Http2Client {
   readonly #open: Open;
+  readonly #limits: UpstreamLimits | undefined;
   readonly #sessions = new Set<Session>();
   #dialling: Promise<Session> | undefined;
 
-  constructor(open: Open) {
+  constructor(open: Open, limits: UpstreamLimits | undefined) {
     this.#open = open;
+    this.#limits = limits;
   }
 
   async send(outgoing: UpstreamRequest, signal: AbortSignal): Promise<UpstreamResponse> {
@@ -48,6 +51,8 @@ export class Http2Client {
         return;
       }
       session.streams++;
+      session.served++;
+      outgoing.onConnection();
       let answered = false;
       let trailers: [string, string][] = [];
       let detach: (() => void) | undefined;
@@ -115,7 +120,7 @@ export class Http2Client {
   }
 
   async #session(signal: AbortSignal): Promise<Session> {
-    for (const session of this.#sessions) if (hasRoom(session)) return session;
+    for (const session of this.#sessions) if (this.#takes(session)) return session;
     if (this.#sessions.size >= MAX_SESSIONS) {
       throw new UpstreamError(
         'connect',
@@ -127,7 +132,14 @@ export class Http2Client {
     });
     const session = await this.#dialling;
     signal.throwIfAborted();
-    return hasRoom(session) ? session : this.#session(signal);
+    return this.#takes(session) ? session : this.#session(signal);
+  }
+
+  #takes(session: Session): boolean {
+    const { circuit } = this.#limits ?? {};
+    return (
+      hasRoom(session) && (session.served === 0 || circuit?.mayReuse(session.served) !== false)
+    );
   }
 
   async #dial(): Promise<Session> {
@@ -135,6 +147,7 @@ export class Http2Client {
     try {
       socket = await this.#open();
     } catch (cause) {
+      if (cause instanceof UpstreamError) throw cause;
       throw new UpstreamError('connect', cause instanceof Error ? cause.message : String(cause), {
         cause,
       });
@@ -146,14 +159,15 @@ export class Http2Client {
       peerMaxConcurrentStreams: MAX_STREAMS,
       maxSettings: 32,
     });
-    const session: Session = { h2, streams: 0 };
+    const session: Session = { h2, streams: 0, served: 0 };
     h2.on('error', () => {
       // its streams tell their requests
     });
     h2.once('close', () => this.#sessions.delete(session));
     h2.on('goaway', () => this.#retire(session));
     h2.once('connect', () => h2.setLocalWindowSize(WINDOW_BYTES));
-    h2.setTimeout(IDLE_MS, () => {
+    const idleMs = this.#limits?.settings.timeouts.idleMs ?? IDLE_MS;
+    h2.setTimeout(Math.min(idleMs, IDLE_MS), () => {
       if (session.streams === 0) h2.close();
     });
     this.#sessions.add(session);

@@ -11,17 +11,24 @@ export const REPLAY_BYTES = 64 * 1024;
 export class ReplayBody implements RequestBody {
   readonly #source: Readable;
   readonly #trailers: () => HeaderList;
-  readonly #count: (bytes: number) => void;
+  readonly #watch: (chunk: Buffer) => void;
   #kept: Buffer[] | undefined = [];
   #bytes = 0;
   #ended = false;
   #to: { readonly sink: Writable; readonly trailers: (list: HeaderList) => void } | undefined;
 
-  /** `count` is told each of the client's bytes once. */
-  constructor(source: Readable, trailers: () => HeaderList, count: (bytes: number) => void) {
+  /** `watch` is shown each of the client's bytes once; `first` was read of the source before. */
+  constructor(
+    source: Readable,
+    trailers: () => HeaderList,
+    watch: (chunk: Buffer) => void,
+    first: readonly Buffer[] = [],
+  ) {
     this.#source = source;
     this.#trailers = trailers;
-    this.#count = count;
+    this.#watch = watch;
+    for (const chunk of first) this.#keep(chunk);
+    this.#ended = source.readableEnded;
     source.pause();
     source.on('data', (chunk: Buffer) => this.#take(chunk));
     source.once('end', () => {
@@ -42,6 +49,7 @@ export class ReplayBody implements RequestBody {
     sink.on('drain', onDrain);
     let room = true;
     for (const chunk of this.#kept ?? []) room = sink.write(chunk);
+    this.#forget();
     if (this.#ended) this.#finish();
     else if (room) this.#source.resume();
     return () => {
@@ -58,11 +66,20 @@ export class ReplayBody implements RequestBody {
   }
 
   #take(chunk: Buffer): void {
-    this.#count(chunk.length);
-    this.#bytes += chunk.length;
-    if (this.#bytes > REPLAY_BYTES) this.#kept = undefined;
-    this.#kept?.push(chunk);
+    this.#keep(chunk);
+    if (this.#to !== undefined) this.#forget();
     if (this.#to === undefined || !this.#to.sink.write(chunk)) this.#source.pause();
+  }
+
+  #keep(chunk: Buffer): void {
+    this.#watch(chunk);
+    this.#bytes += chunk.length;
+    this.#kept?.push(chunk);
+  }
+
+  /** Not before somebody was sent it. */
+  #forget(): void {
+    if (this.#bytes > REPLAY_BYTES) this.#kept = undefined;
   }
 
   #finish(): void {

@@ -19,6 +19,8 @@ export type UpstreamRequest = {
   /** A 103 (Early Hints) on the way to the answer. */
   readonly onHints: (headers: HeaderList) => void;
   readonly upgrade: string | undefined;
+  /** It has got a connection, and waits for one no more. */
+  readonly onConnection: () => void;
 };
 
 /** A body that may have to be sent again. */
@@ -41,10 +43,20 @@ export type UpstreamResponse = {
   reset(): void;
 };
 
+/** What a service's policy says of connections to it: of all its endpoints together. */
+export type UpstreamLimits = {
+  readonly circuit: {
+    connectionSoon(signal?: AbortSignal): Promise<() => void>;
+    readonly isCrowded: boolean;
+    mayReuse(served: number): boolean;
+  };
+  readonly settings: { readonly timeouts: { readonly connectMs: number; readonly idleMs: number } };
+};
+
 /** What came instead of an answer. `sent`: bytes of the request may have been processed. */
 export class UpstreamError extends Error {
   override readonly name = 'UpstreamError';
-  readonly kind: 'connect' | 'reset' | 'refused-stream' | 'protocol';
+  readonly kind: 'connect' | 'reset' | 'refused-stream' | 'protocol' | 'overflow';
 
   constructor(
     kind: UpstreamError['kind'],
