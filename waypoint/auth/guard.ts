@@ -219,19 +219,21 @@ function questionOf(
   { inbound, version, hasBody }: Guarded,
   body: BodyPeek,
 ): Question {
-  const destination = destinationOf(inbound.asked, inbound.authority);
+  const { asked } = inbound;
+  const destination = destinationOf(asked, inbound.authority);
   if (destination === undefined) {
-    throw new HttpFailure('POLICY_DENIED', `${nameOf(inbound.asked)}: ${NO_ADDRESS}`);
+    throw new HttpFailure('POLICY_DENIED', `${nameOf(asked)}: ${NO_ADDRESS}`);
   }
   return {
     facts: {
       request,
       source: inbound.source,
       destination,
-      sni: undefined,
+      sni: asked.kind === 'listener' ? asked.serverName : undefined,
       token,
-      // nobody before a waypoint is believed in what it says of others: the tunnel's peer is the client
-      trustedHops: inbound.asked.kind === 'listener' ? inbound.asked.trustedHops : 0,
+      // nobody before a waypoint is believed in what it says of others: the tunnel's peer is the client. A gateway has
+      // itself added whom it was asked by, so that is one more to be passed over
+      trustedHops: asked.kind === 'listener' ? asked.trustedHops + 1 : 0,
     },
     id: headerOf(request, 'x-request-id') ?? '',
     protocol: version === '2' ? 'HTTP/2' : `HTTP/${version}`,
