@@ -262,13 +262,14 @@ export async function startWaypoint(
     serving: serving.promise,
     async stop() {
       readiness.blocker('stopping');
-      server.close();
-      http1.drain();
-      http2.drain();
       const deadline = clock.timer(settings.drainDeadlineMs, () => {
         void acceptor?.close();
         ingress?.close();
       });
+      await ingress?.linger();
+      server.close();
+      http1.drain();
+      http2.drain();
       await Promise.all([acceptor?.drain(), ingress?.drain()]);
       deadline.cancel();
       unsubscribe();

@@ -108,6 +108,7 @@ describe('a client of a TLS port', () => {
     const clock = new ManualClock();
     const { log } = memoryLog();
     const nobody = { take: () => assert.fail('there is nothing to take') };
+    const refused: string[] = [];
     const steps = {
       clock,
       log,
@@ -118,6 +119,7 @@ describe('a client of a TLS port', () => {
       http1: nobody,
       http2: nobody,
       opaque: () => assert.fail('there is nothing to carry'),
+      refused: (reason: string) => void refused.push(reason),
     };
     const listeners = [listener('tls', 443, { kind: 'passthrough' }, 'a.example')];
     const port = { gateway: 'shop/edge', port: 443, listeners: () => listeners };
@@ -136,6 +138,7 @@ describe('a client of a TLS port', () => {
     await clock.advance(1);
     await cut;
     assert.equal(clock.pending(), 0);
+    assert.deepEqual(refused, ['handshake']);
     server.close();
   });
 });
