@@ -139,6 +139,29 @@ describe('policy at a waypoint', () => {
     assert.deepEqual([headers[':status'], headers['grpc-status']], [200, '7']);
   });
 
+  test('a request under way that policy comes to forbid is cut, and no other', async () => {
+    const [cut, kept] = [await app('r-cut', slowly), await app('r-kept', slowly)];
+    const streams = await Promise.all(
+      [cut, kept].map(async (service) => {
+        const session = await rig.http2(service);
+        const stream = session.request({ ':path': '/' });
+        stream.on('error', () => {});
+        await once(stream, 'data');
+        return stream;
+      }),
+    );
+    const closed = new Promise((resolve) => streams[0]?.once('close', resolve));
+    push({ ...policyOf(kept, [rule(path('/other'))]), action: 'deny' });
+    push({ ...policyOf(cut, [rule()]), action: 'deny' });
+    await closed;
+    assert.notEqual(streams[0]?.rstCode, 0);
+    assert.equal(streams[1]?.closed, false);
+    assert.ok(
+      rig.lines.some(({ message }) => message === 'Cut a request that policy came to forbid'),
+    );
+    streams[1]?.close();
+  });
+
   describe('with tokens', () => {
     const authenticate = (service: Service, keys: KeySource): void => {
       const policy: RequestAuthentication = {
@@ -427,6 +450,9 @@ describe('policy at a waypoint', () => {
     });
   });
 });
+
+/** A first word, and no end. */
+const slowly: RequestListener = (_, response) => void response.write('first');
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
   let body = '';

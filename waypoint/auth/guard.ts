@@ -1,9 +1,10 @@
 // Policy at this waypoint: which of it holds for a request or a connection, and what comes of it. Built by app.ts; asked by
 // serve.ts for each request before it is classified, and by opaque.ts for bytes. Invariants: a request goes on only as the
-// gate (request-auth.ts) gives it back; bytes that policy comes to forbid are cut at the next snapshot.
+// gate (request-auth.ts) gives it back; what is open and policy comes to forbid is cut at the next snapshot.
 
 import type { IpPort } from '../../mesh/address.ts';
 import { authorizeBytes } from '../../mesh/authorize-bytes.ts';
+import { authorizeRequest } from '../../mesh/authorize-request.ts';
 import { MeshError } from '../../mesh/failures.ts';
 import { HttpFailure } from '../../mesh/http-failures.ts';
 import type { HttpRequest } from '../../mesh/http-request.ts';
@@ -58,15 +59,22 @@ export type Admitted = {
   readonly answerChanges: readonly HeaderChange[];
   /** What was read of its body already: goes first to the upstream. */
   readonly body: BodyPeek;
+  /** The policies it was judged by. */
+  readonly sources: readonly unknown[];
 };
 
 /** Of the exchange only what the gate needs. */
 export type Guarded = Pick<
   Exchange,
-  'inbound' | 'version' | 'hasBody' | 'body' | 'expectsContinue' | 'signal' | 'continue'
+  'inbound' | 'version' | 'hasBody' | 'body' | 'expectsContinue' | 'signal' | 'continue' | 'reset'
 >;
 
 type OpenBytes = { readonly inbound: Inbound; readonly cut: (why: MeshError) => void };
+type OpenRequest = {
+  readonly admitted: Pick<Admitted, 'request' | 'token' | 'body'>;
+  readonly exchange: Guarded;
+};
+type Judgement = { readonly verdict: 'allow' | 'deny' | 'ask'; readonly reason: string };
 
 export class Guard {
   readonly #parts: GuardParts;
@@ -75,7 +83,8 @@ export class Guard {
   readonly #keys: IssuerKeys;
   readonly #external: ExternalAuthorization;
   readonly #record: RequestPolicyRecord;
-  readonly #open = new Set<OpenBytes>();
+  readonly #openBytes = new Set<OpenBytes>();
+  readonly #openRequests = new Set<OpenRequest>();
   /** Policies as they were looked at last. */
   #seen: readonly unknown[] = [];
 
@@ -105,9 +114,10 @@ export class Guard {
     const place = this.#placeOf(exchange.inbound.asked);
     const policies = snapshot.httpPoliciesAt(place);
     const authentications = snapshot.requestAuthenticationsAt(place);
+    const sources = snapshot.requestPolicySources();
     const body = new BodyPeek(this.#parts, exchange);
     if (policies.length + authentications.length === 0) {
-      return { request, token: undefined, answerChanges: [], body };
+      return { request, token: undefined, answerChanges: [], body, sources };
     }
     const question = questionOf(request, undefined, exchange, body);
     const verdict = await checkRequest(
@@ -123,6 +133,7 @@ export class Guard {
       token: verdict.token,
       answerChanges: verdict.answerChanges,
       body,
+      sources,
     };
   }
 
@@ -151,6 +162,21 @@ export class Guard {
   }
 
   /**
+   * From now until the request's end it is cut when policy comes to forbid it. `admitted`: as {@link admit} gave it.
+   * @throws HttpFailure POLICY_DENIED when policy has changed since, and forbids it now
+   */
+  hold(admitted: Admitted, exchange: Guarded): Disposable {
+    const open: OpenRequest = { admitted, exchange };
+    const snapshot = this.#parts.snapshot();
+    if (!sameSources(admitted.sources, snapshot.requestPolicySources())) {
+      const { verdict, reason } = this.#judgeRequest(open, snapshot);
+      if (verdict === 'deny') throw new HttpFailure('POLICY_DENIED', reason);
+    }
+    this.#openRequests.add(open);
+    return { [Symbol.dispose]: () => void this.#openRequests.delete(open) };
+  }
+
+  /**
    * For a connection that is no HTTP; `cut` is called when policy comes to forbid it. Returns what ends the watch.
    * @throws MeshError POLICY_DENIED
    */
@@ -163,14 +189,14 @@ export class Guard {
       );
     }
     const open = { inbound, cut };
-    this.#open.add(open);
-    return () => void this.#open.delete(open);
+    this.#openBytes.add(open);
+    return () => void this.#openBytes.delete(open);
   }
 
   /** After each change of what is known. */
   update(snapshot: Snapshot): void {
     const sources = snapshot.requestPolicySources();
-    if (sources.every((one, index) => one === this.#seen[index])) return;
+    if (sameSources(sources, this.#seen)) return;
     this.#seen = sources;
     this.#keys.retain(
       [...snapshot.requestAuthentications()].flatMap(({ rules }) => rules.map(({ keys }) => keys)),
@@ -180,11 +206,18 @@ export class Guard {
         policy.action === 'custom' && !('why' in policy.provider) ? policy.provider : [],
       ),
     );
-    for (const { inbound, cut } of this.#open) {
+    for (const { inbound, cut } of this.#openBytes) {
       const { verdict, reason } = this.#judgeBytes(inbound, snapshot);
       if (verdict === 'allow') continue;
       const to = nameOf(inbound.asked);
       cut(new MeshError('POLICY_CHANGED', `Cannot go on carrying bytes to ${to}: ${reason}`));
+    }
+    for (const open of this.#openRequests) {
+      const { verdict, reason } = this.#judgeRequest(open, snapshot);
+      if (verdict !== 'deny') continue;
+      const to = nameOf(open.exchange.inbound.asked);
+      this.#parts.log.warn('Cut a request that policy came to forbid', { to, reason });
+      open.exchange.reset();
     }
   }
 
@@ -193,12 +226,27 @@ export class Guard {
     this.#external.close();
   }
 
-  #judgeBytes({ asked, source, authority }: Inbound, snapshot: Snapshot) {
+  /** Without asking anybody: who was asked has said yes. */
+  #judgeRequest({ admitted, exchange }: OpenRequest, snapshot: Snapshot): Judgement {
+    const { asked, authority } = exchange.inbound;
+    const policies = snapshot.httpPoliciesAt(this.#placeOf(asked));
+    if (policies.length === 0) return ALLOWED;
+    if (destinationOf(asked, authority) === undefined)
+      return { verdict: 'deny', reason: NO_ADDRESS };
+    const { request, token, body } = admitted;
+    const { facts } = questionOf(request, token, exchange, body);
+    const passed = new Set(
+      policies.flatMap((one) => (one.action === 'custom' ? one.provider.name : [])),
+    );
+    return authorizeRequest(policies, facts, { evaluate: this.#gate.evaluate, passed });
+  }
+
+  #judgeBytes({ asked, source, authority }: Inbound, snapshot: Snapshot): Judgement {
     const policies = snapshot.httpPoliciesAt(this.#placeOf(asked));
     if (policies.length === 0) return ALLOWED;
     const destination = destinationOf(asked, authority);
-    if (destination === undefined) return { verdict: 'deny', reason: NO_ADDRESS } as const;
-    return authorizeBytes(policies, { source, destination, sni: undefined });
+    if (destination === undefined) return { verdict: 'deny', reason: NO_ADDRESS };
+    return authorizeBytes(policies, { source, destination, sni: serverNameOf(asked) });
   }
 
   #placeOf(asked: Asked): PolicyPlace {
@@ -209,7 +257,17 @@ export class Guard {
   }
 }
 
-const ALLOWED = { verdict: 'allow', reason: 'no policy holds' } as const;
+const ALLOWED: Judgement = { verdict: 'allow', reason: 'no policy holds' };
+
+function sameSources(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.every((one, index) => one === b[index]);
+}
+
+/** Of a TLS client's own handshake with us; inside of tunnels nobody looks for one. */
+function serverNameOf(asked: Asked): string | undefined {
+  const name = asked.kind === 'listener' ? (asked.serverName ?? '') : '';
+  return name === '' ? undefined : name;
+}
 /** A range of addresses in a policy could be meant either way, so nothing goes on. */
 const NO_ADDRESS = 'it has no address to judge policy by';
 
@@ -228,7 +286,7 @@ function questionOf(
       request,
       source: inbound.source,
       destination,
-      sni: undefined,
+      sni: serverNameOf(inbound.asked),
       token,
       // nobody before a waypoint is believed in what it says of others: the tunnel's peer is the client
       trustedHops: inbound.asked.kind === 'listener' ? inbound.asked.trustedHops : 0,
