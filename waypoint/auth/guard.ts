@@ -2,13 +2,9 @@
 // serve.ts for each request before it is classified, and by opaque.ts for bytes. Invariants: a request goes on only as the
 // gate (request-auth.ts) gives it back; what is open and policy comes to forbid is cut at the next snapshot.
 
-import type { IpPort } from '../../mesh/address.ts';
-import { authorizeBytes } from '../../mesh/authorize-bytes.ts';
-import { authorizeRequest } from '../../mesh/authorize-request.ts';
-import { MeshError } from '../../mesh/failures.ts';
+import type { MeshError } from '../../mesh/failures.ts';
 import { HttpFailure } from '../../mesh/http-failures.ts';
 import type { HttpRequest } from '../../mesh/http-request.ts';
-import { headerOf } from '../../mesh/http-request.ts';
 import type { PolicyPlace } from '../../mesh/policy-target.ts';
 import type { VerifiedToken } from '../../mesh/request-authentication.ts';
 import type { ExternalAuth } from '../../mesh/route.ts';
@@ -19,17 +15,13 @@ import { createConditions } from '../../runtime/conditions.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import type { HeaderChange } from '../../wire/external-authorization.ts';
-import { nameOf } from '../asked.ts';
-import type { Exchange } from '../exchange.ts';
 import type { Asked, Inbound } from '../inbound.ts';
 import { BodyPeek } from './body-peek.ts';
-import {
-  type ConnectToService,
-  ExternalAuthorization,
-  type Question,
-} from './external-authorization.ts';
+import { type ConnectToService, ExternalAuthorization } from './external-authorization.ts';
 import { createFetchBody } from './fetch-body.ts';
 import { IssuerKeys } from './issuer-keys.ts';
+import { OpenStreams } from './open-streams.ts';
+import { type Guarded, questionOf } from './question.ts';
 import type { Refusal } from './refusal.ts';
 import { checkRequest, type GateParts } from './request-auth.ts';
 import { RequestPolicyRecord } from './request-policy-record.ts';
@@ -63,19 +55,6 @@ export type Admitted = {
   readonly sources: readonly unknown[];
 };
 
-/** Of the exchange only what the gate needs. */
-export type Guarded = Pick<
-  Exchange,
-  'inbound' | 'version' | 'hasBody' | 'body' | 'expectsContinue' | 'signal' | 'continue' | 'reset'
->;
-
-type OpenBytes = { readonly inbound: Inbound; readonly cut: (why: MeshError) => void };
-type OpenRequest = {
-  readonly admitted: Pick<Admitted, 'request' | 'token' | 'body'>;
-  readonly exchange: Guarded;
-};
-type Judgement = { readonly verdict: 'allow' | 'deny' | 'ask'; readonly reason: string };
-
 export class Guard {
   readonly #parts: GuardParts;
   readonly #settings: GuardSettings;
@@ -83,8 +62,7 @@ export class Guard {
   readonly #keys: IssuerKeys;
   readonly #external: ExternalAuthorization;
   readonly #record: RequestPolicyRecord;
-  readonly #openBytes = new Set<OpenBytes>();
-  readonly #openRequests = new Set<OpenRequest>();
+  readonly #open: OpenStreams;
   /** Policies as they were looked at last. */
   #seen: readonly unknown[] = [];
 
@@ -106,6 +84,8 @@ export class Guard {
       external: this.#external,
       evaluate: createConditions(),
     };
+    const placeOf = this.#placeOf.bind(this);
+    this.#open = new OpenStreams({ ...parts, placeOf, evaluate: this.#gate.evaluate });
   }
 
   /** @throws HttpFailure POLICY_DENIED, UNAUTHENTICATED, EXTERNAL_AUTH_*, REQUEST_INCOMPLETE; the signal's reason */
@@ -119,7 +99,7 @@ export class Guard {
     if (policies.length + authentications.length === 0) {
       return { request, token: undefined, answerChanges: [], body, sources };
     }
-    const question = questionOf(request, undefined, exchange, body);
+    const question = questionOf({ request, token: undefined }, exchange, body);
     const verdict = await checkRequest(
       { policies, authentications },
       question,
@@ -148,10 +128,9 @@ export class Guard {
   ): Promise<Admitted> {
     let present = admitted;
     for (const filter of filters) {
-      const { request, token, body } = present;
       const verdict = await this.#external.ask(
         authorizerOf(filter),
-        questionOf(request, token, exchange, body),
+        questionOf(present, exchange, present.body),
         exchange.signal,
       );
       if (verdict.kind === 'refused') throw failureOf(verdict.refusal);
@@ -166,14 +145,9 @@ export class Guard {
    * @throws HttpFailure POLICY_DENIED when policy has changed since, and forbids it now
    */
   hold(admitted: Admitted, exchange: Guarded): Disposable {
-    const open: OpenRequest = { admitted, exchange };
     const snapshot = this.#parts.snapshot();
-    if (!sameSources(admitted.sources, snapshot.requestPolicySources())) {
-      const { verdict, reason } = this.#judgeRequest(open, snapshot);
-      if (verdict === 'deny') throw new HttpFailure('POLICY_DENIED', reason);
-    }
-    this.#openRequests.add(open);
-    return { [Symbol.dispose]: () => void this.#openRequests.delete(open) };
+    const changed = !sameSources(admitted.sources, snapshot.requestPolicySources());
+    return this.#open.holdRequest({ admitted, exchange }, snapshot, changed);
   }
 
   /**
@@ -181,16 +155,7 @@ export class Guard {
    * @throws MeshError POLICY_DENIED
    */
   admitBytes(inbound: Inbound, cut: (why: MeshError) => void): () => void {
-    const decision = this.#judgeBytes(inbound, this.#parts.snapshot());
-    if (decision.verdict !== 'allow') {
-      throw new MeshError(
-        'POLICY_DENIED',
-        `Cannot carry bytes to ${nameOf(inbound.asked)}: ${decision.reason}`,
-      );
-    }
-    const open = { inbound, cut };
-    this.#openBytes.add(open);
-    return () => void this.#openBytes.delete(open);
+    return this.#open.holdBytes({ inbound, cut }, this.#parts.snapshot());
   }
 
   /** After each change of what is known. */
@@ -206,47 +171,12 @@ export class Guard {
         policy.action === 'custom' && !('why' in policy.provider) ? policy.provider : [],
       ),
     );
-    for (const { inbound, cut } of this.#openBytes) {
-      const { verdict, reason } = this.#judgeBytes(inbound, snapshot);
-      if (verdict === 'allow') continue;
-      const to = nameOf(inbound.asked);
-      cut(new MeshError('POLICY_CHANGED', `Cannot go on carrying bytes to ${to}: ${reason}`));
-    }
-    for (const open of this.#openRequests) {
-      const { verdict, reason } = this.#judgeRequest(open, snapshot);
-      if (verdict !== 'deny') continue;
-      const to = nameOf(open.exchange.inbound.asked);
-      this.#parts.log.warn('Cut a request that policy came to forbid', { to, reason });
-      open.exchange.reset();
-    }
+    this.#open.judgeAgain(snapshot);
   }
 
   close(): void {
     this.#keys.close();
     this.#external.close();
-  }
-
-  /** Without asking anybody: who was asked has said yes. */
-  #judgeRequest({ admitted, exchange }: OpenRequest, snapshot: Snapshot): Judgement {
-    const { asked, authority } = exchange.inbound;
-    const policies = snapshot.httpPoliciesAt(this.#placeOf(asked));
-    if (policies.length === 0) return ALLOWED;
-    if (destinationOf(asked, authority) === undefined)
-      return { verdict: 'deny', reason: NO_ADDRESS };
-    const { request, token, body } = admitted;
-    const { facts } = questionOf(request, token, exchange, body);
-    const passed = new Set(
-      policies.flatMap((one) => (one.action === 'custom' ? one.provider.name : [])),
-    );
-    return authorizeRequest(policies, facts, { evaluate: this.#gate.evaluate, passed });
-  }
-
-  #judgeBytes({ asked, source, authority }: Inbound, snapshot: Snapshot): Judgement {
-    const policies = snapshot.httpPoliciesAt(this.#placeOf(asked));
-    if (policies.length === 0) return ALLOWED;
-    const destination = destinationOf(asked, authority);
-    if (destination === undefined) return { verdict: 'deny', reason: NO_ADDRESS };
-    return authorizeBytes(policies, { source, destination, sni: serverNameOf(asked) });
   }
 
   #placeOf(asked: Asked): PolicyPlace {
@@ -257,52 +187,8 @@ export class Guard {
   }
 }
 
-const ALLOWED: Judgement = { verdict: 'allow', reason: 'no policy holds' };
-
 function sameSources(a: readonly unknown[], b: readonly unknown[]): boolean {
   return a.every((one, index) => one === b[index]);
-}
-
-/** Of a TLS client's own handshake with us; inside of tunnels nobody looks for one. */
-function serverNameOf(asked: Asked): string | undefined {
-  const name = asked.kind === 'listener' ? (asked.serverName ?? '') : '';
-  return name === '' ? undefined : name;
-}
-/** A range of addresses in a policy could be meant either way, so nothing goes on. */
-const NO_ADDRESS = 'it has no address to judge policy by';
-
-function questionOf(
-  request: HttpRequest,
-  token: VerifiedToken | undefined,
-  { inbound, version, hasBody }: Guarded,
-  body: BodyPeek,
-): Question {
-  const destination = destinationOf(inbound.asked, inbound.authority);
-  if (destination === undefined) {
-    throw new HttpFailure('POLICY_DENIED', `${nameOf(inbound.asked)}: ${NO_ADDRESS}`);
-  }
-  return {
-    facts: {
-      request,
-      source: inbound.source,
-      destination,
-      sni: serverNameOf(inbound.asked),
-      token,
-      // nobody before a waypoint is believed in what it says of others: the tunnel's peer is the client
-      trustedHops: inbound.asked.kind === 'listener' ? inbound.asked.trustedHops : 0,
-    },
-    id: headerOf(request, 'x-request-id') ?? '',
-    protocol: version === '2' ? 'HTTP/2' : `HTTP/${version}`,
-    body: hasBody ? body.peek : undefined,
-  };
-}
-
-/** What the client connected to; by name: the address that stands for it. */
-function destinationOf(asked: Asked, authority: Inbound['authority']): IpPort | undefined {
-  if (authority.kind === 'address') return { ip: authority.ip, port: authority.port };
-  if (asked.kind === 'listener') return undefined;
-  const ip = asked.kind === 'service' ? asked.service.vips[0]?.ip : asked.workload.addresses[0];
-  return ip && { ip, port: authority.port };
 }
 
 function failureOf({ code, status, grpcStatus, headers, body, detail }: Refusal): HttpFailure {
