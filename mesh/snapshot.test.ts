@@ -101,8 +101,6 @@ function survivors(batches: readonly (readonly ResourceUpdate[])[]): ResourceUpd
       case 'http-policy-removed':
       case 'request-authentication':
       case 'request-authentication-removed':
-      case 'traffic-policy':
-      case 'traffic-policy-removed':
         throw new Error(`${update.kind} has a test of its own`);
     }
   }

@@ -38,8 +38,9 @@ export function questionOf(
       destination,
       sni: serverNameOf(asked),
       token,
-      // nobody before a waypoint is believed in what it says of others: the tunnel's peer is the client
-      trustedHops: asked.kind === 'listener' ? asked.trustedHops : 0,
+      // before a waypoint nobody is believed in what it says of others: the tunnel's peer is the client. At the edge our
+      // own word stands there too, behind that of the proxies (read-request.ts)
+      trustedHops: asked.kind === 'listener' ? asked.trustedHops + 1 : 0,
     },
     id: headerOf(request, 'x-request-id') ?? '',
     protocol: version === '2' ? 'HTTP/2' : `HTTP/${version}`,
