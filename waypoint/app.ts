@@ -40,6 +40,7 @@ import { WaypointEvents } from './telemetry/waypoint-events.ts';
 import { startTraffic } from './traffic.ts';
 import { Dialer } from './upstream/dial.ts';
 import { Endpoints } from './upstream/endpoints.ts';
+import { BackendSecurity } from './upstream/secure.ts';
 
 /** What a waypoint needs of discovery. */
 export type Discovery = {
@@ -116,7 +117,8 @@ export async function startWaypoint(
     snapshot,
     self,
   });
-  const endpoints = new Endpoints({ clock, dialer });
+  const security = new BackendSecurity({ clock, snapshot });
+  const endpoints = new Endpoints({ clock, dialer, security });
   const events = new WaypointEvents({ clock, metrics });
   const traffic = startTraffic({ clock, log, random, events, dialer, endpoints, snapshot, self });
   const { pick } = traffic;
@@ -167,7 +169,7 @@ export async function startWaypoint(
   const http2 = new Http2Server({ onBad, onExchange: (one) => void serve(one, steps) });
 
   const opaque = (leg: Leg, inbound: Inbound): void =>
-    void carryBytes(leg, inbound, { log, pick, dialer, tables, random, guard });
+    void carryBytes(leg, inbound, { log, pick, dialer, security, tables, random, guard });
   const ingress =
     settings.ingress &&
     startIngress(

@@ -19,6 +19,7 @@ import type {
   Pod,
 } from '../../runtime/kubernetes/objects.ts';
 import { SERVICES } from '../../runtime/kubernetes/resources.ts';
+import { checkRegex } from '../../runtime/regex.ts';
 import type { Problem } from '../../wire/status.ts';
 import { captureOptionsOf } from './capture-options.ts';
 import { endpointsOf, hintedServices, type KnownService } from './endpoints.ts';
@@ -171,7 +172,7 @@ export function translate(
   const endpoints = endpointsOf(world.endpointSlices, services, { ...settings, nodes, podAt });
   const policies = new Policies(world, settings);
   const entries = new Entries({ ...world, waypoints }, services, settings);
-  const routes = routesOf(world, services);
+  const routes = routesOf(world, services, { checkRegex });
   const forRequests = httpPoliciesOf(world, { ...settings, services, entries }, memo.httpPolicies);
   const traffic = trafficPoliciesOf(
     world.trafficPolicies,
