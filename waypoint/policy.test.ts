@@ -291,6 +291,29 @@ describe('policy at a waypoint', () => {
       assert.deepEqual(heard, ['POST /yes?a=b 0123456789', 'POST /yes abc', 'GET /no ']);
     });
 
+    test('a body that it saw whole still reaches a mirror, too', async () => {
+      const web = await app('mirrored', (request, response) => void request.pipe(response));
+      const judge = await app('mirrored-judge');
+      const copied = Promise.withResolvers<string>();
+      const copy = await app('mirrored-copy', (request, response) => {
+        void bodyOf(request).then(copied.resolve);
+        response.end();
+      });
+      const mirror: RouteFilter = {
+        kind: 'mirror',
+        target: backendTo(copy),
+        numerator: 1,
+        denominator: 1,
+      };
+      rig.discovery.push(httpRoute(web, 'mirrored', [{ to: web, filters: [mirror] }]));
+      const includeRequestBody = { maxBytes: 10, allowPartial: false, asBytes: false };
+      const provider = providerOf(judge, { includeRequestBody });
+      push({ ...policyOf(web, [rule()]), action: 'custom', provider });
+      const answer = await rig.ask(web, { method: 'POST', body: 'abc' });
+      assert.deepEqual([answer.status, answer.body], [200, 'abc']);
+      assert.equal(await copied.promise, 'abc');
+    });
+
     test('a body longer than it takes whole is refused with 413', async () => {
       const web = await app('too-long');
       const judge = await app('too-long-judge');
