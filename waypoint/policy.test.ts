@@ -309,7 +309,8 @@ describe('policy at a waypoint', () => {
       const includeRequestBody = { maxBytes: 10, allowPartial: false, asBytes: false };
       const provider = providerOf(judge, { includeRequestBody });
       push({ ...policyOf(web, [rule()]), action: 'custom', provider });
-      const answer = await rig.ask(web, { method: 'POST', body: 'abc' });
+      const headers = { 'transfer-encoding': 'chunked' };
+      const answer = await rig.ask(web, { method: 'POST', headers, body: 'abc' });
       assert.deepEqual([answer.status, answer.body], [200, 'abc']);
       assert.equal(await copied.promise, 'abc');
     });
