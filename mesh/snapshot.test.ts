@@ -41,7 +41,10 @@ const ANY_LISTENERS: fc.Arbitrary<GatewayListeners> = fc.record({
 const ANY_BACKEND_TLS: fc.Arbitrary<BackendTls> = fc.record({
   service: fc.constantFrom('shop/a.test', 'ops/b.test'),
   port: fc.constantFrom(undefined, 80, 443),
-  terms: fc.record({ kind: fc.constant('broken' as const), why: fc.string() }),
+  terms: fc.record(
+    { kind: fc.constant('broken' as const), why: fc.string() },
+    { noNullPrototype: true },
+  ),
 });
 
 const UPDATE: fc.Arbitrary<ResourceUpdate> = fc.oneof(
