@@ -22,7 +22,7 @@ export type ServeSteps = CarrySteps &
     readonly log: Log;
     readonly uuid: () => string;
     readonly trails: RequestTrails;
-    readonly guard: Pick<Guard, 'admit' | 'ask'>;
+    readonly guard: Pick<Guard, 'admit' | 'ask' | 'hold'>;
   };
 
 export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void> {
@@ -38,6 +38,7 @@ export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void
     const plan = planOf(passing, matched, inbound, steps);
     const planned = plan.kind === 'forward' ? plan.request : admitted.request;
     const asked = await steps.guard.ask(plan.ask, { ...admitted, request: planned }, exchange);
+    using _held = steps.guard.hold(admitted, exchange);
     if (plan.kind === 'answer') {
       trail.answered(plan.status);
       answerWith(exchange, plan.status, applyChanges(plan.headers, asked.answerChanges), '');
