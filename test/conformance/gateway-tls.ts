@@ -145,7 +145,12 @@ export const GATEWAY_TLS: readonly GatewayTest[] = [
         hostnames: ['grpc.example'],
         rules: [
           {
-            matches: [{ headers: [{ name: 'x-to', value: 'v2' }] }],
+            matches: [
+              {
+                method: { service: 'proto.EchoTestService' },
+                headers: [{ name: 'x-to', value: 'v2' }],
+              },
+            ],
             backendRefs: [{ name: 'infra-backend-v2', port: 8081 }],
           },
           {

@@ -29,6 +29,7 @@ export class TestIngress {
   static async open(settings: { readonly trustedHops?: number } = {}): Promise<TestIngress> {
     const { trustedHops = 0 } = settings;
     const rig = await Rig.open({
+      gateway: GATEWAY,
       ingress: { gateway: GATEWAY, host: '127.0.0.1', trustedHops, openedAs: () => 0 },
     });
     return new TestIngress(rig, await createAuthority(Date.now()));
