@@ -20,7 +20,14 @@ import {
 } from '../wire/rotation.ts';
 import { bundleOf, type Kept, type KeptSigner, newKept, writeKept } from './kept.ts';
 import { type FollowedRoot, ROOT_SECRET, type Root, type RootParts } from './root.ts';
-import { distributed, nextStep, type Observed, type Participant, type Wish } from './rotate.ts';
+import {
+  distributed,
+  nextStep,
+  type Observed,
+  type Participant,
+  type Wish,
+  withWaypoints,
+} from './rotate.ts';
 import { statusOf } from './rotation-status.ts';
 import { makeRoot } from './signer.ts';
 
@@ -243,7 +250,7 @@ function observe(
       ? readMeshTrust(text)
       : [],
   );
-  return { participants: participants(), words };
+  return withWaypoints({ participants: participants(), words }, runs);
 }
 
 function pluggedOf(root: FollowedRoot): Wish['plugged'] {

@@ -7,7 +7,14 @@ import fc from 'fast-check';
 import { bundleId, fingerprintOf, splitPem } from '../runtime/trust.ts';
 import type { MeshTrust } from '../wire/rotation.ts';
 import { bundleOf, type Kept, type KeptSigner, newKept, readKept, writeKept } from './kept.ts';
-import { distributed, nextStep, type Observed, type Step, type Wish } from './rotate.ts';
+import {
+  distributed,
+  nextStep,
+  type Observed,
+  type Step,
+  type Wish,
+  withWaypoints,
+} from './rotate.ts';
 import { makeRoot, type SignerPem } from './signer.ts';
 import { type Intermediate, intermediateOf } from './test-replicas.ts';
 
@@ -100,6 +107,21 @@ describe('a rotation', () => {
     assert.equal(after.move.phase, 'renewing');
     assert.equal(after.active.chain, own[1]!.chain);
     assert.equal(idOf(after), idOf(kept), 'both stay trusted');
+  });
+
+  test('waits for waypoints that run and are heard, and for no pod that merely could be one', () => {
+    const kept = spreading();
+    const trusts = idOf(kept);
+    const heard = { participants: [participant('a')], words: [word('a', { bundle: trusts })] };
+    const waypoint = word('shop/waypoint-1', { node: '' });
+    const runs = (namespace: string, pod: string) => `${namespace}/${pod}` === 'shop/waypoint-1';
+    const seen = withWaypoints({ ...heard, words: [...heard.words, waypoint] }, runs);
+    assert.deepEqual(step(kept, seen), {
+      kind: 'wait',
+      waitingFor: ['shop/waypoint-1: has not taken the new root'],
+    });
+    const gone = withWaypoints({ ...heard, words: [...heard.words, waypoint] }, () => false);
+    assert.equal(step(kept, gone).kind, 'write');
   });
 
   test('of an agent two replicas speak of, counts the slower word', () => {

@@ -21,6 +21,22 @@ export type Observed = {
   readonly words: readonly MeshTrust[];
 };
 
+/**
+ * Waypoints take part as far as they are heard: they run in namespaces of users, so that pods that merely look like one
+ * must not hold up a rotation. Their names have their namespace before them.
+ */
+export function withWaypoints(
+  { participants, words }: Observed,
+  runs: (namespace: string, pod: string) => boolean,
+): Observed {
+  const heard = new Set(words.map(({ pod }) => pod).filter((pod) => pod.includes('/')));
+  const waypoints = [...heard].flatMap((pod): Participant[] => {
+    const [namespace = '', name = ''] = pod.split('/');
+    return runs(namespace, name) ? [{ pod, node: '', ready: true, leaving: false }] : [];
+  });
+  return { participants: [...participants, ...waypoints], words };
+}
+
 export type Wish = {
   /** The plugged-in signer; undefined when nothing is plugged in. */
   readonly plugged: SignerPem | 'unusable' | undefined;

@@ -92,9 +92,18 @@ withCluster(namespace.command('remove <name>'))
 
 withCluster(program.command('explain <from> <to>'))
   .description(
-    'what becomes of a connection from a pod to NAME[:PORT] or IP:PORT: where it goes, which policy decides',
+    'what becomes of a connection, and of a request in it, from a pod to NAME[:PORT] or IP:PORT: where it goes, which policy decides',
   )
   .option('-n, --namespace <namespace>', 'namespace of FROM, when it does not say', 'default')
+  .option('--method <method>', 'of a request to explain (default: GET)')
+  .option('--path <path>', 'of a request to explain, with its query (default: /)')
+  .option('--host <host>', "of a request to explain (default: the service's)")
+  .option(
+    '--header <name=value>',
+    'of a request to explain; any number of times',
+    (header: string, before: readonly string[] | undefined) => [...(before ?? []), header],
+  )
+  .option('--claims <json>', 'what its verified token would say, with iss')
   .addOption(anyOutput())
   .action(async (from: string, to: string, options: ExplainOptions) => {
     exitCode = await explain(from, to, located(options));

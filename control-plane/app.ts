@@ -19,8 +19,7 @@ import type { Problem } from '../wire/status.ts';
 import { batch } from './batch.ts';
 import type { ControlPlaneConfig } from './config.ts';
 import { deploySettingsOf } from './config.ts';
-import { followGateways } from './deploy/gateways.ts';
-import type { GatewayPlan } from './deploy/plan.ts';
+import { type Decision, followGateways } from './deploy/gateways.ts';
 import { countPushes, countStatusWrites, exposeControlPlane } from './metrics.ts';
 import { Proxies } from './proxies.ts';
 import { decideAdmission } from './push/admit.ts';
@@ -31,7 +30,7 @@ import { Retirement } from './retirement.ts';
 import { ConditionWriter } from './status/conditions.ts';
 import { createEventWriter } from './status/events.ts';
 import { ProblemTeller } from './status/problems.ts';
-import { RouteParentWriter } from './status/route-parents.ts';
+import { PolicyAncestorWriter, RouteParentWriter } from './status/route-parents.ts';
 import { statusOf } from './status/view.ts';
 import { Store } from './store.ts';
 import { isAlive } from './translate/mode.ts';
@@ -71,7 +70,7 @@ export async function startControlPlane(
   const leadership = { held: false };
   let newest: Translation | undefined;
   let known: readonly Problem[] = [];
-  let planned: GatewayPlan | undefined;
+  let planned: Decision | undefined;
 
   // watch -> translate -> publish
   const settings = { ...config, rootNamespace: config.namespace };
@@ -87,6 +86,7 @@ export async function startControlPlane(
       roots: trust.rootMap(),
       uses: newest.waypointUses,
       attachedRoutes: newest.attachedRoutes,
+      routes: newest.routes,
     });
     known = [...newest.problems, ...planned.problems, ...believed.problems];
     if (
@@ -95,6 +95,7 @@ export async function startControlPlane(
         enrolments,
         trust: believed.bundles,
         listeners: planned.listeners,
+        backendTls: planned.backendTls,
       })
     ) {
       log.debug('Published', { version: store.current.version });
@@ -103,6 +104,7 @@ export async function startControlPlane(
     retirement.published(store.current.version);
     conditions.wish([...newest.outcomes, ...planned.outcomes]);
     routeParents.wish(newest.routeOutcomes);
+    policyAncestors.wish(planned.ancestorOutcomes);
     problems.tell(known);
   };
   const tryPublish = (): void => {
@@ -160,6 +162,7 @@ export async function startControlPlane(
   const writing = { ...parts, isLeader, count: countStatusWrites(metrics) };
   const conditions = open.adopt(new ConditionWriter(writing), (it) => it.close());
   const routeParents = open.adopt(new RouteParentWriter(writing), (it) => it.close());
+  const policyAncestors = open.adopt(new PolicyAncestorWriter(writing), (it) => it.close());
 
   const admin = open.adopt(
     await startAdmin({ log, metrics, readiness }, config, {
@@ -203,6 +206,7 @@ export async function startControlPlane(
       roots: trust.rootMap(),
       uses: new Map(),
       attachedRoutes: new Map(),
+      routes: [],
     }),
     clock.sleep(LOOK_UP_MS),
     ended,

@@ -2,6 +2,7 @@
 // version before. Written by app.ts after each translation, read by every push session.
 
 import { createHash } from 'node:crypto';
+import { type BackendTls, backendTlsKey } from '../mesh/backend-tls.ts';
 import type { Enrolment } from '../mesh/enrolment.ts';
 import type { GatewayListeners } from '../mesh/gateway-listeners.ts';
 import type { HttpPolicy } from '../mesh/http-policy.ts';
@@ -14,6 +15,7 @@ import { type TrafficPolicy, trafficPolicyKey } from '../mesh/traffic-policy.ts'
 import type { TrustBundle } from '../mesh/trust.ts';
 import type { Workload } from '../mesh/workload.ts';
 import { encodeService, encodeWorkload } from '../wire/address-resource.ts';
+import { encodeBackendTls, TYPE_BACKEND_TLS } from '../wire/backend-tls-resource.ts';
 import {
   encodeEnrolment,
   encodeNamespace,
@@ -42,6 +44,7 @@ export type TypeUrl =
   | typeof TYPE_REQUEST_AUTHENTICATION
   | typeof TYPE_ADDRESS
   | typeof TYPE_TRAFFIC_POLICY
+  | typeof TYPE_BACKEND_TLS
   | typeof TYPE_ROUTE
   | typeof TYPE_LISTENERS
   | typeof TYPE_NAMESPACE
@@ -49,7 +52,8 @@ export type TypeUrl =
 
 /**
  * The order types are sent in: whom to believe before anything, policies before the workloads they protect, services
- * and what limits them before the routes that lead to them, those before the listeners that open for them,
+ * and what limits them, or how TLS is spoken to them, before the routes that lead to them, those before the listeners that
+ * open for them,
  * all before a pod is enrolled. A proxy gets those it asked for.
  */
 export const TYPES: readonly TypeUrl[] = [
@@ -59,6 +63,7 @@ export const TYPES: readonly TypeUrl[] = [
   TYPE_REQUEST_AUTHENTICATION,
   TYPE_ADDRESS,
   TYPE_TRAFFIC_POLICY,
+  TYPE_BACKEND_TLS,
   TYPE_ROUTE,
   TYPE_LISTENERS,
   TYPE_NAMESPACE,
@@ -79,6 +84,7 @@ type Published = Pick<
   | 'enrolments'
 > & {
   readonly trust: readonly TrustBundle[];
+  readonly backendTls?: readonly BackendTls[];
   readonly listeners?: readonly GatewayListeners[];
 };
 
@@ -154,6 +160,7 @@ function resourcesOf(
   for (const policy of translation.httpPolicies) put(policy, HTTP_POLICY);
   for (const policy of translation.requestAuthentications) put(policy, REQUEST_AUTHENTICATION);
   for (const policy of translation.trafficPolicies) put(policy, TRAFFIC_POLICY);
+  for (const tls of translation.backendTls ?? []) put(tls, BACKEND_TLS);
   for (const route of translation.routes) put(route, ROUTE);
   for (const listeners of translation.listeners ?? []) {
     put(listeners, { ...LISTENERS, gateway: listeners.gateway });
@@ -202,6 +209,11 @@ const REQUEST_AUTHENTICATION: Description<RequestAuthentication> = {
   typeUrl: TYPE_REQUEST_AUTHENTICATION,
   nameOf: policyKey,
   encode: encodeRequestAuthentication,
+};
+const BACKEND_TLS: Description<BackendTls> = {
+  typeUrl: TYPE_BACKEND_TLS,
+  nameOf: backendTlsKey,
+  encode: encodeBackendTls,
 };
 const ROUTE: Description<Route> = {
   typeUrl: TYPE_ROUTE,

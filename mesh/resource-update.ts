@@ -1,6 +1,7 @@
 // What discovery tells, one change at a time: a resource as it is now, or the name of one that is gone. Made by the wire
 // and by tests; applied to a Snapshot in batches.
 
+import type { BackendTls } from './backend-tls.ts';
 import type { Enrolment } from './enrolment.ts';
 import type { GatewayListeners } from './gateway-listeners.ts';
 import type { HttpPolicy } from './http-policy.ts';
@@ -28,6 +29,8 @@ export type ResourceUpdate =
   | { readonly kind: 'route-removed'; readonly name: string }
   | { readonly kind: 'traffic-policy'; readonly policy: TrafficPolicy }
   | { readonly kind: 'traffic-policy-removed'; readonly name: string }
+  | { readonly kind: 'backend-tls'; readonly tls: BackendTls }
+  | { readonly kind: 'backend-tls-removed'; readonly name: string }
   | { readonly kind: 'listeners'; readonly listeners: GatewayListeners }
   | { readonly kind: 'listeners-removed'; readonly gateway: string }
   | { readonly kind: 'enrolment'; readonly enrolment: Enrolment }

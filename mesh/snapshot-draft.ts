@@ -2,6 +2,7 @@
 // changed by taking the old resource out and putting the new one in, so that what is built by deltas equals what is built
 // anew; the indexes it began with stay as they were.
 
+import { type BackendTls, backendTlsKey } from './backend-tls.ts';
 import type { Enrolment } from './enrolment.ts';
 import type { GatewayListeners } from './gateway-listeners.ts';
 import type { HttpPolicy } from './http-policy.ts';
@@ -43,6 +44,7 @@ export type Indexes = {
   /** `namespace/name` of a Gateway -> the routes that hold for one of its listeners. */
   readonly routesByGateway: SharedMap<readonly Route[]>;
   readonly trafficPolicies: SharedMap<TrafficPolicy>;
+  readonly backendTls: SharedMap<BackendTls>;
   /** By `namespace/name` of the Gateway. */
   readonly listeners: SharedMap<GatewayListeners>;
   readonly enrolments: SharedMap<Enrolment>;
@@ -69,6 +71,7 @@ export const emptyIndexes: Indexes = {
   routesByService: SharedMap.empty,
   routesByGateway: SharedMap.empty,
   trafficPolicies: SharedMap.empty,
+  backendTls: SharedMap.empty,
   listeners: SharedMap.empty,
   enrolments: SharedMap.empty,
   namespaces: SharedMap.empty,
@@ -80,6 +83,7 @@ type ForWaypoints =
   | `http-policy${Removed}`
   | `request-authentication${Removed}`
   | `traffic-policy${Removed}`
+  | `backend-tls${Removed}`
   | `listeners${Removed}`;
 type Removed = '' | '-removed';
 
@@ -102,6 +106,7 @@ export class Draft {
   readonly #routesByService: Change<readonly Route[]>;
   readonly #routesByGateway: Change<readonly Route[]>;
   readonly #trafficPolicies: Change<TrafficPolicy>;
+  readonly #backendTls: Change<BackendTls>;
   readonly #listeners: Change<GatewayListeners>;
   readonly #enrolments: Change<Enrolment>;
   readonly #namespaces: Change<MeshNamespace>;
@@ -125,6 +130,7 @@ export class Draft {
     this.#routesByService = indexes.routesByService.change();
     this.#routesByGateway = indexes.routesByGateway.change();
     this.#trafficPolicies = indexes.trafficPolicies.change();
+    this.#backendTls = indexes.backendTls.change();
     this.#listeners = indexes.listeners.change();
     this.#enrolments = indexes.enrolments.change();
     this.#namespaces = indexes.namespaces.change();
@@ -200,6 +206,12 @@ export class Draft {
       case 'traffic-policy-removed':
         this.#trafficPolicies.delete(update.name);
         return;
+      case 'backend-tls':
+        this.#backendTls.set(backendTlsKey(update.tls), update.tls);
+        return;
+      case 'backend-tls-removed':
+        this.#backendTls.delete(update.name);
+        return;
       case 'listeners':
         this.#listeners.set(update.listeners.gateway, update.listeners);
         return;
@@ -242,6 +254,7 @@ export class Draft {
       routesByService: this.#routesByService.done(),
       routesByGateway: this.#routesByGateway.done(),
       trafficPolicies: this.#trafficPolicies.done(),
+      backendTls: this.#backendTls.done(),
       listeners: this.#listeners.done(),
       enrolments: this.#enrolments.done(),
       namespaces: this.#namespaces.done(),

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { parseIp } from './address.ts';
+import { type BackendTls, backendTlsKey } from './backend-tls.ts';
+import type { GatewayListeners } from './gateway-listeners.ts';
 import { policyKey } from './policy.ts';
 import type { ResourceUpdate } from './resource-update.ts';
 import { routeKey } from './route.ts';
@@ -23,6 +25,25 @@ import {
 import { trafficPolicyKey } from './traffic-policy.ts';
 import type { Workload } from './workload.ts';
 
+const GATEWAYS = ['shop/edge', 'ops/edge'];
+const ANY_LISTENERS: fc.Arbitrary<GatewayListeners> = fc.record({
+  gateway: fc.constantFrom(...GATEWAYS),
+  listeners: fc.array(
+    fc.record({
+      name: fc.string(),
+      port: fc.nat(),
+      hostname: fc.string(),
+      serves: fc.constant({ kind: 'http' } as const),
+    }),
+    { maxLength: 2 },
+  ),
+});
+const ANY_BACKEND_TLS: fc.Arbitrary<BackendTls> = fc.record({
+  service: fc.constantFrom('shop/a.test', 'ops/b.test'),
+  port: fc.constantFrom(undefined, 80, 443),
+  terms: fc.record({ kind: fc.constant('broken' as const), why: fc.string() }),
+});
+
 const UPDATE: fc.Arbitrary<ResourceUpdate> = fc.oneof(
   ANY_WORKLOAD.map((workload) => ({ kind: 'workload', workload }) as const),
   ANY_SERVICE.map((service) => ({ kind: 'service', service }) as const),
@@ -32,6 +53,12 @@ const UPDATE: fc.Arbitrary<ResourceUpdate> = fc.oneof(
   ANY_ENROLMENT.map((enrolment) => ({ kind: 'enrolment', enrolment }) as const),
   ANY_TRUST_BUNDLE.map((bundle) => ({ kind: 'trust', bundle }) as const),
   ANY_TRUST_BUNDLE.map(({ trustDomain }) => ({ kind: 'trust-removed', trustDomain }) as const),
+  ANY_LISTENERS.map((listeners) => ({ kind: 'listeners', listeners }) as const),
+  ANY_LISTENERS.map(({ gateway }) => ({ kind: 'listeners-removed', gateway }) as const),
+  ANY_BACKEND_TLS.map((tls) => ({ kind: 'backend-tls', tls }) as const),
+  ANY_BACKEND_TLS.map(
+    (tls) => ({ kind: 'backend-tls-removed', name: backendTlsKey(tls) }) as const,
+  ),
   fc
     .oneof(
       ANY_WORKLOAD.map(({ uid }) => uid),
@@ -47,6 +74,7 @@ const UPDATE: fc.Arbitrary<ResourceUpdate> = fc.oneof(
 const BATCHES = fc.array(fc.array(UPDATE, { maxLength: 6 }), { maxLength: 8 });
 
 /** What is left of all updates in the end, in an order of our own. */
+// oxlint-disable-next-line complexity -- one case a kind
 function survivors(batches: readonly (readonly ResourceUpdate[])[]): ResourceUpdate[] {
   const last = new Map<string, ResourceUpdate>();
   for (const update of batches.flat()) {
@@ -72,6 +100,18 @@ function survivors(batches: readonly (readonly ResourceUpdate[])[]): ResourceUpd
       case 'traffic-policy-removed':
         last.delete(`traffic ${update.name}`);
         break;
+      case 'listeners':
+        last.set(`listeners ${update.listeners.gateway}`, update);
+        break;
+      case 'listeners-removed':
+        last.delete(`listeners ${update.gateway}`);
+        break;
+      case 'backend-tls':
+        last.set(`backend-tls ${backendTlsKey(update.tls)}`, update);
+        break;
+      case 'backend-tls-removed':
+        last.delete(`backend-tls ${update.name}`);
+        break;
       case 'enrolment':
         last.set(`enrolment ${update.enrolment.podUid}`, update);
         break;
@@ -96,6 +136,11 @@ function survivors(batches: readonly (readonly ResourceUpdate[])[]): ResourceUpd
       case 'enrolment-removed':
         last.delete(`enrolment ${update.podUid}`);
         break;
+      case 'http-policy':
+      case 'http-policy-removed':
+      case 'request-authentication':
+      case 'request-authentication-removed':
+        throw new Error(`${update.kind} has a test of its own`);
     }
   }
   return [...last.values()].reverse();
@@ -137,6 +182,8 @@ function answers(snapshot: Snapshot): unknown {
       IPS.map((ip) => snapshot.workloadByIp(network, parseIp(ip))),
     ),
     services: [...snapshot.services()].sort(by(serviceKey)),
+    listeners: GATEWAYS.map((gateway) => snapshot.listenersOf(gateway)),
+    backendTls: keys.flatMap((key) => [80, 443].map((port) => snapshot.backendTlsOf(key, port))),
     byKey: keys.map((key) => snapshot.serviceByKey(key)),
     byVip: NETWORKS.flatMap((network) =>
       IPS.flatMap((ip) =>

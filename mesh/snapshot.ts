@@ -3,6 +3,7 @@
 // resources to the one before; a batch is applied at once.
 
 import type { IpAddress } from './address.ts';
+import { type BackendTls, backendTlsKey } from './backend-tls.ts';
 import { inCidr } from './cidr.ts';
 import type { Enrolment } from './enrolment.ts';
 import type { GatewayListeners } from './gateway-listeners.ts';
@@ -175,6 +176,15 @@ export class Snapshot {
   /** The same object as long as none of them came, went or changed, so that what is made of them can be kept by it. */
   get trafficPolicies(): { values(): IterableIterator<TrafficPolicy> } {
     return this.#indexes.trafficPolicies;
+  }
+
+  /** How TLS is spoken to a port of a service; undefined: it is not. The same object as long as nothing of it changed. */
+  backendTlsOf(service: string, port: number): BackendTls | undefined {
+    const { backendTls } = this.#indexes;
+    return (
+      backendTls.get(backendTlsKey({ service, port })) ??
+      backendTls.get(backendTlsKey({ service, port: undefined }))
+    );
   }
 
   /** What a Gateway, `namespace/name`, listens on: its own proxies alone are told. */

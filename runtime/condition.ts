@@ -1,4 +1,4 @@
-// Conditions of policies in CEL: compiled once, evaluated for each request. Called by waypoint/auth/cel.ts for decisions,
+// Conditions of policies in CEL: compiled once, evaluated for each request. Called by conditions.ts for decisions,
 // and by the control plane to say in a policy's status what is wrong with one. Invariants: an expression that is let in
 // ends within a bounded number of steps; one that fails, or gives no bool, has no answer rather than a wrong one.
 

@@ -1,6 +1,7 @@
 // What a proxy has learnt by discovery: delta responses in, a new Snapshot and the answer to send out. No socket.
 // Invariant: `versions` holds exactly what is in the snapshot, so that a reconnect resumes and misses nothing.
 
+import { backendTlsKey } from '../mesh/backend-tls.ts';
 import { policyKey } from '../mesh/policy.ts';
 import type { ResourceUpdate } from '../mesh/resource-update.ts';
 import { routeKey } from '../mesh/route.ts';
@@ -8,6 +9,11 @@ import { serviceKey } from '../mesh/service.ts';
 import { emptySnapshot, type Snapshot } from '../mesh/snapshot.ts';
 import { trafficPolicyKey } from '../mesh/traffic-policy.ts';
 import { decodeAddress } from '../wire/address-resource.ts';
+import {
+  closedBackendTls,
+  decodeBackendTls,
+  TYPE_BACKEND_TLS,
+} from '../wire/backend-tls-resource.ts';
 import {
   type DeltaRequest,
   type DeltaResponse,
@@ -51,6 +57,7 @@ export const WAYPOINT_TYPES: readonly string[] = [
   TYPE_REQUEST_AUTHENTICATION,
   TYPE_ADDRESS,
   TYPE_TRAFFIC_POLICY,
+  TYPE_BACKEND_TLS,
   TYPE_ROUTE,
   TYPE_NAMESPACE,
 ];
@@ -206,7 +213,8 @@ function refusal(response: DeltaResponse, reasons: readonly string[]): DeltaRequ
 
 /**
  * What stands in for a resource that was refused and of which nothing is known: without a policy everything would be
- * allowed that it was there to forbid, without a route requests would go where it was there to keep them from.
+ * allowed that it was there to forbid, without a route requests would go where it was there to keep them from,
+ * without TLS they would go in plain text.
  */
 function closedUpdate(
   typeUrl: string,
@@ -222,6 +230,10 @@ function closedUpdate(
   if (typeUrl === TYPE_REQUEST_AUTHENTICATION) {
     const policy = closedRequestAuthentication(resource.name, resource.body);
     return { kind: 'request-authentication', policy };
+  }
+  if (typeUrl === TYPE_BACKEND_TLS) {
+    const tls = closedBackendTls(resource.name, why);
+    return tls && { kind: 'backend-tls', tls };
   }
   if (typeUrl !== TYPE_ROUTE) return undefined;
   const route = closedRoute(resource.name, resource.body, why);
@@ -266,6 +278,10 @@ function decodeResource(
     const policy = decodeTrafficPolicy(resource.name, resource.body);
     return { update: { kind: 'traffic-policy', policy }, name: trafficPolicyKey(policy) };
   }
+  if (typeUrl === TYPE_BACKEND_TLS) {
+    const tls = decodeBackendTls(resource.body);
+    return { update: { kind: 'backend-tls', tls }, name: backendTlsKey(tls) };
+  }
   if (typeUrl === TYPE_LISTENERS) {
     const listeners = decodeListeners(resource.body);
     return { update: { kind: 'listeners', listeners }, name: listeners.gateway };
@@ -292,6 +308,7 @@ function removalOf(typeUrl: string, name: string): ResourceUpdate {
   }
   if (typeUrl === TYPE_ROUTE) return { kind: 'route-removed', name };
   if (typeUrl === TYPE_TRAFFIC_POLICY) return { kind: 'traffic-policy-removed', name };
+  if (typeUrl === TYPE_BACKEND_TLS) return { kind: 'backend-tls-removed', name };
   if (typeUrl === TYPE_LISTENERS) return { kind: 'listeners-removed', gateway: name };
   if (typeUrl === TYPE_ENROLMENT) return { kind: 'enrolment-removed', podUid: name };
   if (typeUrl === TYPE_NAMESPACE) return { kind: 'namespace-removed', name };

@@ -14,6 +14,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { Readiness } from '../runtime/readiness.ts';
+import { encodeShown } from '../runtime/shown-snapshot.ts';
 import { startTracing, type TracingSettings } from '../runtime/tracing/tracing.ts';
 import { TunnelAcceptor } from '../tunnel/accept.ts';
 import { Certificates } from '../tunnel/certificates/certificates.ts';
@@ -41,6 +42,7 @@ import { WaypointEvents } from './telemetry/waypoint-events.ts';
 import { startTraffic } from './traffic.ts';
 import { Dialer } from './upstream/dial.ts';
 import { Endpoints } from './upstream/endpoints.ts';
+import { BackendSecurity } from './upstream/secure.ts';
 
 /** What a waypoint needs of discovery. */
 export type Discovery = {
@@ -117,7 +119,8 @@ export async function startWaypoint(
     snapshot,
     self,
   });
-  const endpoints = new Endpoints({ clock, dialer });
+  const security = new BackendSecurity({ clock, snapshot });
+  const endpoints = new Endpoints({ clock, dialer, security });
   const events = new WaypointEvents({ clock, metrics });
   const traffic = startTraffic({ clock, log, random, events, dialer, endpoints, snapshot, self });
   const { pick } = traffic;
@@ -151,6 +154,7 @@ export async function startWaypoint(
   });
   const steps: ServeSteps = {
     ...traffic.steps,
+    identity: settings.identity,
     clock,
     log,
     random,
@@ -171,7 +175,7 @@ export async function startWaypoint(
   const http2 = new Http2Server(doorOf('http2'));
 
   const opaque = (leg: Leg, inbound: Inbound): void =>
-    void carryBytes(leg, inbound, { log, pick, dialer, tables, random, guard });
+    void carryBytes(leg, inbound, { log, pick, dialer, security, tables, random, guard });
   const ingress =
     settings.ingress &&
     startIngress(
@@ -232,7 +236,12 @@ export async function startWaypoint(
     else acceptor.take(socket);
   });
   const doors = { log, metrics, readiness, ...(parts.quit && { quit: parts.quit }) };
-  const admin = await startAdmin(doors, settings).catch((error: unknown) => {
+  const admin = await startAdmin(doors, settings, {
+    '/snapshot': () => ({
+      contentType: 'application/octet-stream',
+      body: encodeShown(snapshot(), clock.now()),
+    }),
+  }).catch((error: unknown) => {
     unsubscribe();
     certificates.close();
     throw error;

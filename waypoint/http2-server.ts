@@ -67,6 +67,12 @@ export class Http2Server {
   }
 }
 
+/** undefined: there is none, or they differ, and who goes by another would serve what nobody judged (RFC 9113 8.3.1). */
+function oneHost(authority: string | undefined, hosts: readonly string[]): string | undefined {
+  const [first, ...others] = authority === undefined ? hosts : [authority, ...hosts];
+  return others.every((one) => one.toLowerCase() === first?.toLowerCase()) ? first : undefined;
+}
+
 class Http2Exchange implements Exchange {
   readonly inbound: Inbound;
   readonly version = '2';
@@ -93,7 +99,8 @@ class Http2Exchange implements Exchange {
     const { pseudo, rest } = fieldsOf(raw);
     this.method = pseudo.get(':method') ?? '';
     this.target = pseudo.get(':path') ?? '';
-    this.authority = pseudo.get(':authority') ?? rest.find(([name]) => name === 'host')?.[1];
+    const hosts = rest.flatMap(([name, value]) => (name === 'host' ? value : []));
+    this.authority = oneHost(pseudo.get(':authority'), hosts);
     this.headers = rest.filter(([name]) => name !== 'host');
     this.signal = this.#gone.signal;
     stream.once('close', () => {

@@ -30,6 +30,8 @@ export type AskedListener = {
   readonly scheme: 'http' | 'https';
   /** That the TLS client asked for, empty when it asked for none; undefined: it came without TLS. */
   readonly serverName: string | undefined;
+  /** Its TLS ends at the backend. */
+  readonly passthrough: boolean;
   /** Proxies of our own before the gateway, whose word on the client counts. */
   readonly trustedHops: number;
 };

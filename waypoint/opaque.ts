@@ -18,6 +18,7 @@ import type { Destination, Inbound } from './inbound.ts';
 import { backendOf, type PickParts, Way } from './pick.ts';
 import type { RouteTables } from './tables.ts';
 import type { Dialer } from './upstream/dial.ts';
+import type { BackendSecurity } from './upstream/secure.ts';
 
 export type OpaqueSteps = {
   readonly log: Log;
@@ -26,6 +27,7 @@ export type OpaqueSteps = {
   readonly random: () => number;
   readonly dialer: Pick<Dialer, 'open'>;
   readonly guard: Pick<Guard, 'admitBytes'>;
+  readonly security: BackendSecurity;
 };
 
 export async function carryBytes(stream: Leg, inbound: Inbound, steps: OpaqueSteps): Promise<void> {
@@ -41,9 +43,12 @@ export async function carryBytes(stream: Leg, inbound: Inbound, steps: OpaqueSte
     });
     const backend = backendFor(inbound, steps);
     const way = new Way(backend, inbound, balancingOf(backend, steps.pick), steps.pick);
-    const { workload, to, service } = way.next(undefined);
+    const { workload, to, service, servicePort } = way.next(undefined);
     const announced = { from: inbound.remote, traceparent: inbound.trace.traceparent };
-    const leg = await steps.dialer.open(hopTo(workload, to, service), announced, gone.signal);
+    const plain = await steps.dialer.open(hopTo(workload, to, service), announced, gone.signal);
+    const tls = endsHere(inbound) ? steps.security.tlsFor(service, servicePort) : undefined;
+    const leg =
+      tls === undefined ? plain : await steps.security.secure(plain, to, tls, [], gone.signal);
     const ended = way.upstream?.loads.begin(workload.uid);
     try {
       await splice(stream, leg, { sent: 0, received: 0 });
@@ -63,6 +68,11 @@ function balancingOf(backend: Destination, { settings }: PickParts): RequestBala
   const { service, port } = backend;
   const place = { service: serviceKey(service), port: port.servicePort, route: undefined };
   return settings.of(place).loadBalancing;
+}
+
+/** Bytes that a client has put in TLS for the backend itself, or for nobody we know of, go on as they are. */
+function endsHere({ asked }: Inbound): boolean {
+  return asked.kind === 'listener' && !asked.passthrough;
 }
 
 /** By a TCPRoute or TLSRoute, where there is one; routes for requests say nothing of bytes. @throws HttpFailure */

@@ -95,7 +95,12 @@ export class Way {
     }
     const { workload, reach, port } = endpoint;
     if (reach.by === 'address') {
-      return { workload, to: { ip: reach.ip, port }, service: asked.service };
+      return {
+        workload,
+        to: { ip: reach.ip, port },
+        service: asked.service,
+        servicePort: asked.port.servicePort,
+      };
     }
     throw new MeshError(
       'GATEWAY_UNAVAILABLE',
@@ -140,7 +145,7 @@ function workloadTarget(
   if (ip === undefined) {
     throw new MeshError('NO_HEALTHY_ENDPOINT', `${workload.uid} has no address`);
   }
-  return { workload, to: { ip, port }, service: undefined };
+  return { workload, to: { ip, port }, service: undefined, servicePort: undefined };
 }
 
 /** What a route's backend stands for. @throws HttpFailure BACKEND_INVALID */

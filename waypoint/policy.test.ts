@@ -244,11 +244,13 @@ describe('policy at a waypoint', () => {
         request.pipe(response);
       });
       const heard: string[] = [];
-      const judge = await app('judge', async (request, response) => {
-        heard.push(`${request.method} ${request.url} ${await bodyOf(request)}`);
-        response.setHeader('x-judge', 'yes');
-        response.statusCode = request.url === '/no' ? 401 : 200;
-        response.end('not you');
+      const judge = await app('judge', (request, response) => {
+        void bodyOf(request).then((body) => {
+          heard.push(`${request.method} ${request.url} ${body}`);
+          response.setHeader('x-judge', 'yes');
+          response.statusCode = request.url === '/no' ? 401 : 200;
+          response.end('not you');
+        });
       });
       const provider = providerOf(judge, {
         headersToUpstreamOnAllow: ['x-judge'],

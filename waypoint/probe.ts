@@ -65,7 +65,12 @@ function targetOf(
     .get(serviceKey(service))
     ?.find(({ servicePort }) => servicePort === port.servicePort);
   if (workload === undefined || ip === undefined || mapping === undefined) return undefined;
-  return { workload, to: { ip, port: mapping.targetPort || port.targetPort }, service };
+  return {
+    workload,
+    to: { ip, port: mapping.targetPort || port.targetPort },
+    service,
+    servicePort: port.servicePort,
+  };
 }
 
 function requestOf(

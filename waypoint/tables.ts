@@ -5,9 +5,9 @@ import { compileRoutes, type RouteTable, type TableParent } from '../mesh/match-
 import type { Route } from '../mesh/route.ts';
 import { serviceKey } from '../mesh/service.ts';
 import type { Log } from '../runtime/log.ts';
+import { compileRegex } from '../runtime/regex.ts';
 import type { Asked, AskedListener } from './inbound.ts';
 import { listenerFor } from './ingress/listener-for.ts';
-import { compileRegex } from './regex.ts';
 
 /** Ports times client namespaces of consumer routes; beyond it the oldest is compiled anew when it is asked again. */
 const MAX_TABLES = 10_000;

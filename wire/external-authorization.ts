@@ -161,16 +161,7 @@ export function decodeCheckResponse(bytes: Uint8Array): CheckAnswer {
   const says = status !== null || okResponse !== undefined;
   const refuses = deniedResponse !== undefined || errorResponse !== undefined;
   if (says && !refuses && (status?.code ?? 0) === 0) {
-    return {
-      kind: 'ok',
-      requestHeaders: (okResponse?.headers ?? []).flatMap((one) => readChange(one, 'set')),
-      removeHeaders: okResponse?.headersToRemove ?? [],
-      responseHeaders: (okResponse?.responseHeadersToAdd ?? []).flatMap((one) =>
-        readChange(one, 'add'),
-      ),
-      setQuery: (okResponse?.queryParametersToSet ?? []).map(({ key, value }) => [key, value]),
-      removeQuery: okResponse?.queryParametersToRemove ?? [],
-    };
+    return okResponse === undefined ? PLAIN_YES : yes(okResponse);
   }
   const told = errorResponse ?? deniedResponse;
   return {
@@ -179,6 +170,26 @@ export function decodeCheckResponse(bytes: Uint8Array): CheckAnswer {
     headers: (told?.headers ?? []).flatMap((one) => readChange(one, 'add')),
     body: told?.body ?? '',
     message: status?.message ?? '',
+  };
+}
+
+const PLAIN_YES: CheckAnswer = {
+  kind: 'ok',
+  requestHeaders: [],
+  removeHeaders: [],
+  responseHeaders: [],
+  setQuery: [],
+  removeQuery: [],
+};
+
+function yes(ok: NonNullable<ReturnType<typeof RESPONSE.decode>['okResponse']>): CheckAnswer {
+  return {
+    kind: 'ok',
+    requestHeaders: ok.headers.flatMap((one) => readChange(one, 'set')),
+    removeHeaders: ok.headersToRemove,
+    responseHeaders: ok.responseHeadersToAdd.flatMap((one) => readChange(one, 'add')),
+    setQuery: ok.queryParametersToSet.map(({ key, value }) => [key, value]),
+    removeQuery: ok.queryParametersToRemove,
   };
 }
 

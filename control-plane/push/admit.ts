@@ -4,8 +4,8 @@
 // A node agent is known by its ServiceAccount. A waypoint runs in its users' namespaces under an account of its own: it is
 // known by its pod, which we labelled when we deployed it for a Gateway, and whose account has the Gateway's name.
 
-import { GATEWAY_NAME, MANAGED } from '../../mesh/waypoint.ts';
 import type { Caller, TokenAnswer } from '../../runtime/kubernetes/token-review.ts';
+import { gatewayOfPod } from '../deploy/gateway-kind.ts';
 import type { Admission } from './serve.ts';
 
 export type AdmitSettings = {
@@ -19,9 +19,6 @@ export type KnownPod = {
 };
 /** The pod of this name if it has this UID; undefined: it is gone, or not heard of yet. */
 export type FindPod = (namespace: string, name: string, uid: string) => KnownPod | undefined;
-
-/** Values of {@link MANAGED} on the pods of proxies that read discovery. */
-const MANAGED_PROXIES: readonly (string | undefined)[] = ['waypoint', 'ingress'];
 
 export function decideAdmission(
   answer: TokenAnswer,
@@ -63,8 +60,8 @@ function waypointAdmission(
   if (known === undefined) {
     return refused(403, `${neither}: there is no pod ${namespace}/${pod.name}, or not yet`);
   }
-  const gateway = known.labels[GATEWAY_NAME];
-  if (gateway === undefined || !MANAGED_PROXIES.includes(known.labels[MANAGED])) {
+  const gateway = gatewayOfPod({ metadata: { labels: known.labels } });
+  if (gateway === undefined) {
     return refused(403, `${neither}: pod ${namespace}/${pod.name} is not one of a Gateway`);
   }
   if (gateway !== serviceAccount) {

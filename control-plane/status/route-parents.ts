@@ -1,4 +1,4 @@
-// Writes what became of a route into its `status.parents`: one entry for each parent of ours. The list is one value to the
+// Writes what became of a route into its `status.parents`, of a policy into its `status.ancestors`: one entry for each of ours. The list is one value to the
 // API server and other controllers have entries in it too, so it is read, changed and written over what was read; when
 // somebody was quicker, again. Called by app.ts after each translation; paced-writer.ts says when.
 // Invariant: entries of other controllers, and conditions that are not ours, stay as they are; what is said of a newer
@@ -6,8 +6,9 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { CONTROLLER_NAME } from '../../mesh/waypoint.ts';
+import type { BackendTlsPolicy } from '../../runtime/kubernetes/backend-tls-objects.ts';
 import { KubeError } from '../../runtime/kubernetes/client.ts';
-import type { Condition } from '../../runtime/kubernetes/objects.ts';
+import type { Condition, KubeObject } from '../../runtime/kubernetes/objects.ts';
 import type { RouteObject, RouteParentStatus } from '../../runtime/kubernetes/route-objects.ts';
 import type { ParentOutcome, RouteOutcome } from '../translate/routes/findings.ts';
 import { conditionOf, says, timeText } from './condition.ts';
@@ -20,11 +21,52 @@ const MAX_CONFLICTS = 3;
 
 export class RouteParentWriter extends PacedWriter<RouteOutcome, Written> {
   constructor(parts: StatusWriterParts) {
-    super(parts, writingOf(parts));
+    super(parts, writingOf(parts, PARENTS));
   }
 }
 
-function writingOf({ client, clock }: StatusWriterParts): Writing<RouteOutcome, Written> {
+/** Its outcomes have ancestors in the place of parents. */
+export class PolicyAncestorWriter extends PacedWriter<RouteOutcome, Written> {
+  constructor(parts: StatusWriterParts) {
+    super(parts, writingOf(parts, ANCESTORS));
+  }
+}
+
+/** Where in a status the entries are, and under which name they say whom they are about. */
+type Entries = {
+  readonly of: (object: KubeObject) => readonly RouteParentStatus[];
+  readonly into: (object: KubeObject, entries: readonly RouteParentStatus[]) => KubeObject;
+};
+
+const PARENTS: Entries = {
+  of: (object) => (object as RouteObject).status?.parents ?? [],
+  into: (object, parents) => {
+    const { status } = object as RouteObject;
+    return { ...object, status: { ...status, parents } } as RouteObject;
+  },
+};
+
+const ANCESTORS: Entries = {
+  of: (object) =>
+    ((object as BackendTlsPolicy).status?.ancestors ?? []).map(({ ancestorRef, ...rest }) => ({
+      ...rest,
+      parentRef: ancestorRef,
+    })),
+  into: (object, entries) => {
+    const ancestors = entries.map(({ parentRef, ...rest }) => ({
+      ancestorRef: parentRef,
+      ...rest,
+    }));
+    const policy = object as BackendTlsPolicy;
+    return { ...policy, status: { ...policy.status, ancestors } } satisfies BackendTlsPolicy;
+  },
+};
+
+function writingOf(
+  { client, clock }: StatusWriterParts,
+  entries: Entries,
+): Writing<RouteOutcome, Written> {
+  const presentOf = entries.of;
   return {
     textOf,
     holds: ({ object, parents }) =>
@@ -35,7 +77,7 @@ function writingOf({ client, clock }: StatusWriterParts): Writing<RouteOutcome, 
       const { name = '', namespace, uid, generation, resourceVersion } = object.metadata;
       const done: Written = { text: textOf(outcome), over: resourceVersion };
       for (let conflicts = 0; ; conflicts++) {
-        const newest = await client.get<RouteObject>(resource, name, namespace);
+        const newest = await client.get<KubeObject>(resource, name, namespace);
         if (newest === undefined || newest.metadata.uid !== uid) return undefined;
         const present = presentOf(newest);
         // another spec by now: what is to be said of that one comes with the next translation
@@ -43,9 +85,8 @@ function writingOf({ client, clock }: StatusWriterParts): Writing<RouteOutcome, 
           return done;
         }
         const parents = nextParents(present, outcome.parents, generation, timeText(clock.now()));
-        const body: RouteObject = { ...newest, status: { ...newest.status, parents } };
         try {
-          await client.update<RouteObject>(resource, body, 'status');
+          await client.update(resource, entries.into(newest, parents), 'status');
           return done;
         } catch (error) {
           const status = error instanceof KubeError ? error.status : 0;
@@ -120,10 +161,6 @@ function isSuperseded(
 
 function isOwn({ controllerName }: { readonly controllerName: string }): boolean {
   return controllerName === CONTROLLER_NAME;
-}
-
-function presentOf(object: RouteOutcome['object']): readonly RouteParentStatus[] {
-  return (object as RouteObject).status?.parents ?? [];
 }
 
 function textOf({ object, parents }: RouteOutcome): string {

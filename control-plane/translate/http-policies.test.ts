@@ -14,7 +14,7 @@ import {
 import type { AuthorizationPolicyObject } from './authorization.ts';
 import type { RequestAuthenticationObject } from './request-authentication.ts';
 import { EMPTY_WORLD } from './test-world.ts';
-import { type Translation, translate, type World } from './world.ts';
+import { createTranslationMemo, type Translation, translate, type World } from './world.ts';
 
 const SETTINGS = {
   cluster: 'Kubernetes',
@@ -162,6 +162,20 @@ describe('an AuthorizationPolicy with targetRefs', () => {
       enforced?.message ?? '',
       /waypoint shop\/waypoint\. There is no Service shop\/none/,
     );
+  });
+
+  test('what did not change is the same object in the next translation', () => {
+    const memo = createTranslationMemo();
+    const object = policyObject({ targetRefs: [WEB], action: 'DENY', rules: [ADMIN] });
+    const world = { ...WORLD, authorizationPolicies: [object] };
+    const [first] = translate(world, SETTINGS, memo).httpPolicies;
+    assert.equal(
+      translate({ ...world, services: [...WORLD.services] }, SETTINGS, memo).httpPolicies[0],
+      first,
+    );
+    const bare = translate({ ...world, services: [] }, SETTINGS, memo);
+    assert.deepEqual(bare.httpPolicies, []);
+    assert.deepEqual(told(bare), ['Accepted=True Accepted', 'Enforced=False TargetNotFound']);
   });
 
   test('the older targetRef is the same', () => {

@@ -20,8 +20,9 @@ import {
   httpProblemsOf,
   unreadableHttpPolicy,
 } from './http-authorization.ts';
+import { Memo } from './memo.ts';
 import type { Outcome } from './outcome.ts';
-import type { TargetService } from './policy-attachment.ts';
+import { attachmentOf, type TargetService, targetRefsOf } from './policy-attachment.ts';
 import {
   type AuthenticationTranslation,
   authenticationOutcome,
@@ -55,9 +56,20 @@ export type HttpPolicyContext = {
   readonly clusterDomain: string;
 };
 
+/** Rules are long, and their expressions are compiled to see whether they can be: both only when something changed. */
+export type HttpPolicyMemo = {
+  readonly authorizations: Memo<HttpPolicyTranslation>;
+  readonly authentications: Memo<AuthenticationTranslation>;
+};
+
+export function createHttpPolicyMemo(): HttpPolicyMemo {
+  return { authorizations: new Memo(), authentications: new Memo() };
+}
+
 export function httpPoliciesOf(
   objects: HttpPolicyObjects,
   context: HttpPolicyContext,
+  memo: HttpPolicyMemo,
 ): HttpPolicies {
   const own = [...objects.authorizationPolicies].filter(isForWaypoints);
   const tokens = [...objects.requestAuthentications];
@@ -70,8 +82,14 @@ export function httpPoliciesOf(
     return { policies: [], authentications: [], problems, outcomes: [] };
   }
   const world: HttpPolicyWorld = { ...targetsOf(objects.gateways, context), providers };
-  const authorizations = own.map((object) => authorization(object, world));
-  const authentications = tokens.filter(isForWaypoints).map((one) => authentication(one, world));
+  const authorizations = own.map((object) =>
+    memo.authorizations.of(object, keyOf(object, world), () => authorization(object, world)),
+  );
+  const authentications = tokens
+    .filter(isForWaypoints)
+    .map((one) =>
+      memo.authentications.of(one, keyOf(one, world), () => authentication(one, world)),
+    );
   return {
     policies: authorizations.map(({ policy }) => policy).filter(holdsSomewhere),
     authentications: authentications.map(({ policy }) => policy).filter(holdsSomewhere),
@@ -86,6 +104,22 @@ export function httpPoliciesOf(
       ...tokens.filter((one) => !isForWaypoints(one)).map(untargetedOutcome),
     ],
   };
+}
+
+/** All of the cluster that a translation can depend on besides the object itself, as text. */
+function keyOf(
+  { metadata, spec = {} }: AuthorizationPolicyObject | RequestAuthenticationObject,
+  world: HttpPolicyWorld,
+): string {
+  try {
+    const named = 'provider' in spec ? spec.provider?.name : undefined;
+    const provider = world.providers.get(named ?? '');
+    const attachment = attachmentOf(targetRefsOf(spec), metadata.namespace ?? '', world);
+    return JSON.stringify([attachment, provider]);
+  } catch {
+    // it has another shape than the schema wants: the translation says so
+    return '';
+  }
 }
 
 function holdsSomewhere({ targets }: HttpPolicy | RequestAuthentication): boolean {

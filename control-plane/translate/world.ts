@@ -19,12 +19,18 @@ import type {
   Pod,
 } from '../../runtime/kubernetes/objects.ts';
 import { SERVICES } from '../../runtime/kubernetes/resources.ts';
+import { checkRegex } from '../../runtime/regex.ts';
 import type { Problem } from '../../wire/status.ts';
 import { captureOptionsOf } from './capture-options.ts';
 import { endpointsOf, hintedServices, type KnownService } from './endpoints.ts';
 import { enrolmentOf } from './enrolment.ts';
 import { Entries, type EntryObjects } from './entries.ts';
-import { type HttpPolicyObjects, httpPoliciesOf } from './http-policies.ts';
+import {
+  createHttpPolicyMemo,
+  type HttpPolicyMemo,
+  type HttpPolicyObjects,
+  httpPoliciesOf,
+} from './http-policies.ts';
 import { Memo } from './memo.ts';
 import {
   addressesOf,
@@ -111,10 +117,16 @@ export type TranslationMemo = {
   readonly pods: Memo<PodTranslation>;
   readonly services: Memo<Service>;
   readonly namespaces: Memo<MeshNamespace>;
+  readonly httpPolicies: HttpPolicyMemo;
 };
 
 export function createTranslationMemo(): TranslationMemo {
-  return { pods: new Memo(), services: new Memo(), namespaces: new Memo() };
+  return {
+    pods: new Memo(),
+    services: new Memo(),
+    namespaces: new Memo(),
+    httpPolicies: createHttpPolicyMemo(),
+  };
 }
 
 export function translate(
@@ -160,8 +172,8 @@ export function translate(
   const endpoints = endpointsOf(world.endpointSlices, services, { ...settings, nodes, podAt });
   const policies = new Policies(world, settings);
   const entries = new Entries({ ...world, waypoints }, services, settings);
-  const routes = routesOf(world, services);
-  const forRequests = httpPoliciesOf(world, { ...settings, services, entries });
+  const routes = routesOf(world, services, { checkRegex });
+  const forRequests = httpPoliciesOf(world, { ...settings, services, entries }, memo.httpPolicies);
   const traffic = trafficPoliciesOf(
     world.trafficPolicies,
     trafficContextOf(world, { services, memberships: endpoints.pods }, settings),

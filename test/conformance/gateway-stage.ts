@@ -6,6 +6,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pod } from '../../runtime/kubernetes/objects.ts';
 import {
+  CONFIG_MAPS,
   DEPLOYMENTS,
   GATEWAYS,
   NAMESPACES,
@@ -37,6 +38,14 @@ export const VIA = {
   backends: ['shared', 'backends', 8090],
   https: ['shared', 'https', 443],
   'second-https': ['shared', 'second-https', 443],
+  'wild-https': ['shared', 'wild-https', 443],
+  /** With a certificate that changes. */
+  rotated: ['shared', 'rotated', 8444],
+  /** TLS that ends at the backend. */
+  through: ['shared', 'through', 8443],
+  /** TLS that ends at the Gateway, with bytes in it. */
+  tls: ['shared', 'tls', 8443],
+  tcp: ['shared', 'tcp', 9000],
   bar: ['hostnames', 'bar', 80],
   'foo-bar': ['hostnames', 'foo-bar', 80],
   'any-bar': ['hostnames', 'any-bar', 80],
@@ -56,7 +65,15 @@ export type GatewayStage = Clients & {
   readonly caFile: string;
 };
 
-const CERTIFIED = ['https.example', '*.https.example', 'second-example.org'];
+const CERTIFIED = [
+  'https.example',
+  '*.https.example',
+  'second-example.org',
+  '*.wildcard.org',
+  'tls.example',
+];
+/** What the backend of TLS shows; its root is in ConfigMap `backend-ca`. */
+export const TLS_BACKEND = { name: 'tls-backend', hosts: ['abc.example.com', 'x.through.example'] };
 
 export async function openGatewayStage(sandbox: Sandbox): Promise<GatewayStage> {
   const { client } = sandbox;
@@ -72,6 +89,15 @@ export async function openGatewayStage(sandbox: Sandbox): Promise<GatewayStage> 
   await writeFile(caFile, authority.caPem);
   const pair = await authority.issue({ commonName: 'listeners', hosts: CERTIFIED });
   await client.create(SECRETS, tlsSecret(INFRA, 'listeners', pair));
+  await client.create(SECRETS, tlsSecret(INFRA, 'listeners-rotated', pair));
+  const backend = await authority.issue({ commonName: 'backend', hosts: TLS_BACKEND.hosts });
+  await client.create(SECRETS, tlsSecret(INFRA, 'tls-backend', backend));
+  await client.create<Object>(CONFIG_MAPS, {
+    metadata: { name: 'backend-ca', namespace: INFRA },
+    data: { 'ca.crt': authority.caPem },
+  });
+  await client.create(DEPLOYMENTS, tlsBackend());
+  await client.create(SERVICES, tlsService());
   for (const object of sharedGateways()) await client.create(GATEWAYS, object);
   for (const [namespace, name] of [
     [INFRA, 'infra-backend-v1'],
@@ -112,7 +138,9 @@ export function through({ addresses, caFile }: GatewayStage, row: GatewayRow): R
   const address = addresses[gateway] ?? '';
   const host = address.includes(':') ? `[${address}]` : address;
   const words = [...(rest.words ?? []), `--connect=${host}:${port}`];
-  return { ...rest, words: row.url.startsWith('http:') ? words : [...words, `--ca=${caFile}`] };
+  const secured = /^(?:https|h2):/.test(row.url);
+  const given = words.some((word) => word.startsWith('--ca='));
+  return { ...rest, words: secured && !given ? [...words, `--ca=${caFile}`] : words };
 }
 
 export function gatewayParent(via: Via, more: object = {}): object {
@@ -142,7 +170,7 @@ export function gateway(name: string, listeners: readonly object[]): Object & { 
 export function backendDeployment(namespace: string, name: string): Object {
   const labels = { app: name };
   return echoDeployment(namespace, name, labels, {
-    variables: { HTTP_PORTS: '3000', H2C_PORTS: '3001', TCP_PORT: '0' },
+    variables: { HTTP_PORTS: '3000', H2C_PORTS: '3001', TCP_PORT: '3002' },
     readyPort: 3000,
   });
 }
@@ -156,7 +184,40 @@ function backendService(namespace: string, name: string): Object {
         { name: 'first-port', port: 8080, targetPort: 3000 },
         { name: 'second-port', port: 8081, targetPort: 3001, appProtocol: 'kubernetes.io/h2c' },
         { name: 'third-port', port: 8082, targetPort: 3000, appProtocol: 'kubernetes.io/ws' },
+        { name: 'tcp-port', port: 9000, targetPort: 3002 },
       ],
+    },
+  };
+}
+
+function tlsBackend(): Object {
+  const directory = '/var/run/certificate';
+  const labels = { app: TLS_BACKEND.name };
+  return echoDeployment(INFRA, TLS_BACKEND.name, labels, {
+    variables: {
+      HTTP_PORTS: '0',
+      H2C_PORTS: '0',
+      TCP_PORT: '0',
+      TLS_PORT: '8443',
+      TLS_CERT_FILE: `${directory}/tls.crt`,
+      TLS_KEY_FILE: `${directory}/tls.key`,
+    },
+    readyPort: 8443,
+    container: { volumeMounts: [{ name: 'certificate', mountPath: directory }] },
+    spec: { volumes: [{ name: 'certificate', secret: { secretName: TLS_BACKEND.name } }] },
+  });
+}
+
+function tlsService(): Object {
+  return {
+    metadata: { name: TLS_BACKEND.name, namespace: INFRA },
+    spec: {
+      selector: { app: TLS_BACKEND.name },
+      ports: ['https', 'other', 'broken', 'passed-on'].map((name, i) => ({
+        name,
+        port: 443 + i,
+        targetPort: 8443,
+      })),
     },
   };
 }
@@ -186,6 +247,22 @@ function sharedGateway(): Object {
       hostname: 'second-example.org',
       ...tls,
     },
+    { name: 'wild-https', port: 443, protocol: 'HTTPS', hostname: '*.wildcard.org', ...tls },
+    {
+      name: 'through',
+      port: 8443,
+      protocol: 'TLS',
+      hostname: '*.through.example',
+      tls: { mode: 'Passthrough' },
+    },
+    { name: 'tls', port: 8443, protocol: 'TLS', hostname: 'tls.example', ...tls },
+    {
+      name: 'rotated',
+      port: 8444,
+      protocol: 'HTTPS',
+      tls: { certificateRefs: [{ name: 'listeners-rotated' }] },
+    },
+    { name: 'tcp', port: 9000, protocol: 'TCP' },
   ]);
 }
 

@@ -10,6 +10,7 @@ import { GATEWAY_PARENTS } from './gateway-parents.ts';
 import { GATEWAY_REFERENCES } from './gateway-references.ts';
 import { type GatewayStage, openGatewayStage } from './gateway-stage.ts';
 import { type GatewayTest, runGatewayTest } from './gateway-test.ts';
+import { GATEWAY_TLS } from './gateway-tls.ts';
 
 // more would only wait for the two cores of a small machine
 const AT_ONCE = 4;
@@ -18,6 +19,7 @@ const THEMES: Readonly<Record<string, readonly GatewayTest[]>> = {
   matching: GATEWAY_MATCHING,
   parents: GATEWAY_PARENTS,
   references: GATEWAY_REFERENCES,
+  'TLS and TCP': GATEWAY_TLS,
 };
 
 sandboxSuite('Gateway API: gateways', (sandbox) => {

@@ -48,6 +48,16 @@ sandboxSuite('policy on requests', (sandbox) => {
       'Accepted=True Accepted',
       'Enforced=True Enforced',
     ]);
+    const { namespace, name } = stage.pods['v1'] ?? { namespace: '', name: '' };
+    const explain = (path: string) =>
+      sandbox().ambit('explain', `${namespace}/${name}`, 'by-path:80', '--path', path);
+    const denied = await explain('/admin/../admin/x');
+    assert.equal(denied.code, 1, denied.stdout + denied.stderr);
+    assert.match(denied.stdout, /waypoint gateway-conformance-mesh\/waypoint/);
+    assert.match(denied.stdout, /explicitly denied by: gateway-conformance-mesh\/no-admin, rule 0/);
+    assert.match(denied.stdout, /The request is denied/);
+    const allowed = await explain('/shop');
+    assert.equal(allowed.code, 0, allowed.stdout + allowed.stderr);
     await sandbox().kubectl(['delete', '-f', '-'], policy);
     await expectRows(stage, [{ url: 'http://by-path/admin', status: 200 }]);
   });

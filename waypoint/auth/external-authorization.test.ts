@@ -448,9 +448,11 @@ describe('over HTTP', () => {
   test('a body goes along where it is wanted', async () => {
     const bodies: string[] = [];
     await withHttp(
-      async (request, response) => {
-        bodies.push(Buffer.concat(await request.toArray()).toString());
-        response.end();
+      (request, response) => {
+        void request.toArray().then((chunks) => {
+          bodies.push(Buffer.concat(chunks).toString());
+          response.end();
+        });
       },
       async ({ ask }) => {
         const includeRequestBody = { maxBytes: 3, allowPartial: true, asBytes: false };
@@ -491,17 +493,17 @@ test('a way that leads nowhere is no answer either, and one found too late is cl
     serveHttp(() => {}),
     'http',
     async ({ service }) => {
-      let arrive = (_: Awaited<ReturnType<TestService['dial']>>): void => {};
+      const arrival = Promise.withResolvers<Awaited<ReturnType<TestService['dial']>>>();
       const late = new ExternalAuthorization({
         clock,
         log,
-        connect: () => new Promise((resolve) => (arrive = resolve)),
+        connect: () => arrival.promise,
       });
       const waiting = late.ask(providerOf({ protocol: 'http', timeoutMs: 10 }), QUESTION, NEVER);
       await clock.advance(10);
       assert.equal((await waiting).kind, 'refused');
       const socket = await service.dial();
-      arrive(socket);
+      arrival.resolve(socket);
       await clock.advance(0);
       assert.equal(socket.destroyed, true);
     },

@@ -14,6 +14,7 @@ import type { ExternalAuth } from '../../mesh/route.ts';
 import { serviceKey } from '../../mesh/service.ts';
 import type { Snapshot } from '../../mesh/snapshot.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { createConditions } from '../../runtime/conditions.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import type { HeaderChange } from '../../wire/external-authorization.ts';
@@ -21,7 +22,6 @@ import { nameOf } from '../asked.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Asked, Inbound } from '../inbound.ts';
 import { BodyPeek } from './body-peek.ts';
-import { createConditions } from './cel.ts';
 import {
   type ConnectToService,
   ExternalAuthorization,

@@ -105,8 +105,13 @@ describe('keys that are fetched', () => {
 
   test('that are slow are given up on in time', async () => {
     const { verify, clock, state } = world();
-    state.answer = () => new Promise(() => {});
+    const fetching = Promise.withResolvers<void>();
+    state.answer = () => {
+      fetching.resolve();
+      return new Promise(() => {});
+    };
     const waiting = verify();
+    await fetching.promise;
     await clock.advance(0);
     await clock.advance(5000);
     assert.match(await waiting, /not to be had/);

@@ -13,9 +13,9 @@ import {
   providerOf,
   ruleOf,
 } from '../../mesh/test-http-policies.ts';
+import { createConditions } from '../../runtime/conditions.ts';
 import { createLog } from '../../runtime/log.ts';
 import { ManualClock } from '../../runtime/manual-clock.ts';
-import { createConditions } from './cel.ts';
 import {
   ExternalAuthorization,
   type ExternalVerdict,

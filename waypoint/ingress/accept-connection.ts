@@ -68,14 +68,14 @@ export async function acceptConnection(
     // listeners that share a port are all of one sort: the control plane refuses others
     if (isTls(first.serves)) await acceptTls(socket, port, ends, steps);
     else {
-      const inbound = inboundOf(port, ends, 'http', undefined, steps);
-      if (first.serves.kind === 'tcp') steps.opaque(legOf(socket, socket), inbound);
-      else takeRequests(await detect(steps, socket), legOf(socket, socket), inbound, steps);
+      const inbound = inboundOf(port, ends, undefined, steps);
+      if (first.serves.kind === 'tcp') steps.opaque(legOf(socket), inbound);
+      else takeRequests(await detect(steps, socket), legOf(socket), inbound, steps);
     }
   } catch (error) {
     const { gateway, port: number } = port;
     steps.log.info('Refused a connection', { gateway, port: number, from: ends.remote.ip, error });
-    reset(socket);
+    if (!socket.destroyed) reset(socket);
   }
 }
 
@@ -85,7 +85,9 @@ async function acceptTls(
   ends: Ends,
   steps: ConnectionSteps,
 ): Promise<void> {
-  const late = steps.clock.timer(HANDSHAKE_TIMEOUT_MS, () => reset(socket));
+  /** What ends the connection: the TLS on the socket, once there is one. */
+  let top: Socket = socket;
+  const late = steps.clock.timer(HANDSHAKE_TIMEOUT_MS, () => reset(top));
   try {
     const asked = await readClientName(socket);
     if (asked.kind === 'none') throw new Error(asked.why);
@@ -95,21 +97,24 @@ async function acceptTls(
       return;
     }
     const { serves } = listener;
-    const inbound = inboundOf(port, ends, 'https', asked.name, steps);
+    const passthrough = serves.kind === 'passthrough';
+    const inbound = inboundOf(port, ends, { serverName: asked.name, passthrough }, steps);
     if (!('certificates' in serves)) {
-      steps.opaque(legOf(socket, socket), inbound);
+      steps.opaque(legOf(socket), inbound);
       return;
     }
     const requests = serves.kind === 'https';
     const secured = await handshake(socket, steps.gate, () => {
-      return new TLSSocket(socket, {
+      const made = new TLSSocket(socket, {
         isServer: true,
         secureContext: steps.contexts.contextFor(serves.certificates),
         requestCert: false,
         ...(requests ? { ALPNProtocols: HTTP_PROTOCOLS } : {}),
       });
+      top = made;
+      return made;
     });
-    const leg = legOf(secured, socket);
+    const leg = legOf(secured);
     if (!requests) steps.opaque(leg, inbound);
     else takeRequests(await spokenIn(secured, steps), leg, inbound, steps);
   } finally {
@@ -129,16 +134,20 @@ async function handshake(
   const cut = new AbortController();
   const onClose = (): void => cut.abort(new Error('The handshake was cut'));
   socket.once('close', onClose);
+  let secured: TLSSocket | undefined;
   try {
     await turn.promise;
     if (socket.destroyed) throw new Error('The handshake was cut');
-    const secured = begin();
+    secured = begin();
     secured.on('error', ignoreError);
     // a half is kept open for applications only
     secured.once('end', onClose);
     await once(secured, 'secure', { signal: cut.signal });
     secured.off('end', onClose);
     return secured;
+  } catch (error) {
+    secured?.destroy();
+    throw error;
   } finally {
     socket.off('close', onClose);
     leave();
@@ -171,8 +180,7 @@ function takeRequests(
 function inboundOf(
   { gateway, port, listeners }: GatewayPort,
   { remote, local }: Ends,
-  scheme: AskedListener['scheme'],
-  serverName: string | undefined,
+  tls: (Pick<AskedListener, 'passthrough'> & { readonly serverName: string }) | undefined,
   { trustedHops, connectionTrace }: ConnectionSteps,
 ): Inbound {
   return {
@@ -181,24 +189,28 @@ function inboundOf(
     sourceWorkload: undefined,
     remote,
     authority: { kind: 'address', ...local },
-    asked: { kind: 'listener', gateway, port, listeners, scheme, serverName, trustedHops },
+    asked: {
+      kind: 'listener',
+      gateway,
+      port,
+      listeners,
+      scheme: tls === undefined ? 'http' : 'https',
+      serverName: tls?.serverName,
+      passthrough: tls?.passthrough ?? false,
+      trustedHops,
+    },
     trace: connectionTrace(),
   };
 }
 
-function legOf(bytes: Socket, raw: Socket): Leg {
-  return {
-    bytes,
-    reset: () => {
-      reset(raw);
-      bytes.destroy();
-    },
-  };
+function legOf(bytes: Socket): Leg {
+  return { bytes, reset: () => reset(bytes) };
 }
 
 function reset(socket: Socket): void {
-  // while its own end is under way the kernel takes no reset, and Node would keep the descriptor
-  if (socket.writableEnded) socket.destroy();
+  // of TLS the missing goodbye is the break: to reset the socket under it leaves Node with a handle that is gone.
+  // While a socket's own end is under way the kernel takes no reset, and Node would keep the descriptor
+  if (socket instanceof TLSSocket || socket.writableEnded) socket.destroy();
   else if (!socket.destroyed) socket.resetAndDestroy();
 }
 

@@ -2,6 +2,8 @@
 // forward.ts. Invariant: a client belongs to one workload and port; an address that passes to another gets a new one.
 
 import { formatIpPort, type IpPort } from '../../mesh/address.ts';
+import type { BackendTls } from '../../mesh/backend-tls.ts';
+import { MeshError } from '../../mesh/failures.ts';
 import { type Hop, hopTo } from '../../mesh/next-hop.ts';
 import type { Service } from '../../mesh/service.ts';
 import type { Snapshot } from '../../mesh/snapshot.ts';
@@ -12,28 +14,40 @@ import { StreamSocket } from '../stream-socket.ts';
 import type { Announced, Dialer } from './dial.ts';
 import { Http1Client } from './http1-client.ts';
 import { Http2Client } from './http2-client.ts';
+import type { BackendSecurity } from './secure.ts';
 import { type Send, UpstreamError, type UpstreamLimits } from './upstream.ts';
 
 export type Target = {
   readonly workload: Workload;
   readonly to: IpPort;
   readonly service: Service | undefined;
+  /** Of the service; undefined for a workload of its own. */
+  readonly servicePort: number | undefined;
 };
 
 type Clients = {
   readonly workload: Workload;
   readonly http1: Http1Client;
   readonly http2: Http2Client;
+  readonly tls: BackendTls | undefined;
+  /** It was offered HTTP/2 in a handshake and did not take it. */
+  http1Only: boolean;
 };
 
 export class Endpoints {
   readonly #clock: Clock;
   readonly #dialer: Pick<Dialer, 'open'>;
+  readonly #security: BackendSecurity;
   readonly #clients = new Map<string, Clients>();
 
-  constructor(parts: { readonly clock: Clock; readonly dialer: Pick<Dialer, 'open'> }) {
+  constructor(parts: {
+    readonly clock: Clock;
+    readonly dialer: Pick<Dialer, 'open'>;
+    readonly security: BackendSecurity;
+  }) {
     this.#clock = parts.clock;
     this.#dialer = parts.dialer;
+    this.#security = parts.security;
   }
 
   get size(): number {
@@ -51,8 +65,8 @@ export class Endpoints {
     limits: UpstreamLimits | undefined,
   ): Send {
     const clients = this.#clientsOf(target, announced, limits);
-    const client = clients[version];
-    return (request, signal) => client.send(request, signal);
+    return (request, signal) =>
+      clients[clients.http1Only ? 'http1' : version].send(request, signal);
   }
 
   /** Lets go of those whose workload has gone or has another way in now. */
@@ -76,25 +90,38 @@ export class Endpoints {
 
   #clientsOf(target: Target, announced: Announced, limits: UpstreamLimits | undefined): Clients {
     const { workload, to, service } = target;
-    const key = `${workload.uid} ${workload.protocol} ${formatIpPort(to)} ${service?.hostname ?? ''}`;
+    const key = `${workload.uid} ${workload.protocol} ${formatIpPort(to)} ${service?.hostname ?? ''}:${target.servicePort ?? ''}`;
+    const tls = this.#security.tlsFor(service, target.servicePort);
     const known = this.#clients.get(key);
-    if (known !== undefined) return known;
+    // requests under other terms end on the connections they are on, which then rest until they are let go
+    if (known !== undefined && known.tls === tls) return known;
     const hop = hopOf(target);
-    const open = async (signal?: AbortSignal): Promise<StreamSocket> => {
-      const release = await limits?.circuit.connectionSoon(signal);
-      try {
-        const leg = await this.#dial(hop, announced, limits, signal);
-        if (release !== undefined) leg.bytes.once('close', release);
-        return new StreamSocket(leg, to);
-      } catch (error) {
-        release?.();
-        throw error;
-      }
-    };
-    const made = {
+    const opening =
+      (protocols: readonly string[]) =>
+      async (signal?: AbortSignal): Promise<StreamSocket> => {
+        const release = await limits?.circuit.connectionSoon(signal);
+        try {
+          const plain = await this.#dial(hop, announced, limits, signal);
+          if (release !== undefined) plain.bytes.once('close', release);
+          if (tls === undefined) return new StreamSocket(plain, to);
+          const secured = await this.#security.secure(plain, to, tls, protocols, signal);
+          if (protocols[0] === 'h2' && secured.protocol !== 'h2') {
+            made.http1Only = true;
+            secured.reset();
+            throw new MeshError('TLS_FAILURE', `${tls.service} does not take HTTP/2`);
+          }
+          return new StreamSocket(secured, to);
+        } catch (error) {
+          release?.();
+          throw error;
+        }
+      };
+    const made: Clients = {
       workload,
-      http1: new Http1Client(open, limits),
-      http2: new Http2Client(open, limits),
+      http1: new Http1Client(opening(['http/1.1']), limits),
+      http2: new Http2Client(opening(['h2', 'http/1.1']), limits),
+      tls,
+      http1Only: false,
     };
     this.#clients.set(key, made);
     return made;

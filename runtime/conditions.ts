@@ -1,8 +1,8 @@
-// Conditions in CEL, as decisions ask for them: compiled at their first use and kept. Called by request-auth.ts through
-// mesh's ConditionEvaluator. One that does not compile has no answer, as one that fails.
+// Conditions in CEL, as decisions ask for them: compiled at their first use and kept. Called by waypoints and by
+// `ambit explain` through mesh's ConditionEvaluator. One that does not compile has no answer, as one that fails.
 
-import type { ConditionEvaluator } from '../../mesh/request-match.ts';
-import { type Condition, compileCondition } from '../../runtime/condition.ts';
+import type { ConditionEvaluator } from '../mesh/request-match.ts';
+import { type Condition, compileCondition } from './condition.ts';
 
 /** More than the policies of one waypoint have; the oldest go first. */
 const MAX_KEPT = 4096;
