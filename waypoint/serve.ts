@@ -29,6 +29,7 @@ export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void
   const head = withRequestId(exchange.headers, steps.uuid);
   const trail = beginTrail(exchange, head, steps);
   try {
+    exchange.signal.throwIfAborted();
     const { inbound } = exchange;
     const read = readRequest(exchange, head.headers);
     const admitted = await steps.guard.admit(read.request, exchange);
@@ -50,12 +51,11 @@ export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void
 }
 
 function fail(exchange: Exchange, error: unknown, trail: RequestTrail, steps: ServeSteps): void {
-  if (exchange.signal.aborted) {
-    const failure = new HttpFailure('DOWNSTREAM_RESET', 'The client has gone');
+  const failure = httpFailureOf(exchange.signal.aborted ? exchange.signal.reason : error);
+  if (failure.status === undefined) {
     trail.end({ by: 'client', failure });
     return;
   }
-  const failure = httpFailureOf(error);
   if (failure.code === 'INTERNAL') {
     steps.log.error('Cannot serve a request: a fault of the waypoint', {
       to: nameOf(exchange.inbound.asked),
