@@ -2,7 +2,7 @@
 // classify (match a route), authorize, pick endpoint, tunnel, splice (the answer). Called by app.ts for each Exchange.
 // Invariant: each request is answered once, and a break on one side is a break on the other, never a clean end.
 
-import { HttpFailure, httpFailureOf } from '../mesh/http-failures.ts';
+import { httpFailureOf } from '../mesh/http-failures.ts';
 import type { Log } from '../runtime/log.ts';
 import { answerWith } from './answer.ts';
 import { nameOf } from './asked.ts';
