@@ -25,6 +25,7 @@ import { ignoreError } from '../tunnel/socket.ts';
 import type { Leg } from '../tunnel/splice.ts';
 import { acceptStream } from './accept.ts';
 import { Guard } from './auth/guard.ts';
+import type { ConnectionParts } from './http1-connection.ts';
 import { Http1Server } from './http1-server.ts';
 import { Http2Server } from './http2-server.ts';
 import type { Inbound } from './inbound.ts';
@@ -33,6 +34,7 @@ import { carryBytes } from './opaque.ts';
 import { type ServeSteps, serve } from './serve.ts';
 import { RouteTables } from './tables.ts';
 import { RequestLog, type RequestLogSettings } from './telemetry/access-log.ts';
+import { Refusals } from './telemetry/refusals.ts';
 import { RequestMetrics } from './telemetry/request-metrics.ts';
 import { RequestTrails } from './telemetry/request-trail.ts';
 import { RouteMetrics } from './telemetry/route-metrics.ts';
@@ -163,10 +165,14 @@ export async function startWaypoint(
     events,
     guard,
   };
-  const onBad = (_: unknown, status: number, why: string): void =>
-    log.info('Refused bytes that are no request', { status, why });
-  const http1 = new Http1Server({ clock, onBad, onExchange: (one) => void serve(one, steps) });
-  const http2 = new Http2Server({ onBad, onExchange: (one) => void serve(one, steps) });
+  const refusals = new Refusals({ log: log.child({ scope: 'access' }), metrics });
+  const doorOf = (protocol: 'http1' | 'http2'): ConnectionParts => ({
+    clock,
+    onExchange: (one) => void serve(one, steps),
+    onBad: (inbound, refusal) => refusals.tell(protocol, inbound, refusal),
+  });
+  const http1 = new Http1Server(doorOf('http1'));
+  const http2 = new Http2Server(doorOf('http2'));
 
   const opaque = (leg: Leg, inbound: Inbound): void =>
     void carryBytes(leg, inbound, { log, pick, dialer, security, tables, random, guard });

@@ -80,6 +80,7 @@ export class Attempt {
     this.#endLoad = upstream?.loads.begin(this.uid);
     const abort = (): void => this.#own.abort(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
     this.#releases.push(() => signal.removeEventListener('abort', abort));
     if (order.perTryMs !== undefined) this.#limit(order.perTryMs, parts.clock);
     this.end = this.#send(parts);

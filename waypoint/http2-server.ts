@@ -9,9 +9,12 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Duplex, Writable } from 'node:stream';
+import { HttpFailure } from '../mesh/http-failures.ts';
 import type { HeaderList } from '../mesh/http-request.ts';
 import { ignoreError } from '../tunnel/socket.ts';
 import type { Exchange, ResponseHead } from './exchange.ts';
+import { pairsOf } from './header-pairs.ts';
+import type { ConnectionParts } from './http1-connection.ts';
 import { MAX_HEADER_BYTES, MAX_HEADERS } from './http1-server.ts';
 import type { Inbound } from './inbound.ts';
 import type { StreamSocket } from './stream-socket.ts';
@@ -22,16 +25,11 @@ const MAX_STREAMS = 100;
 const RESET_BURST = 500;
 const RESETS_PER_SECOND = 50;
 
-export type Http2Parts = {
-  readonly onExchange: (exchange: Exchange) => void;
-  readonly onBad: (inbound: Inbound, status: number, why: string) => void;
-};
-
 export class Http2Server {
-  readonly #parts: Http2Parts;
+  readonly #parts: ConnectionParts;
   readonly #sessions = new Set<Http2Session>();
 
-  constructor(parts: Http2Parts) {
+  constructor(parts: ConnectionParts) {
     this.#parts = parts;
   }
 
@@ -48,7 +46,9 @@ export class Http2Server {
     });
     this.#sessions.add(session);
     session.once('close', () => this.#sessions.delete(session));
-    session.on('error', (error) => this.#parts.onBad(inbound, 400, error.message));
+    session.on('error', (error) =>
+      this.#parts.onBad(inbound, { status: 400, reason: 'session', why: error.message }),
+    );
     session.on('stream', (stream: ServerHttp2Stream, _, flags: number, raw: readonly string[]) => {
       stream.on('error', ignoreError);
       this.#parts.onExchange(
@@ -84,6 +84,7 @@ class Http2Exchange implements Exchange {
   readonly upgrade = undefined;
   readonly signal: AbortSignal;
   readonly #stream: ServerHttp2Stream;
+  readonly #gone = new AbortController();
   #trailers: HeaderList = [];
 
   constructor(
@@ -101,11 +102,10 @@ class Http2Exchange implements Exchange {
     const hosts = rest.flatMap(([name, value]) => (name === 'host' ? value : []));
     this.authority = oneHost(pseudo.get(':authority'), hosts);
     this.headers = rest.filter(([name]) => name !== 'host');
-    const gone = new AbortController();
-    this.signal = gone.signal;
+    this.signal = this.#gone.signal;
     stream.once('close', () => {
       if (!stream.writableFinished || stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
-        gone.abort(new Error('The client has gone'));
+        this.abort(new HttpFailure('DOWNSTREAM_RESET', 'The client has gone'));
       }
     });
     stream.once('trailers', (_headers: unknown, _flags: unknown, lines: readonly string[]) => {
@@ -157,6 +157,10 @@ class Http2Exchange implements Exchange {
     throw new Error('HTTP/2 knows no Upgrade');
   }
 
+  abort(failure: HttpFailure): void {
+    if (!this.signal.aborted) this.#gone.abort(failure);
+  }
+
   reset(): void {
     if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
   }
@@ -167,14 +171,11 @@ function fieldsOf(raw: readonly string[]): {
   rest: [string, string][];
 } {
   const pseudo = new Map<string, string>();
-  const rest: [string, string][] = [];
   for (let at = 0; at + 1 < raw.length; at += 2) {
     const name = raw[at] ?? '';
-    const value = raw[at + 1] ?? '';
-    if (name.startsWith(':')) pseudo.set(name, value);
-    else rest.push([name, value]);
+    if (name.startsWith(':')) pseudo.set(name, raw[at + 1] ?? '');
   }
-  return { pseudo, rest };
+  return { pseudo, rest: pairsOf(raw) };
 }
 
 /** Trailers are taken by Node in this shape only. */

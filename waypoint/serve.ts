@@ -2,7 +2,7 @@
 // classify (match a route), authorize, pick endpoint, tunnel, splice (the answer). Called by app.ts for each Exchange.
 // Invariant: each request is answered once, and a break on one side is a break on the other, never a clean end.
 
-import { HttpFailure, httpFailureOf } from '../mesh/http-failures.ts';
+import { httpFailureOf } from '../mesh/http-failures.ts';
 import type { Log } from '../runtime/log.ts';
 import { answerWith } from './answer.ts';
 import { nameOf } from './asked.ts';
@@ -22,13 +22,14 @@ export type ServeSteps = CarrySteps &
     readonly log: Log;
     readonly uuid: () => string;
     readonly trails: RequestTrails;
-    readonly guard: Pick<Guard, 'admit' | 'ask'>;
+    readonly guard: Pick<Guard, 'admit' | 'ask' | 'hold'>;
   };
 
 export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void> {
   const head = withRequestId(exchange.headers, steps.uuid);
   const trail = beginTrail(exchange, head, steps);
   try {
+    exchange.signal.throwIfAborted();
     const { inbound } = exchange;
     const read = readRequest(exchange, head.headers);
     const admitted = await steps.guard.admit(read.request, exchange);
@@ -38,6 +39,7 @@ export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void
     const plan = planOf(passing, matched, inbound, steps);
     const planned = plan.kind === 'forward' ? plan.request : admitted.request;
     const asked = await steps.guard.ask(plan.ask, { ...admitted, request: planned }, exchange);
+    using _held = steps.guard.hold(admitted, exchange);
     if (plan.kind === 'answer') {
       trail.answered(plan.status);
       answerWith(exchange, plan.status, applyChanges(plan.headers, asked.answerChanges), '');
@@ -49,12 +51,11 @@ export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void
 }
 
 function fail(exchange: Exchange, error: unknown, trail: RequestTrail, steps: ServeSteps): void {
-  if (exchange.signal.aborted) {
-    const failure = new HttpFailure('DOWNSTREAM_RESET', 'The client has gone');
+  const failure = httpFailureOf(exchange.signal.aborted ? exchange.signal.reason : error);
+  if (failure.status === undefined) {
     trail.end({ by: 'client', failure });
     return;
   }
-  const failure = httpFailureOf(error);
   if (failure.code === 'INTERNAL') {
     steps.log.error('Cannot serve a request: a fault of the waypoint', {
       to: nameOf(exchange.inbound.asked),

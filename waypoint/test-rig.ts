@@ -88,7 +88,7 @@ export class Rig {
       {
         identity: WAYPOINT,
         workloadUid: WAYPOINT_UID,
-        gateway: 'shop/waypoint',
+        gateway: over.ingress?.gateway ?? 'shop/waypoint',
         tunnels: DOOR,
         admin: DOOR,
         metrics: DOOR,

@@ -1,104 +1,63 @@
-// Policy on what comes in from outside: by the Gateway, by the client's address behind trusted proxies, by server name.
+// Policy at an ingress gateway: for clients from outside, who have no identity, by their address, their request, the name
+// of their TLS.
 
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
-import { parseIp } from '../../mesh/address.ts';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { parseCidr } from '../../mesh/cidr.ts';
 import type { HttpPolicy, PolicyTest } from '../../mesh/http-policy.ts';
-import { askOn, closed, listener, OneConnection, parent, TestIngress } from './test-ingress.ts';
+import { listener, parent, TestIngress } from './test-ingress.ts';
 
-/** Denies, at the Gateway, what meets the test. */
-function deny(edge: TestIngress, ...tests: readonly PolicyTest[]): void {
-  const policy: HttpPolicy = {
-    namespace: 'shop',
-    name: 'deny',
-    targets: [{ kind: 'gateway', gateway: 'shop/edge' }],
-    rules: [{ clauses: tests.length === 0 ? [] : [{ part: 'from', anyOf: [tests] }] }],
-    dryRun: false,
-    action: 'deny',
-  };
-  edge.rig.discovery.push({ kind: 'http-policy', policy });
-}
-
-function remoteIp(ip: string, prefixLength = 32): PolicyTest {
-  const values = [{ ip: parseIp(ip), prefixLength }];
-  return { attribute: 'remote.ip', not: false, values };
-}
-
-async function open(trustedHops: number): Promise<TestIngress> {
-  const edge = await TestIngress.open({ trustedHops });
-  const web = edge.rig.service('web');
-  await edge.rig.http(web, 'web-1', (_, response) => void response.end('in'));
-  edge.route('r', web, parent('http'));
-  edge.route('s', web, parent('https'));
-  await edge.listen(
-    listener('http', 80),
-    listener('https', 443, await edge.certified('https', 'a.example', 'b.example')),
-    listener('tcp', 90, { kind: 'tcp' }),
-  );
-  return edge;
-}
-
-function from(edge: TestIngress, ...hops: readonly string[]): Promise<{ status: number }> {
-  const headers = hops.length === 0 ? {} : { 'x-forwarded-for': hops.join(', ') };
-  return edge.ask(80, 'a.example', { headers });
-}
+const HTTP = listener('http', 80);
 
 describe('policy at an ingress gateway', () => {
-  test('the client is who connected, whatever it says, where no proxy is trusted', async () => {
-    const edge = await open(0);
-    try {
-      deny(edge, remoteIp('1.2.3.4'));
-      assert.equal((await from(edge, '1.2.3.4')).status, 200);
-      deny(edge, remoteIp('127.0.0.1'));
-      assert.equal((await from(edge, '1.2.3.4')).status, 403);
-    } finally {
-      await edge.close();
-    }
+  let edge: TestIngress;
+  before(async () => {
+    edge = await TestIngress.open({ trustedHops: 1 });
+    const web = edge.rig.service('web');
+    await edge.rig.http(web, 'web-1', (_, response) => void response.end('in'));
+    edge.route('r', web, parent('http', 'shop.example'));
+    await edge.listen(HTTP);
+  });
+  after(() => edge.close());
+  beforeEach(() => edge.rig.discovery.push({ kind: 'http-policy-removed', name: 'shop/p' }));
+
+  function hold(action: 'allow' | 'deny', ...tests: readonly PolicyTest[]): void {
+    const policy: HttpPolicy = {
+      namespace: 'shop',
+      name: 'p',
+      targets: [{ kind: 'gateway', gateway: 'shop/edge' }],
+      action,
+      rules: [{ clauses: [{ part: 'to', anyOf: [tests] }] }],
+      dryRun: false,
+    };
+    edge.rig.discovery.push({ kind: 'http-policy', policy });
+  }
+
+  test('DENY by path holds for requests from outside, before any route is looked at', async () => {
+    hold('deny', {
+      attribute: 'request.path',
+      not: false,
+      values: [{ kind: 'prefix', value: '/admin' }],
+    });
+    assert.equal((await edge.ask(80, 'shop.example', { path: '/admin' })).status, 403);
+    assert.equal((await edge.ask(80, 'nobody.example', { path: '/admin' })).status, 403);
+    assert.equal((await edge.ask(80, 'shop.example')).status, 200);
   });
 
-  test('behind one trusted proxy it is whom that one was asked by, and no other', async () => {
-    const edge = await open(1);
-    try {
-      deny(edge, remoteIp('1.2.3.4'));
-      assert.equal((await from(edge, '1.2.3.4')).status, 403);
-      assert.equal((await from(edge, '9.9.9.9', '1.2.3.4')).status, 403);
-      // what it adds before says nothing
-      assert.equal((await from(edge, '1.2.3.4', '9.9.9.9')).status, 200);
-      // past the proxy: the caller itself
-      deny(edge, remoteIp('127.0.0.1'));
-      assert.equal((await from(edge)).status, 403);
-    } finally {
-      await edge.close();
-    }
+  test('a rule for an identity lets nobody in: clients from outside have none', async () => {
+    hold('allow', { attribute: 'source.principal', not: false, values: [{ kind: 'presence' }] });
+    assert.equal((await edge.ask(80, 'shop.example')).status, 403);
   });
 
-  test('a server name is what the client asked for in TLS', async () => {
-    const edge = await open(0);
-    try {
-      const values = [{ kind: 'exact', value: 'b.example' }] as const;
-      deny(edge, { attribute: 'connection.sni', not: false, values });
-      for (const [name, status] of [
-        ['a.example', 200],
-        ['b.example', 403],
-      ] as const) {
-        const over = new OneConnection(await edge.secured(443, name));
-        assert.equal((await askOn(over, name)).status, status);
-      }
-    } finally {
-      await edge.close();
-    }
-  });
-
-  test('what is denied to everybody is denied to bytes too', async () => {
-    const edge = await open(0);
-    try {
-      const db = edge.rig.service('db', 'tcp');
-      edge.streamRoute('tcp', db, parent('tcp'));
-      deny(edge);
-      await closed(edge.dial(90));
-      assert.match(JSON.stringify(edge.rig.lines), /Cannot carry bytes/);
-    } finally {
-      await edge.close();
-    }
+  test('the client’s address is what a trusted proxy saw, and no more', async () => {
+    hold('allow', { attribute: 'remote.ip', not: false, values: [parseCidr('203.0.113.0/24')] });
+    const from = async (forwarded: string): Promise<number> => {
+      const headers = { 'x-forwarded-for': forwarded };
+      return (await edge.ask(80, 'shop.example', { headers })).status;
+    };
+    assert.equal(await from('203.0.113.7'), 200);
+    assert.equal(await from('203.0.113.7, 198.51.100.1'), 403);
+    assert.equal(await from('not an address'), 403);
+    assert.equal((await edge.ask(80, 'shop.example')).status, 403);
   });
 });

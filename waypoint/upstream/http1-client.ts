@@ -11,6 +11,7 @@ import {
 import type { Duplex } from 'node:stream';
 import type { HeaderList } from '../../mesh/http-request.ts';
 import { ignoreError } from '../../tunnel/socket.ts';
+import { pairsOf } from '../header-pairs.ts';
 import { MAX_HEADER_BYTES } from '../http1-server.ts';
 import type { StreamSocket } from '../stream-socket.ts';
 import {
@@ -201,14 +202,6 @@ function responseOf(response: IncomingMessage, upgraded: Duplex | undefined): Up
     upgraded,
     reset: () => void (upgraded ?? response).destroy(),
   };
-}
-
-function pairsOf(raw: readonly string[]): [string, string][] {
-  const pairs: [string, string][] = [];
-  for (let at = 0; at + 1 < raw.length; at += 2) {
-    pairs.push([(raw[at] ?? '').toLowerCase(), raw[at + 1] ?? '']);
-  }
-  return pairs;
 }
 
 function upstreamErrorOf(kind: UpstreamError['kind'], cause: Error): UpstreamError {

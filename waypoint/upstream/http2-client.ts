@@ -2,6 +2,7 @@
 // endpoints.ts, for gRPC and for ports that say so.
 
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
+import { pairsOf } from '../header-pairs.ts';
 import { recordOf } from '../http2-server.ts';
 import type { Open } from './http1-client.ts';
 import {
@@ -197,15 +198,6 @@ function headersOf({ method, scheme, authority, target, headers }: UpstreamReque
     target,
     ...endToEnd(headers).flat(),
   ];
-}
-
-function pairsOf(raw: readonly string[]): [string, string][] {
-  const pairs: [string, string][] = [];
-  for (let at = 0; at + 1 < raw.length; at += 2) {
-    const name = raw[at] ?? '';
-    if (!name.startsWith(':')) pairs.push([name, raw[at + 1] ?? '']);
-  }
-  return pairs;
 }
 
 function kindOf(code: number | undefined): UpstreamError['kind'] {
