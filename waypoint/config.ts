@@ -33,6 +33,7 @@ export type WaypointConfig = {
   readonly tracing: TracingSettings | undefined;
   readonly requestLog: RequestLogSettings;
   readonly drainDeadlineMs: number;
+  readonly drainNoticeMs: number;
   readonly tunnels: Door;
   readonly admin: Door;
   readonly metrics: Door;
@@ -75,6 +76,8 @@ export function readWaypointConfig(env: SettingsReader): WaypointConfig {
       'AMBIT_DRAIN_DEADLINE',
       Math.max(1000, env.durationMs('AMBIT_TERMINATION_GRACE', TERMINATION_GRACE_MS) - CLOSING_MS),
     ),
+    // a change of endpoints reaches every agent of a large cluster in less
+    drainNoticeMs: env.durationMs('AMBIT_DRAIN_NOTICE', 3000),
     tracing: readTracingSettings(env),
     requestLog: {
       filter: readAccessFilter(env, RESPONSE_FLAGS),

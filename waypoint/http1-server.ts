@@ -93,10 +93,14 @@ export class Http1Server {
     this.#expectHead(socket, connection);
   }
 
-  /** No further request on connections that rest; those in use are told to close with their answer. */
+  /** From now on each answer is the last one of its connection, and says so. */
   drain(): void {
     this.#draining = true;
-    this.#server.closeIdleConnections();
+  }
+
+  /** Ends the connections on which no request is under way, in order: Node's own way would be a reset to the client. */
+  closeResting(): void {
+    for (const [socket, { head }] of this.#connections) if (head === undefined) socket.end();
   }
 
   close(): void {
@@ -123,12 +127,14 @@ export class Http1Server {
       connection.head = undefined;
     });
     response.sendDate = false;
-    if (this.#draining) response.shouldKeepAlive = false;
     if (request.rawHeaders.length / 2 > MAX_HEADERS) {
       this.#refuse(request, response, 431, `more than ${MAX_HEADERS} headers`);
       return;
     }
-    this.#parts.onExchange(new Http1Exchange(request, response, connection.inbound, how));
+    const isLast = (): boolean => this.#draining;
+    this.#parts.onExchange(
+      new Http1Exchange(request, response, connection.inbound, { ...how, isLast }),
+    );
   }
 
   #refuse(request: IncomingMessage, response: ServerResponse, status: number, why: string): void {
@@ -164,7 +170,10 @@ function statusOf(error: NodeJS.ErrnoException): number {
   return error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
 }
 
-type How = { readonly expectsContinue?: boolean; readonly upgrades?: boolean };
+type How = {
+  readonly expectsContinue?: boolean;
+  readonly upgrades?: boolean;
+};
 
 class Http1Exchange implements Exchange {
   readonly inbound: Inbound;
@@ -176,19 +185,22 @@ class Http1Exchange implements Exchange {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #upgrades: boolean;
+  /** Whether its connection is to end with it, known when it is answered. */
+  readonly #isLast: () => boolean;
   #continued = false;
 
   constructor(
     request: IncomingMessage,
     response: ServerResponse,
     inbound: Inbound,
-    { expectsContinue = false, upgrades = false }: How,
+    { expectsContinue = false, upgrades = false, isLast }: How & { readonly isLast: () => boolean },
   ) {
     this.#request = request;
     this.#response = response;
     this.inbound = inbound;
     this.expectsContinue = expectsContinue;
     this.#upgrades = upgrades;
+    this.#isLast = isLast;
     this.version = request.httpVersion === '1.0' ? '1.0' : '1.1';
     this.authority = request.headers.host;
     this.headers = pairsOf(request.rawHeaders).filter(([name]) => name !== 'host');
@@ -242,7 +254,8 @@ class Http1Exchange implements Exchange {
   respond({ status, headers, empty }: ResponseHead, trailers?: () => HeaderList): Writable {
     const response = this.#response;
     // whether the body comes after all nobody can know
-    if (this.expectsContinue && !this.#continued) response.shouldKeepAlive = false;
+    const bodyUnknown = this.expectsContinue && !this.#continued;
+    if (bodyUnknown || this.#isLast()) response.shouldKeepAlive = false;
     response.writeHead(status, headers.flat());
     if (!empty) response.flushHeaders();
     if (trailers !== undefined) {
