@@ -31,7 +31,7 @@ export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void
   try {
     const { inbound } = exchange;
     const read = readRequest(exchange, head.headers);
-    const admitted = await steps.guard.admit(read.request, exchange);
+    using admitted = await steps.guard.admit(read.request, exchange);
     const passing = { ...read, request: admitted.request };
     const matched = matchAsked(passing, inbound, steps);
     if (matched !== undefined) trail.learn({ route: routeNameOf(matched) });
