@@ -11,6 +11,7 @@ import type { TunnelFields, TunnelRequest, TunnelStream } from '../tunnel/tunnel
 import { readAuthority } from '../wire/authority.ts';
 import { askedOf } from './asked.ts';
 import { detect, type Spoken } from './detect.ts';
+import { HEAD_TIMEOUT_MS } from './http1-connection.ts';
 import type { Http1Server } from './http1-server.ts';
 import type { Http2Server } from './http2-server.ts';
 import type { Inbound } from './inbound.ts';
@@ -42,7 +43,8 @@ export async function acceptStream(request: TunnelRequest, steps: AcceptSteps): 
     request.refuse(FAILURES[failureCodeOf(error)].status ?? 503);
     return;
   }
-  const spoken = spokenOn(inbound, steps) ?? (await detect(steps, stream.bytes));
+  const carries = carriedOn(inbound, steps);
+  const spoken = carries === 'bytes' ? 'opaque' : await spokenIn(stream, carries, steps);
   if (stream.bytes.destroyed) return;
   switch (spoken) {
     case 'http1':
@@ -56,11 +58,26 @@ export async function acceptStream(request: TunnelRequest, steps: AcceptSteps): 
   }
 }
 
-/** What a port or its routes say, where that leaves nothing to find out; HTTP's version is seen from its first bytes. */
-function spokenOn({ asked, source }: Inbound, { tables }: AcceptSteps): Spoken | undefined {
+/** What a port or its routes say; HTTP's version is seen from its first bytes. */
+function carriedOn(
+  { asked, source }: Inbound,
+  { tables }: AcceptSteps,
+): 'bytes' | 'requests' | 'either' {
   const said = asked.kind === 'service' ? asked.port.appProtocol : 'unknown';
   const routed = tables.tableFor(asked, source.identity?.namespace)?.routes[0]?.kind;
-  return [said, routed].some((one) => one === 'tcp' || one === 'tls') ? 'opaque' : undefined;
+  if ([said, routed].some((one) => one === 'tcp' || one === 'tls')) return 'bytes';
+  return said === 'unknown' && routed === undefined ? 'either' : 'requests';
+}
+
+/** Where requests are due, bytes that are none must not get around what is asked of requests: HTTP/1 refuses them. */
+async function spokenIn(
+  { bytes }: TunnelStream,
+  carries: 'requests' | 'either',
+  steps: AcceptSteps,
+): Promise<Spoken> {
+  if (carries === 'either') return detect(steps, bytes);
+  const spoken = await detect(steps, bytes, HEAD_TIMEOUT_MS);
+  return spoken === 'opaque' ? 'http1' : spoken;
 }
 
 function inboundOf(request: TunnelRequest, steps: AcceptSteps): Inbound {

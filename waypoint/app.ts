@@ -25,14 +25,17 @@ import { ignoreError } from '../tunnel/socket.ts';
 import type { Leg } from '../tunnel/splice.ts';
 import { acceptStream } from './accept.ts';
 import { Guard } from './auth/guard.ts';
+import { type ConnectionParts, HEAD_TIMEOUT_MS } from './http1-connection.ts';
 import { Http1Server } from './http1-server.ts';
 import { Http2Server } from './http2-server.ts';
+import { type IdleLimits, IdleStreams } from './idle-streams.ts';
 import type { Inbound } from './inbound.ts';
 import { type Ingress, type IngressSettings, startIngress } from './ingress/ingress.ts';
 import { carryBytes } from './opaque.ts';
 import { type ServeSteps, serve } from './serve.ts';
 import { RouteTables } from './tables.ts';
 import { RequestLog, type RequestLogSettings } from './telemetry/access-log.ts';
+import { Refusals } from './telemetry/refusals.ts';
 import { RequestMetrics } from './telemetry/request-metrics.ts';
 import { RequestTrails } from './telemetry/request-trail.ts';
 import { RouteMetrics } from './telemetry/route-metrics.ts';
@@ -68,6 +71,9 @@ export type WaypointSettings = AdminDoors & {
   readonly tunnels: Door;
   readonly certificateTtlMs: number;
   readonly drainDeadlineMs: number;
+  /** How long nothing need move in a request. */
+  readonly idle?: Partial<IdleLimits> | undefined;
+  readonly headTimeoutMs?: number | undefined;
   /** undefined: nobody collects traces. */
   readonly tracing?: TracingSettings | undefined;
   readonly requestLog?: RequestLogSettings;
@@ -150,6 +156,7 @@ export async function startWaypoint(
     routesOf: (key) => snapshot().routesOfService(key),
     routesOfGateway: (key) => snapshot().routesOfGateway(key),
   });
+  const idle = new IdleStreams({ clock }, settings.idle);
   const steps: ServeSteps = {
     ...traffic.steps,
     identity: settings.identity,
@@ -162,11 +169,17 @@ export async function startWaypoint(
     endpoints,
     events,
     guard,
+    idle,
   };
-  const onBad = (_: unknown, status: number, why: string): void =>
-    log.info('Refused bytes that are no request', { status, why });
-  const http1 = new Http1Server({ clock, onBad, onExchange: (one) => void serve(one, steps) });
-  const http2 = new Http2Server({ onBad, onExchange: (one) => void serve(one, steps) });
+  const refusals = new Refusals({ log: log.child({ scope: 'access' }), metrics });
+  const doorOf = (protocol: 'http1' | 'http2'): ConnectionParts => ({
+    clock,
+    headTimeoutMs: settings.headTimeoutMs ?? HEAD_TIMEOUT_MS,
+    onExchange: (one) => void serve(one, steps),
+    onBad: (inbound, refusal) => refusals.tell(protocol, inbound, refusal),
+  });
+  const http1 = new Http1Server(doorOf('http1'));
+  const http2 = new Http2Server(doorOf('http2'));
 
   const opaque = (leg: Leg, inbound: Inbound): void =>
     void carryBytes(leg, inbound, { log, pick, dialer, security, tables, random, guard });
@@ -262,18 +275,20 @@ export async function startWaypoint(
     serving: serving.promise,
     async stop() {
       readiness.blocker('stopping');
-      server.close();
-      http1.drain();
-      http2.drain();
       const deadline = clock.timer(settings.drainDeadlineMs, () => {
         void acceptor?.close();
         ingress?.close();
       });
+      await ingress?.linger();
+      server.close();
+      http1.drain();
+      http2.drain();
       await Promise.all([acceptor?.drain(), ingress?.drain()]);
       deadline.cancel();
       unsubscribe();
       http1.close();
       http2.close();
+      idle.close();
       traffic.close();
       guard.close();
       endpoints.close();

@@ -20,6 +20,8 @@ export type WaypointConfig = {
   readonly listenHost: string | undefined;
   /** Proxies before an ingress whose x-forwarded-for is believed. */
   readonly trustedHops: number;
+  /** How long an ingress that is told to end still takes connections. */
+  readonly lingerMs: number;
   /** Where ca and control plane live. */
   readonly namespace: string;
   readonly trustDomain: string;
@@ -44,6 +46,8 @@ const DAY_MS = 86_400_000;
 const TERMINATION_GRACE_MS = 30_000;
 /** Of that, what is left for closing what remains. */
 const CLOSING_MS = 5000;
+/** Kubernetes takes a pod out of its Services while it tells it to end, and load balancers look every few seconds. */
+const LINGER_MS = 5000;
 
 /** @throws ConfigError naming every setting that is wrong */
 export function readWaypointConfig(env: SettingsReader): WaypointConfig {
@@ -59,6 +63,7 @@ export function readWaypointConfig(env: SettingsReader): WaypointConfig {
     gateway: env.text('AMBIT_GATEWAY'),
     kind: env.oneOf('AMBIT_GATEWAY_KIND', ['waypoint', 'ingress'], 'waypoint'),
     listenHost: env.text('AMBIT_BIND_HOST', '') || undefined,
+    lingerMs: env.durationMs('AMBIT_LINGER', LINGER_MS),
     trustedHops: env.integer('AMBIT_TRUSTED_PROXIES', 0, { max: 100 }),
     namespace,
     trustDomain: env.text('AMBIT_TRUST_DOMAIN', 'cluster.local'),

@@ -15,7 +15,11 @@ const MOST_BYTES = Math.max(PREFACE.length, ...METHODS.map((method) => method.le
 const DETECT_TIMEOUT_MS = 2000;
 
 /** Never rejects; a stream that ends or breaks is opaque. */
-export function detect(parts: { readonly clock: Clock }, bytes: Duplex): Promise<Spoken> {
+export function detect(
+  parts: { readonly clock: Clock },
+  bytes: Duplex,
+  limitMs = DETECT_TIMEOUT_MS,
+): Promise<Spoken> {
   return new Promise((resolve) => {
     const seen: Buffer[] = [];
     const settle = (spoken: Spoken): void => {
@@ -39,7 +43,7 @@ export function detect(parts: { readonly clock: Clock }, bytes: Duplex): Promise
         return;
       }
     };
-    const timer = parts.clock.timer(DETECT_TIMEOUT_MS, () => settle('opaque'));
+    const timer = parts.clock.timer(limitMs, () => settle('opaque'));
     bytes.on('readable', read);
     bytes.once('end', ended);
     bytes.once('close', ended);

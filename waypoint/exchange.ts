@@ -2,6 +2,7 @@
 // their streams, and all that serve.ts knows of them. Invariant: answered exactly once, by respond, upgrade or reset.
 
 import type { Duplex, Readable, Writable } from 'node:stream';
+import type { HttpFailure } from '../mesh/http-failures.ts';
 import type { HeaderList } from '../mesh/http-request.ts';
 import type { Inbound } from './inbound.ts';
 
@@ -21,7 +22,7 @@ export interface Exchange {
   readonly expectsContinue: boolean;
   /** The protocol the client wants to change to (HTTP/1.1 Upgrade). */
   readonly upgrade: string | undefined;
-  /** Aborted when the client has gone before its answer was complete. */
+  /** Aborted, with a HttpFailure, when the client has gone before its answer was complete, or by {@link abort}. */
   readonly signal: AbortSignal;
   /** After the end of the body. */
   trailers(): HeaderList;
@@ -33,6 +34,8 @@ export interface Exchange {
   respond(head: ResponseHead, trailers?: () => HeaderList): Writable;
   /** 101, and from then on bytes both ways. Only when `upgrade` is set. */
   switch(headers: HeaderList): Duplex;
+  /** Gives it up for a reason of ours, or for what the client does; it is still to be answered, or reset. */
+  abort(failure: HttpFailure): void;
   /** Ends it so that the client sees a break. */
   reset(): void;
 }

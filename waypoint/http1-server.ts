@@ -9,36 +9,26 @@ import {
   type ServerOptions,
   ServerResponse,
 } from 'node:http';
-import type { Duplex, Writable } from 'node:stream';
-import type { HeaderList } from '../mesh/http-request.ts';
-import type { Clock, Timer } from '../runtime/clock.ts';
-import type { Exchange, ResponseHead } from './exchange.ts';
+import type { Duplex } from 'node:stream';
+import { type ConnectionParts, Http1Connection, type Refusal } from './http1-connection.ts';
+import { type How, Http1Exchange } from './http1-exchange.ts';
+import { framingProblem } from './http1-framing.ts';
 import type { Inbound } from './inbound.ts';
 import type { StreamSocket } from './stream-socket.ts';
 
 /** Envoy's defaults: 60 KiB, a hundred lines. */
 export const MAX_HEADER_BYTES = 60 * 1024;
 export const MAX_HEADERS = 100;
-/** From its first byte a head may take so long; between requests a connection may rest for {@link IDLE_MS}. */
-const HEAD_TIMEOUT_MS = 10_000;
+/** Between requests a connection may rest for so long. */
 const IDLE_MS = 3_600_000;
 
-export type Http1Parts = {
-  readonly clock: Clock;
-  readonly onExchange: (exchange: Exchange) => void;
-  /** Bytes that are no request we take; `status` is what the client was told. */
-  readonly onBad: (inbound: Inbound, status: number, why: string) => void;
-};
-
-type Connection = { readonly inbound: Inbound; head: Timer | undefined };
-
 export class Http1Server {
-  readonly #parts: Http1Parts;
+  readonly #parts: ConnectionParts;
   readonly #server: Server;
-  readonly #connections = new Map<Duplex, Connection>();
+  readonly #connections = new Map<Duplex, Http1Connection>();
   #draining = false;
 
-  constructor(parts: Http1Parts) {
+  constructor(parts: ConnectionParts) {
     this.#parts = parts;
     const options: ServerOptions & {
       shouldUpgradeCallback: (request: IncomingMessage) => boolean;
@@ -49,6 +39,8 @@ export class Http1Server {
       headersTimeout: 0,
       keepAliveTimeout: IDLE_MS,
       insecureHTTPParser: false,
+      // refused by ourselves, so that it is told of
+      requireHostHeader: false,
       // HTTP/2 in clear text is had by prior knowledge only (RFC 9113 section 3.1)
       shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() !== 'h2c',
     };
@@ -59,21 +51,21 @@ export class Http1Server {
     this.#server.on('checkContinue', (request, response) =>
       this.#take(request, response, { expectsContinue: true }),
     );
-    this.#server.on('checkExpectation', (request, response) => {
-      this.#refuse(request, response, 417, 'an expectation we do not know');
+    this.#server.on('checkExpectation', ({ socket, headers }) => {
+      const why = `expect: ${String(headers.expect).slice(0, 50)}`;
+      this.#connections.get(socket)?.refuse({ status: 417, reason: 'expectation', why });
     });
     this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       if (head.length > 0) socket.unshift(head);
-      const response = new ServerResponse(request);
-      response.assignSocket(socket as never);
-      this.#take(request, response, { upgrades: true });
+      this.#take(request, new ServerResponse(request), { upgrades: true });
     });
-    this.#server.on('connect', (request: IncomingMessage, socket: Duplex) => {
-      this.#end(socket, 405, `CONNECT to ${String(request.url).slice(0, 100)}`);
+    this.#server.on('connect', ({ url }: IncomingMessage, socket: Duplex) => {
+      const why = `CONNECT to ${String(url).slice(0, 100)}`;
+      this.#connections.get(socket)?.refuse({ status: 405, reason: 'connect', why });
     });
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
       if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
-      else this.#end(socket, statusOf(error), error.message);
+      else this.#connections.get(socket)?.refuse(refusalOf(error));
     });
   }
 
@@ -82,203 +74,44 @@ export class Http1Server {
   }
 
   take(socket: StreamSocket, inbound: Inbound): void {
-    const connection: Connection = { inbound, head: undefined };
+    const connection = new Http1Connection(socket, inbound, this.#parts);
     this.#connections.set(socket, connection);
-    socket.once('close', () => {
-      connection.head?.cancel();
-      this.#connections.delete(socket);
-    });
+    socket.once('close', () => this.#connections.delete(socket));
+    if (this.#draining) connection.drain();
     this.#server.emit('connection', socket);
-    socket.prependListener('data', () => this.#expectHead(socket, connection));
-    this.#expectHead(socket, connection);
+    socket.prependListener('data', () => connection.bytes());
   }
 
-  /** No further request on connections that rest; those in use are told to close with their answer. */
+  /** Connections that rest end; those in use end with their answer. */
   drain(): void {
     this.#draining = true;
-    this.#server.closeIdleConnections();
+    for (const connection of this.#connections.values()) connection.drain();
   }
 
   close(): void {
     for (const socket of this.#connections.keys()) socket.destroy();
   }
 
-  #expectHead(socket: Duplex, connection: Connection): void {
-    connection.head ??= this.#parts.clock.timer(HEAD_TIMEOUT_MS, () => {
-      this.#end(socket, 408, `no request within ${HEAD_TIMEOUT_MS / 1000} s`);
-    });
-  }
-
   #take(request: IncomingMessage, response: ServerResponse, how: How = {}): void {
-    const { socket } = request;
-    const connection = this.#connections.get(socket);
-    if (connection === undefined) {
-      socket.destroy();
-      return;
-    }
-    connection.head?.cancel();
-    // bytes that come while this one is answered are its body's or the next one's: timed again when it is over
-    connection.head = IN_REQUEST;
-    response.once('close', () => {
-      connection.head = undefined;
-    });
-    response.sendDate = false;
-    if (this.#draining) response.shouldKeepAlive = false;
-    if (request.rawHeaders.length / 2 > MAX_HEADERS) {
-      this.#refuse(request, response, 431, `more than ${MAX_HEADERS} headers`);
-      return;
-    }
-    // Node goes by the first; who reads the last would serve what nobody judged (RFC 9112 section 3.2)
-    if ((request.headersDistinct['host'] ?? []).length > 1) {
-      this.#refuse(request, response, 400, 'more than one Host');
-      return;
-    }
-    this.#parts.onExchange(new Http1Exchange(request, response, connection.inbound, how));
-  }
-
-  #refuse(request: IncomingMessage, response: ServerResponse, status: number, why: string): void {
     const connection = this.#connections.get(request.socket);
-    if (connection !== undefined) this.#parts.onBad(connection.inbound, status, why);
-    response.writeHead(status, { connection: 'close', 'content-length': 0 }).end();
-  }
-
-  /** Before there is a request to answer. */
-  #end(socket: Duplex, status: number, why: string): void {
-    const connection = this.#connections.get(socket);
-    if (connection !== undefined) this.#parts.onBad(connection.inbound, status, why);
-    socket.once('finish', () => socket.destroy());
-    socket.end(
-      `HTTP/1.1 ${status} ${TEXTS[status] ?? 'Error'}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`,
-    );
-  }
-}
-
-const IN_REQUEST: Timer = { cancel() {} };
-
-const TEXTS: Readonly<Record<number, string>> = {
-  400: 'Bad Request',
-  405: 'Method Not Allowed',
-  408: 'Request Timeout',
-  413: 'Payload Too Large',
-  431: 'Request Header Fields Too Large',
-};
-
-function statusOf(error: NodeJS.ErrnoException): number {
-  if (error.code === 'HPE_HEADER_OVERFLOW') return 431;
-  if (error.code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') return 413;
-  return error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
-}
-
-type How = { readonly expectsContinue?: boolean; readonly upgrades?: boolean };
-
-class Http1Exchange implements Exchange {
-  readonly inbound: Inbound;
-  readonly version: '1.0' | '1.1';
-  readonly authority: string | undefined;
-  readonly headers: HeaderList;
-  readonly expectsContinue: boolean;
-  readonly signal: AbortSignal;
-  readonly #request: IncomingMessage;
-  readonly #response: ServerResponse;
-  readonly #upgrades: boolean;
-  #continued = false;
-
-  constructor(
-    request: IncomingMessage,
-    response: ServerResponse,
-    inbound: Inbound,
-    { expectsContinue = false, upgrades = false }: How,
-  ) {
-    this.#request = request;
-    this.#response = response;
-    this.inbound = inbound;
-    this.expectsContinue = expectsContinue;
-    this.#upgrades = upgrades;
-    this.version = request.httpVersion === '1.0' ? '1.0' : '1.1';
-    this.authority = request.headers.host;
-    this.headers = pairsOf(request.rawHeaders).filter(([name]) => name !== 'host');
-    const gone = new AbortController();
-    this.signal = gone.signal;
-    response.once('close', () => {
-      if (!response.writableFinished) gone.abort(new Error('The client has gone'));
-    });
-    request.on('error', () => {
-      // told by `close`
-    });
-  }
-
-  get method(): string {
-    return this.#request.method ?? '';
-  }
-
-  get target(): string {
-    return this.#request.url ?? '';
-  }
-
-  get body(): IncomingMessage {
-    return this.#request;
-  }
-
-  get hasBody(): boolean {
-    const { headers } = this.#request;
-    return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-  }
-
-  get upgrade(): string | undefined {
-    return this.#upgrades ? this.#request.headers.upgrade : undefined;
-  }
-
-  trailers(): HeaderList {
-    return pairsOf(this.#request.rawTrailers);
-  }
-
-  continue(): void {
-    this.#continued = true;
-    if (!this.#response.headersSent) this.#response.writeContinue();
-  }
-
-  hint(headers: HeaderList): void {
-    const links = headers.filter(([name]) => name === 'link').map(([, value]) => value);
-    if (!this.#response.headersSent && links.length > 0) {
-      this.#response.writeEarlyHints({ link: links });
+    if (connection === undefined) {
+      request.socket.destroy();
+      return;
     }
-  }
-
-  respond({ status, headers, empty }: ResponseHead, trailers?: () => HeaderList): Writable {
-    const response = this.#response;
-    // whether the body comes after all nobody can know
-    if (this.expectsContinue && !this.#continued) response.shouldKeepAlive = false;
-    response.writeHead(status, headers.flat());
-    if (!empty) response.flushHeaders();
-    if (trailers !== undefined) {
-      const end = response.end.bind(response);
-      response.end = ((...args: Parameters<typeof end>) => {
-        const last = trailers();
-        if (last.length > 0)
-          response.addTrailers(last.map(([name, value]): [string, string] => [name, value]));
-        return end(...args);
-      }) as typeof end;
-    }
-    return response;
-  }
-
-  switch(headers: HeaderList): Duplex {
-    const { socket } = this.#request;
-    this.#response.detachSocket(socket);
-    const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
-    socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines}\r\n`, 'latin1');
-    return socket;
-  }
-
-  reset(): void {
-    this.#request.socket.destroy();
+    response.sendDate = false;
+    const { method = '', httpVersion, rawHeaders } = request;
+    const upgrades = how.upgrades === true;
+    const problem = framingProblem({ method, httpVersion, rawHeaders, upgrades });
+    if (problem !== undefined) connection.refuse({ ...problem, reason: 'framing' });
+    else if (rawHeaders.length / 2 > MAX_HEADERS) {
+      const why = `more than ${MAX_HEADERS} headers`;
+      connection.refuse({ status: 431, reason: 'too_many_headers', why });
+    } else connection.take(new Http1Exchange(request, response, connection.inbound, how));
   }
 }
 
-function pairsOf(raw: readonly string[]): [string, string][] {
-  const pairs: [string, string][] = [];
-  for (let at = 0; at + 1 < raw.length; at += 2) {
-    pairs.push([(raw[at] ?? '').toLowerCase(), raw[at + 1] ?? '']);
-  }
-  return pairs;
+/** Its codes are llhttp's own, some thirty. */
+function refusalOf({ code = 'UNKNOWN', message }: NodeJS.ErrnoException): Refusal {
+  const reason = code.replace(/^HPE_/, '').toLowerCase();
+  return { status: code === 'HPE_HEADER_OVERFLOW' ? 431 : 400, reason, why: message };
 }

@@ -9,9 +9,13 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Duplex, Writable } from 'node:stream';
+import { HttpFailure } from '../mesh/http-failures.ts';
 import type { HeaderList } from '../mesh/http-request.ts';
 import { ignoreError } from '../tunnel/socket.ts';
 import type { Exchange, ResponseHead } from './exchange.ts';
+import { pairsOf } from './header-pairs.ts';
+import { passableTrailers } from './headers.ts';
+import type { ConnectionParts } from './http1-connection.ts';
 import { MAX_HEADER_BYTES, MAX_HEADERS } from './http1-server.ts';
 import type { Inbound } from './inbound.ts';
 import type { StreamSocket } from './stream-socket.ts';
@@ -22,16 +26,11 @@ const MAX_STREAMS = 100;
 const RESET_BURST = 500;
 const RESETS_PER_SECOND = 50;
 
-export type Http2Parts = {
-  readonly onExchange: (exchange: Exchange) => void;
-  readonly onBad: (inbound: Inbound, status: number, why: string) => void;
-};
-
 export class Http2Server {
-  readonly #parts: Http2Parts;
+  readonly #parts: ConnectionParts;
   readonly #sessions = new Set<Http2Session>();
 
-  constructor(parts: Http2Parts) {
+  constructor(parts: ConnectionParts) {
     this.#parts = parts;
   }
 
@@ -42,13 +41,16 @@ export class Http2Server {
   take(socket: StreamSocket, inbound: Inbound): void {
     const session = performServerHandshake(socket as never, {
       settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES },
+      strictSingleValueFields: false,
       maxHeaderListPairs: MAX_HEADERS + 4,
       streamResetBurst: RESET_BURST,
       streamResetRate: RESETS_PER_SECOND,
     });
     this.#sessions.add(session);
     session.once('close', () => this.#sessions.delete(session));
-    session.on('error', (error) => this.#parts.onBad(inbound, 400, error.message));
+    session.on('error', (error) =>
+      this.#parts.onBad(inbound, { status: 400, reason: 'session', why: error.message }),
+    );
     session.on('stream', (stream: ServerHttp2Stream, _, flags: number, raw: readonly string[]) => {
       stream.on('error', ignoreError);
       this.#parts.onExchange(
@@ -84,7 +86,9 @@ class Http2Exchange implements Exchange {
   readonly upgrade = undefined;
   readonly signal: AbortSignal;
   readonly #stream: ServerHttp2Stream;
+  readonly #gone = new AbortController();
   #trailers: HeaderList = [];
+  #reset = false;
 
   constructor(
     stream: ServerHttp2Stream,
@@ -101,15 +105,15 @@ class Http2Exchange implements Exchange {
     const hosts = rest.flatMap(([name, value]) => (name === 'host' ? value : []));
     this.authority = oneHost(pseudo.get(':authority'), hosts);
     this.headers = rest.filter(([name]) => name !== 'host');
-    const gone = new AbortController();
-    this.signal = gone.signal;
+    this.signal = this.#gone.signal;
     stream.once('close', () => {
-      if (!stream.writableFinished || stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
-        gone.abort(new Error('The client has gone'));
+      const whole = stream.writableFinished && stream.rstCode === constants.NGHTTP2_NO_ERROR;
+      if (!whole && !this.#reset) {
+        this.abort(new HttpFailure('DOWNSTREAM_RESET', 'The client has gone'));
       }
     });
     stream.once('trailers', (_headers: unknown, _flags: unknown, lines: readonly string[]) => {
-      this.#trailers = fieldsOf(lines).rest;
+      this.#trailers = passableTrailers(pairsOf(lines));
     });
   }
 
@@ -132,8 +136,11 @@ class Http2Exchange implements Exchange {
   }
 
   hint(headers: HeaderList): void {
-    if (!this.#stream.headersSent) {
+    if (this.#stream.headersSent) return;
+    try {
       this.#stream.additionalHeaders({ ':status': 103, ...recordOf(headers) });
+    } catch {
+      // one that cannot be written may be left out
     }
   }
 
@@ -157,7 +164,12 @@ class Http2Exchange implements Exchange {
     throw new Error('HTTP/2 knows no Upgrade');
   }
 
+  abort(failure: HttpFailure): void {
+    if (!this.signal.aborted) this.#gone.abort(failure);
+  }
+
   reset(): void {
+    this.#reset = true;
     if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
   }
 }
@@ -167,14 +179,11 @@ function fieldsOf(raw: readonly string[]): {
   rest: [string, string][];
 } {
   const pseudo = new Map<string, string>();
-  const rest: [string, string][] = [];
   for (let at = 0; at + 1 < raw.length; at += 2) {
     const name = raw[at] ?? '';
-    const value = raw[at + 1] ?? '';
-    if (name.startsWith(':')) pseudo.set(name, value);
-    else rest.push([name, value]);
+    if (name.startsWith(':')) pseudo.set(name, raw[at + 1] ?? '');
   }
-  return { pseudo, rest };
+  return { pseudo, rest: pairsOf(raw) };
 }
 
 /** Trailers are taken by Node in this shape only. */

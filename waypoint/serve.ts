@@ -2,7 +2,7 @@
 // classify (match a route), authorize, pick endpoint, tunnel, splice (the answer). Called by app.ts for each Exchange.
 // Invariant: each request is answered once, and a break on one side is a break on the other, never a clean end.
 
-import { HttpFailure, httpFailureOf } from '../mesh/http-failures.ts';
+import { httpFailureOf } from '../mesh/http-failures.ts';
 import type { Log } from '../runtime/log.ts';
 import { answerWith } from './answer.ts';
 import { nameOf } from './asked.ts';
@@ -12,6 +12,7 @@ import { type CarrySteps, carry } from './carry.ts';
 import type { Exchange } from './exchange.ts';
 import { answerFor } from './failure-answer.ts';
 import { withRequestId } from './headers.ts';
+import { type IdleStreams, stillnessOf } from './idle-streams.ts';
 import { matchAsked, type PlanSteps, planOf, routeNameOf } from './plan.ts';
 import { readRequest } from './read-request.ts';
 import { beginTrail, protocolOf } from './telemetry/exchange-trail.ts';
@@ -23,12 +24,15 @@ export type ServeSteps = CarrySteps &
     readonly uuid: () => string;
     readonly trails: RequestTrails;
     readonly guard: Pick<Guard, 'admit' | 'ask' | 'hold'>;
+    readonly idle: Pick<IdleStreams, 'watch'>;
   };
 
 export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void> {
   const head = withRequestId(exchange.headers, steps.uuid);
   const trail = beginTrail(exchange, head, steps);
+  using _ = steps.idle.watch(stillnessOf(exchange, trail));
   try {
+    exchange.signal.throwIfAborted();
     const { inbound } = exchange;
     const read = readRequest(exchange, head.headers);
     using admitted = await steps.guard.admit(read.request, exchange);
@@ -50,12 +54,11 @@ export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void
 }
 
 function fail(exchange: Exchange, error: unknown, trail: RequestTrail, steps: ServeSteps): void {
-  if (exchange.signal.aborted) {
-    const failure = new HttpFailure('DOWNSTREAM_RESET', 'The client has gone');
+  const failure = httpFailureOf(exchange.signal.aborted ? exchange.signal.reason : error);
+  if (failure.status === undefined) {
     trail.end({ by: 'client', failure });
     return;
   }
-  const failure = httpFailureOf(error);
   if (failure.code === 'INTERNAL') {
     steps.log.error('Cannot serve a request: a fault of the waypoint', {
       to: nameOf(exchange.inbound.asked),
@@ -67,7 +70,16 @@ function fail(exchange: Exchange, error: unknown, trail: RequestTrail, steps: Se
   if (answer === undefined || trail.isAnswered) exchange.reset();
   else {
     trail.answered(answer.status);
-    answerWith(exchange, answer.status, answer.headers, answer.body);
+    try {
+      answerWith(exchange, answer.status, answer.headers, answer.body);
+    } catch (cause) {
+      // headers of somebody else's that this version of HTTP has no words for
+      steps.log.warn('Cannot answer a request', {
+        to: nameOf(exchange.inbound.asked),
+        error: cause,
+      });
+      exchange.reset();
+    }
   }
   trail.end({ by: 'waypoint', failure, grpcStatus: answer?.grpcStatus });
 }

@@ -9,11 +9,15 @@ import type { Leg } from '../tunnel/splice.ts';
 
 type Done = (error?: Error | null) => void;
 
+/** After our own end the peer gets so long for its own: a reset could overtake what it has not read yet. */
+const LINGER_MS = 1000;
+
 export class StreamSocket extends Duplex {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly #leg: Leg;
   #idle: NodeJS.Timeout | undefined;
+  #held = false;
 
   constructor(leg: Leg, remote: IpPort) {
     super({ allowHalfOpen: true });
@@ -39,8 +43,16 @@ export class StreamSocket extends Duplex {
     });
   }
 
+  /** Whether what comes is left where it is for now. */
+  hold(held: boolean): void {
+    if (this.#held === held) return;
+    this.#held = held;
+    if (held) this.#leg.bytes.pause();
+    else if (!this.destroyed) this.#leg.bytes.resume();
+  }
+
   override _read(): void {
-    this.#leg.bytes.resume();
+    if (!this.#held) this.#leg.bytes.resume();
   }
 
   override _write(chunk: Buffer, _: BufferEncoding, done: Done): void {
@@ -67,8 +79,18 @@ export class StreamSocket extends Duplex {
   override _destroy(error: Error | null, done: Done): void {
     clearTimeout(this.#idle);
     const { bytes } = this.#leg;
-    if (!bytes.destroyed && !(bytes.readableEnded && bytes.writableFinished)) this.#leg.reset();
+    if (error === null && this.writableFinished) linger(this.#leg);
+    else if (!bytes.destroyed && !(bytes.readableEnded && bytes.writableFinished)) {
+      this.#leg.reset();
+    }
     done(error);
+  }
+
+  /** As net.Socket has it: at once, but not before all that was written has gone out. */
+  destroySoon(): void {
+    if (this.writable) this.end();
+    if (this.writableFinished) this.destroy();
+    else this.once('finish', () => this.destroy());
   }
 
   /** As net.Socket has it: `timeout` is told once when nothing has moved for so long; 0 ends that. */
@@ -96,6 +118,18 @@ export class StreamSocket extends Duplex {
   unref(): this {
     return this;
   }
+}
+
+/** What still comes is read for nobody. */
+function linger(leg: Leg): void {
+  const { bytes } = leg;
+  if (bytes.destroyed || bytes.readableEnded) return;
+  const late = setTimeout(() => {
+    if (!bytes.destroyed) leg.reset();
+  }, LINGER_MS).unref();
+  bytes.once('close', () => clearTimeout(late));
+  bytes.removeAllListeners('data');
+  bytes.resume();
 }
 
 function brokenStream(): NodeJS.ErrnoException {

@@ -11,6 +11,7 @@ import { GATEWAY_REFERENCES } from './gateway-references.ts';
 import { type GatewayStage, openGatewayStage } from './gateway-stage.ts';
 import { type GatewayTest, runGatewayTest } from './gateway-test.ts';
 import { GATEWAY_TLS } from './gateway-tls.ts';
+import { GATEWAY_WAYPOINT } from './gateway-waypoint.ts';
 
 // more would only wait for the two cores of a small machine
 const AT_ONCE = 4;
@@ -20,6 +21,7 @@ const THEMES: Readonly<Record<string, readonly GatewayTest[]>> = {
   parents: GATEWAY_PARENTS,
   references: GATEWAY_REFERENCES,
   'TLS and TCP': GATEWAY_TLS,
+  waypoints: GATEWAY_WAYPOINT,
 };
 
 sandboxSuite('Gateway API: gateways', (sandbox) => {

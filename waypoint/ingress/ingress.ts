@@ -5,21 +5,27 @@ import type { Snapshot } from '../../mesh/snapshot.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import type { Readiness } from '../../runtime/readiness.ts';
 import { HandshakeGate } from '../../tunnel/handshake-gate.ts';
-import { acceptConnection, type ConnectionSteps } from './accept-connection.ts';
+import { acceptConnection, type ConnectionSteps, type RefusedReason } from './accept-connection.ts';
 import { ListenerContexts } from './contexts.ts';
 import { IngressPorts, type PortsSettings } from './ports.ts';
 
-export type IngressSettings = PortsSettings & Pick<ConnectionSteps, 'trustedHops'>;
+export type IngressSettings = PortsSettings &
+  Pick<ConnectionSteps, 'trustedHops'> & {
+    /** Connections are still taken for so long after it is no longer ready: load balancers hear of that later. */
+    readonly lingerMs: number;
+  };
 
 export type Ingress = Pick<IngressPorts, 'openAt' | 'settled' | 'drain' | 'close'> & {
   /** Serves what the Gateway's listeners are now. */
   take(snapshot: Snapshot): void;
+  /** Before the drain: goes on as before until nobody should come any more. */
+  linger(): Promise<void>;
   /** Discovery has told all there is: once the ports are open it is ready. */
   synced(): void;
 };
 
 export function startIngress(
-  parts: Omit<ConnectionSteps, 'contexts' | 'gate' | 'trustedHops'> & {
+  parts: Omit<ConnectionSteps, 'contexts' | 'gate' | 'trustedHops' | 'refused'> & {
     readonly readiness: Readiness;
     readonly metrics: Metrics;
   },
@@ -28,11 +34,13 @@ export function startIngress(
   const { clock, log, readiness, metrics } = parts;
   const opened = readiness.blocker('ports of the gateway');
   const contexts = new ListenerContexts();
+  const refusals = new Map<RefusedReason, number>();
   const steps: ConnectionSteps = {
     ...parts,
     contexts,
     gate: new HandshakeGate(),
     trustedHops: settings.trustedHops,
+    refused: (reason) => refusals.set(reason, (refusals.get(reason) ?? 0) + 1),
   };
   const ports = new IngressPorts(
     { clock, log, accept: (socket, port) => void acceptConnection(socket, port, steps) },
@@ -52,6 +60,14 @@ export function startIngress(
     },
     () => [{ labels: {}, value: ports.cut }],
   );
+  metrics.collectedCounter(
+    {
+      name: 'ambit_ingress_connections_refused_total',
+      help: 'Connections from outside that no listener came to have',
+      labels: ['reason'],
+    },
+    () => [...refusals].map(([reason, value]) => ({ labels: { reason }, value })),
+  );
   let before: unknown;
   return {
     openAt: ports.openAt.bind(ports),
@@ -65,6 +81,7 @@ export function startIngress(
       contexts.keepFor(told?.listeners ?? []);
       ports.apply(told);
     },
+    linger: () => clock.sleep(settings.lingerMs),
     synced() {
       void ports.settled().then(opened);
     },

@@ -26,10 +26,13 @@ export class TestIngress {
     this.authority = authority;
   }
 
-  static async open(settings: { readonly trustedHops?: number } = {}): Promise<TestIngress> {
-    const { trustedHops = 0 } = settings;
+  static async open(
+    settings: { readonly trustedHops?: number; readonly lingerMs?: number } = {},
+  ): Promise<TestIngress> {
+    const { trustedHops = 0, lingerMs = 0 } = settings;
     const rig = await Rig.open({
-      ingress: { gateway: GATEWAY, host: '127.0.0.1', trustedHops, openedAs: () => 0 },
+      gateway: GATEWAY,
+      ingress: { gateway: GATEWAY, host: '127.0.0.1', trustedHops, lingerMs, openedAs: () => 0 },
     });
     return new TestIngress(rig, await createAuthority(Date.now()));
   }

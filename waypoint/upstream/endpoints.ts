@@ -4,7 +4,7 @@
 import { formatIpPort, type IpPort } from '../../mesh/address.ts';
 import type { BackendTls } from '../../mesh/backend-tls.ts';
 import { MeshError } from '../../mesh/failures.ts';
-import { type Hop, hopTo } from '../../mesh/next-hop.ts';
+import { type Hop, hopTo, type TunnelHop } from '../../mesh/next-hop.ts';
 import type { Service } from '../../mesh/service.ts';
 import type { Snapshot } from '../../mesh/snapshot.ts';
 import type { Workload } from '../../mesh/workload.ts';
@@ -23,6 +23,8 @@ export type Target = {
   readonly service: Service | undefined;
   /** Of the service; undefined for a workload of its own. */
   readonly servicePort: number | undefined;
+  /** Its way, where that does not lead to the workload itself. */
+  readonly through?: TunnelHop;
 };
 
 type Clients = {
@@ -54,17 +56,9 @@ export class Endpoints {
     return this.#clients.size;
   }
 
-  /**
-   * How to send a request there. `announced` tells the endpoint's agent of whoever makes a connection necessary;
-   * `limits` are the service's, for all of its endpoints.
-   */
-  sender(
-    target: Target,
-    version: 'http1' | 'http2',
-    announced: Announced,
-    limits: UpstreamLimits | undefined,
-  ): Send {
-    const clients = this.#clientsOf(target, announced, limits);
+  /** How to send a request there. `limits` are the service's, for all of its endpoints. */
+  sender(target: Target, version: 'http1' | 'http2', limits: UpstreamLimits | undefined): Send {
+    const clients = this.#clientsOf(target, limits);
     return (request, signal) =>
       clients[clients.http1Only ? 'http1' : version].send(request, signal);
   }
@@ -88,17 +82,17 @@ export class Endpoints {
     this.#clients.clear();
   }
 
-  #clientsOf(target: Target, announced: Announced, limits: UpstreamLimits | undefined): Clients {
+  #clientsOf(target: Target, limits: UpstreamLimits | undefined): Clients {
     const { workload, to, service } = target;
     const key = `${workload.uid} ${workload.protocol} ${formatIpPort(to)} ${service?.hostname ?? ''}:${target.servicePort ?? ''}`;
-    const tls = this.#security.tlsFor(service, target.servicePort);
+    const tls = tlsTo(target, this.#security);
     const known = this.#clients.get(key);
     // requests under other terms end on the connections they are on, which then rest until they are let go
     if (known !== undefined && known.tls === tls) return known;
     const hop = hopOf(target);
     const opening =
       (protocols: readonly string[]) =>
-      async (signal?: AbortSignal): Promise<StreamSocket> => {
+      async (announced: Announced, signal?: AbortSignal): Promise<StreamSocket> => {
         const release = await limits?.circuit.connectionSoon(signal);
         try {
           const plain = await this.#dial(hop, announced, limits, signal);
@@ -118,8 +112,8 @@ export class Endpoints {
       };
     const made: Clients = {
       workload,
-      http1: new Http1Client(opening(['http/1.1']), limits),
-      http2: new Http2Client(opening(['h2', 'http/1.1']), limits),
+      http1: new Http1Client(this.#clock, opening(['http/1.1']), limits),
+      http2: new Http2Client(this.#clock, opening(['h2', 'http/1.1']), limits),
       tls,
       http1Only: false,
     };
@@ -151,8 +145,14 @@ export class Endpoints {
   }
 }
 
-export function hopOf({ workload, to, service }: Target): Hop {
-  return hopTo(workload, to, service);
+export function hopOf({ workload, to, service, through }: Target): Hop {
+  return through ?? hopTo(workload, to, service);
+}
+
+/** Of what is reached through a waypoint it is that one's to speak. */
+export function tlsTo(target: Target, security: BackendSecurity): BackendTls | undefined {
+  const { service, servicePort, through } = target;
+  return through === undefined ? security.tlsFor(service, servicePort) : undefined;
 }
 
 function sameWay(a: Workload, b: Workload): boolean {

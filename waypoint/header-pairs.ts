@@ -1,0 +1,12 @@
+// Header lines as Node's parsers hand them over, name and value in turns, as a list of ours. Called by both servers and
+// both clients.
+
+/** Names in lower case; the pseudo headers of HTTP/2 are left out. */
+export function pairsOf(raw: readonly string[]): [name: string, value: string][] {
+  const pairs: [string, string][] = [];
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    const name = raw[at] ?? '';
+    if (!name.startsWith(':')) pairs.push([name.toLowerCase(), raw[at + 1] ?? '']);
+  }
+  return pairs;
+}
