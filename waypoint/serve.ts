@@ -35,7 +35,7 @@ export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void
     exchange.signal.throwIfAborted();
     const { inbound } = exchange;
     const read = readRequest(exchange, head.headers);
-    const admitted = await steps.guard.admit(read.request, exchange);
+    using admitted = await steps.guard.admit(read.request, exchange);
     const passing = { ...read, request: admitted.request };
     const matched = matchAsked(passing, inbound, steps);
     if (matched !== undefined) trail.learn({ route: routeNameOf(matched) });

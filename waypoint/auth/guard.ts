@@ -16,7 +16,7 @@ import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import type { HeaderChange } from '../../wire/external-authorization.ts';
 import type { Asked, Inbound } from '../inbound.ts';
-import { BodyPeek } from './body-peek.ts';
+import { BodyPeek, PeekBudget } from './body-peek.ts';
 import { type ConnectToService, ExternalAuthorization } from './external-authorization.ts';
 import { createFetchBody } from './fetch-body.ts';
 import { IssuerKeys } from './issuer-keys.ts';
@@ -43,8 +43,8 @@ export type GuardSettings = {
   readonly gatewayClass: string;
 };
 
-/** A request as it may go on. */
-export type Admitted = {
+/** A request as it may go on. To be disposed of at its end. */
+export type Admitted = Disposable & {
   readonly request: HttpRequest;
   readonly token: VerifiedToken | undefined;
   /** To be made in whatever is answered: applyChanges. */
@@ -63,6 +63,7 @@ export class Guard {
   readonly #external: ExternalAuthorization;
   readonly #record: RequestPolicyRecord;
   readonly #open: OpenStreams;
+  readonly #budget = new PeekBudget();
   /** Policies as they were looked at last. */
   #seen: readonly unknown[] = [];
 
@@ -95,26 +96,23 @@ export class Guard {
     const policies = snapshot.httpPoliciesAt(place);
     const authentications = snapshot.requestAuthenticationsAt(place);
     const sources = snapshot.requestPolicySources();
-    const body = new BodyPeek(this.#parts, exchange);
+    const body = new BodyPeek({ clock: this.#parts.clock, budget: this.#budget }, exchange);
+    const base = { body, sources, [Symbol.dispose]: () => body.release() };
     if (policies.length + authentications.length === 0) {
-      return { request, token: undefined, answerChanges: [], body, sources };
+      return { ...base, request, token: undefined, answerChanges: [] };
     }
-    const question = questionOf({ request, token: undefined }, exchange, body);
-    const verdict = await checkRequest(
-      { policies, authentications },
-      question,
-      this.#gate,
-      exchange.signal,
-    );
-    if (verdict.decision !== undefined) this.#record.decided(verdict.decision, question.facts);
-    if (verdict.kind === 'refused') throw failureOf(verdict.refusal);
-    return {
-      request: verdict.request,
-      token: verdict.token,
-      answerChanges: verdict.answerChanges,
-      body,
-      sources,
-    };
+    try {
+      const question = questionOf({ request, token: undefined }, exchange, body);
+      const what = { policies, authentications };
+      const verdict = await checkRequest(what, question, this.#gate, exchange.signal);
+      if (verdict.decision !== undefined) this.#record.decided(verdict.decision, question.facts);
+      if (verdict.kind === 'refused') throw failureOf(verdict.refusal);
+      const { token, answerChanges } = verdict;
+      return { ...base, request: verdict.request, token, answerChanges };
+    } catch (error) {
+      body.release();
+      throw error;
+    }
   }
 
   /**
