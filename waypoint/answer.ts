@@ -1,11 +1,12 @@
 // Answers to clients: the upstream's, streamed through, and our own. Called by serve.ts. Invariant: a body that broke off is
 // never ended as if it were whole.
 
+import type { Writable } from 'node:stream';
 import { HttpFailure } from '../mesh/http-failures.ts';
 import type { HeaderList } from '../mesh/http-request.ts';
 import { GrpcMessageCounter } from '../wire/grpc-messages.ts';
 import { grpcStatusIn } from './attempt.ts';
-import type { Exchange } from './exchange.ts';
+import type { Exchange, ResponseHead } from './exchange.ts';
 import { type PumpEnd, pump } from './pump.ts';
 import type { RequestTrail } from './telemetry/request-trail.ts';
 import type { UpstreamResponse } from './upstream/upstream.ts';
@@ -41,10 +42,14 @@ export function passOn(
   trail: RequestTrail,
 ): Promise<AnswerEnd> {
   const { status, headers, upgraded } = response;
-  trail.answered(status);
-  if (upgraded !== undefined) return tunnelled(exchange, response, upgraded, trail);
+  if (upgraded !== undefined) {
+    trail.answered(status);
+    return tunnelled(exchange, response, upgraded, trail);
+  }
   const empty = response.headOnly || exchange.method === 'HEAD' || status === 204 || status === 304;
-  const sink = exchange.respond({ status, headers, empty }, () => response.trailers());
+  const head = { status, headers: status === 204 ? withoutLength(headers) : headers, empty };
+  const sink = begin(exchange, head, response);
+  trail.answered(status);
   const isGrpc = trail.facts.protocol === 'grpc';
   const grpcStatus = (): number | undefined =>
     isGrpc ? grpcStatusIn(response.headOnly ? headers : response.trailers()) : undefined;
@@ -71,6 +76,22 @@ export function passOn(
   });
 }
 
+/** @throws HttpFailure UPSTREAM_PROTOCOL: what one version of HTTP carries, another may have no words for */
+function begin(exchange: Exchange, head: ResponseHead, response: UpstreamResponse): Writable {
+  try {
+    return exchange.respond(head, () => response.trailers());
+  } catch (cause) {
+    response.reset();
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new HttpFailure('UPSTREAM_PROTOCOL', `Cannot pass an answer on: ${why}`, { cause });
+  }
+}
+
+/** RFC 9110 section 8.6. */
+function withoutLength(headers: HeaderList): HeaderList {
+  return headers.filter(([name]) => name !== 'content-length');
+}
+
 /** Two half-open byte streams; either's break ends the other. */
 function tunnelled(
   exchange: Exchange,
@@ -79,6 +100,11 @@ function tunnelled(
   { counts }: RequestTrail,
 ): Promise<AnswerEnd> {
   const client = exchange.switch(headers);
+  const cut = (): void => {
+    upgraded.destroy();
+    client.destroy();
+  };
+  exchange.signal.addEventListener('abort', cut, { once: true });
   const sent = (chunk: Buffer): void => {
     counts.bytesReceived += chunk.length;
   };

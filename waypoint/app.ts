@@ -25,9 +25,10 @@ import { ignoreError } from '../tunnel/socket.ts';
 import type { Leg } from '../tunnel/splice.ts';
 import { acceptStream } from './accept.ts';
 import { Guard } from './auth/guard.ts';
-import type { ConnectionParts } from './http1-connection.ts';
+import { type ConnectionParts, HEAD_TIMEOUT_MS } from './http1-connection.ts';
 import { Http1Server } from './http1-server.ts';
 import { Http2Server } from './http2-server.ts';
+import { type IdleLimits, IdleStreams } from './idle-streams.ts';
 import type { Inbound } from './inbound.ts';
 import { type Ingress, type IngressSettings, startIngress } from './ingress/ingress.ts';
 import { carryBytes } from './opaque.ts';
@@ -70,6 +71,9 @@ export type WaypointSettings = AdminDoors & {
   readonly tunnels: Door;
   readonly certificateTtlMs: number;
   readonly drainDeadlineMs: number;
+  /** How long nothing need move in a request. */
+  readonly idle?: Partial<IdleLimits> | undefined;
+  readonly headTimeoutMs?: number | undefined;
   /** undefined: nobody collects traces. */
   readonly tracing?: TracingSettings | undefined;
   readonly requestLog?: RequestLogSettings;
@@ -152,6 +156,7 @@ export async function startWaypoint(
     routesOf: (key) => snapshot().routesOfService(key),
     routesOfGateway: (key) => snapshot().routesOfGateway(key),
   });
+  const idle = new IdleStreams({ clock }, settings.idle);
   const steps: ServeSteps = {
     ...traffic.steps,
     identity: settings.identity,
@@ -164,10 +169,12 @@ export async function startWaypoint(
     endpoints,
     events,
     guard,
+    idle,
   };
   const refusals = new Refusals({ log: log.child({ scope: 'access' }), metrics });
   const doorOf = (protocol: 'http1' | 'http2'): ConnectionParts => ({
     clock,
+    headTimeoutMs: settings.headTimeoutMs ?? HEAD_TIMEOUT_MS,
     onExchange: (one) => void serve(one, steps),
     onBad: (inbound, refusal) => refusals.tell(protocol, inbound, refusal),
   });
@@ -281,6 +288,7 @@ export async function startWaypoint(
       unsubscribe();
       http1.close();
       http2.close();
+      idle.close();
       traffic.close();
       guard.close();
       endpoints.close();

@@ -14,6 +14,7 @@ import type { Release } from './resilience/release.ts';
 import type { TryOutcome } from './resilience/retry-policy.ts';
 import type { Upstream } from './resilience/upstream.ts';
 import type { RequestTrail, UpstreamTry } from './telemetry/request-trail.ts';
+import type { Announced } from './upstream/dial.ts';
 import type { Endpoints, Target } from './upstream/endpoints.ts';
 import { UpstreamError, type UpstreamRequest, type UpstreamResponse } from './upstream/upstream.ts';
 
@@ -28,9 +29,9 @@ export type AttemptOrder = {
   readonly target: Target;
   /** undefined: a workload that was asked for itself, whose service nobody named. */
   readonly upstream: Upstream | undefined;
-  readonly request: UpstreamRequest;
+  readonly request: Omit<UpstreamRequest, 'announced'>;
   readonly version: 'http1' | 'http2';
-  readonly from: Parameters<Endpoints['sender']>[2]['from'];
+  readonly from: Announced['from'];
   readonly trail: RequestTrail;
   /** From 1. */
   readonly number: number;
@@ -123,9 +124,9 @@ export class Attempt {
     this.#releases.push(connected);
     const announced = { from, traceparent: this.#told.traceparent };
     try {
-      const send = endpoints.sender(target, version, announced, upstream);
+      const send = endpoints.sender(target, version, upstream);
       const response = await send(
-        { ...request, headers: this.#headers(clock), onConnection: connected },
+        { ...request, headers: this.#headers(clock), onConnection: connected, announced },
         this.#own.signal,
       );
       this.#latencyMs = this.#told.firstByte();

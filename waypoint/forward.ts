@@ -33,7 +33,7 @@ export type Outgoing = {
   readonly backend: Destination;
   /** As it was matched and edited. */
   readonly http: HttpRequest;
-  readonly request: Omit<UpstreamRequest, 'onConnection'>;
+  readonly request: Omit<UpstreamRequest, 'onConnection' | 'announced'>;
   readonly body: ReplayBody | undefined;
   /** What the client speaks, where the backend does not say. */
   readonly version: 'http1' | 'http2';

@@ -12,6 +12,7 @@ const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 /** RFC 9110 section 7.6.1, and what older HTTP/1.1 knew. `te` has a rule of its own. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
+  'http2-settings',
   'keep-alive',
   'proxy-connection',
   'transfer-encoding',
@@ -148,6 +149,17 @@ function readIp(text: string): IpAddress | undefined {
   } catch {
     return undefined;
   }
+}
+
+// RFC 9110 section 6.5.1: whoever reads trailers as headers would frame, route or trust by what came too late to be judged
+const NEVER_A_TRAILER =
+  /^(?:content-.*|transfer-encoding|te|trailer|host|connection|keep-alive|proxy-.*|upgrade|expect|range|if-.*|max-forwards|authorization|cookie|set-cookie|forwarded|x-forwarded-.*|x-request-id|x-envoy-.*|x-ambit-.*)$/;
+
+/** Of trailers that came, those that go on. */
+export function passableTrailers(trailers: HeaderList): HeaderList {
+  return trailers.some(([name]) => NEVER_A_TRAILER.test(name))
+    ? trailers.filter(([name]) => !NEVER_A_TRAILER.test(name))
+    : trailers;
 }
 
 /** The number of this try, from 1: for routes that ask for it. */

@@ -9,7 +9,7 @@ import type { Http1Exchange } from './http1-exchange.ts';
 import type { Inbound } from './inbound.ts';
 import type { StreamSocket } from './stream-socket.ts';
 
-/** From its first byte a head may take so long. */
+/** Envoy's default. */
 export const HEAD_TIMEOUT_MS = 10_000;
 /** Requests that came before the one at hand was answered; what more there is waits in the tunnel. */
 export const MAX_WAITING = 1000;
@@ -25,6 +25,8 @@ export type Refusal = {
 
 export type ConnectionParts = {
   readonly clock: Clock;
+  /** From its first byte a head may take so long. */
+  readonly headTimeoutMs: number;
   readonly onExchange: (exchange: Exchange) => void;
   readonly onBad: (inbound: Inbound, refusal: Refusal) => void;
 };
@@ -93,8 +95,9 @@ export class Http1Connection {
   }
 
   #expectHead(): void {
-    this.#head = this.#parts.clock.timer(HEAD_TIMEOUT_MS, () => {
-      const why = `no whole head within ${HEAD_TIMEOUT_MS / 1000} s`;
+    const { clock, headTimeoutMs } = this.#parts;
+    this.#head = clock.timer(headTimeoutMs, () => {
+      const why = `no whole head within ${headTimeoutMs} ms`;
       // whoever has said nothing has asked nothing
       if (this.#headBegun) this.#end({ status: 408, reason: 'slow_head', why });
       else this.#end();

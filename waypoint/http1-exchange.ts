@@ -7,6 +7,7 @@ import { HttpFailure } from '../mesh/http-failures.ts';
 import type { HeaderList } from '../mesh/http-request.ts';
 import type { Exchange, ResponseHead } from './exchange.ts';
 import { pairsOf } from './header-pairs.ts';
+import { passableTrailers } from './headers.ts';
 import type { Inbound } from './inbound.ts';
 
 export type How = { readonly expectsContinue?: boolean; readonly upgrades?: boolean };
@@ -23,6 +24,7 @@ export class Http1Exchange implements Exchange {
   readonly #upgrades: boolean;
   readonly #gone = new AbortController();
   #continued = false;
+  #reset = false;
 
   constructor(
     request: IncomingMessage,
@@ -40,7 +42,7 @@ export class Http1Exchange implements Exchange {
     this.headers = pairsOf(request.rawHeaders).filter(([name]) => name !== 'host');
     this.signal = this.#gone.signal;
     response.once('close', () => {
-      if (!response.writableFinished) {
+      if (!response.writableFinished && !this.#reset) {
         this.abort(new HttpFailure('DOWNSTREAM_RESET', 'The client has gone'));
       }
     });
@@ -104,7 +106,7 @@ export class Http1Exchange implements Exchange {
   }
 
   trailers(): HeaderList {
-    return pairsOf(this.#request.rawTrailers);
+    return passableTrailers(pairsOf(this.#request.rawTrailers));
   }
 
   continue(): void {
@@ -114,8 +116,11 @@ export class Http1Exchange implements Exchange {
 
   hint(headers: HeaderList): void {
     const links = headers.filter(([name]) => name === 'link').map(([, value]) => value);
-    if (!this.#response.headersSent && links.length > 0) {
+    if (this.#response.headersSent || links.length === 0) return;
+    try {
       this.#response.writeEarlyHints({ link: links });
+    } catch {
+      // one that Node does not write may be left out
     }
   }
 
@@ -146,6 +151,7 @@ export class Http1Exchange implements Exchange {
   }
 
   reset(): void {
+    this.#reset = true;
     this.#request.socket.destroy();
   }
 }

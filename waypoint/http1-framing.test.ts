@@ -4,6 +4,7 @@ import { framingProblem, type RawHead } from './http1-framing.ts';
 
 function statusFor(lines: readonly string[], over: Partial<RawHead> = {}): number | undefined {
   return framingProblem({
+    method: 'GET',
     httpVersion: '1.1',
     rawHeaders: ['Host', 'a', ...lines],
     upgrades: false,
@@ -22,6 +23,15 @@ describe('the framing of a request', () => {
   test('is refused with two Hosts, even with the same', () => {
     assert.equal(statusFor(['host', 'a']), 400);
     assert.equal(statusFor(['HOST', 'b']), 400);
+  });
+
+  test('is refused without a Host, unless it is HTTP/1.0', () => {
+    assert.equal(statusFor([], { rawHeaders: [] }), 400);
+    assert.equal(statusFor([], { rawHeaders: [], httpVersion: '1.0' }), undefined);
+  });
+
+  test('is refused with a method of RTSP', () => {
+    assert.equal(statusFor([], { method: 'DESCRIBE' }), 501);
   });
 
   test('is refused with another transfer coding than chunked', () => {

@@ -5,14 +5,22 @@
 export type FramingProblem = { readonly status: number; readonly why: string };
 
 export type RawHead = {
+  readonly method: string;
   readonly httpVersion: string;
   /** Names and values in turns, as sent. */
   readonly rawHeaders: readonly string[];
   readonly upgrades: boolean;
 };
 
+/** Node's parser reads these protocols too, and does not tell that it was not HTTP. */
+const OF_OTHERS: ReadonlySet<string> = new Set([
+  ...['ANNOUNCE', 'DESCRIBE', 'FLUSH', 'GET_PARAMETER', 'PAUSE', 'PLAY', 'RECORD', 'REDIRECT'],
+  ...['SETUP', 'SET_PARAMETER', 'SOURCE', 'TEARDOWN'],
+]);
+
 export function framingProblem(head: RawHead): FramingProblem | undefined {
-  const { httpVersion, rawHeaders, upgrades } = head;
+  const { method, httpVersion, rawHeaders, upgrades } = head;
+  if (OF_OTHERS.has(method)) return { status: 501, why: `method ${method}, of RTSP or ICE` };
   if (httpVersion !== '1.1' && httpVersion !== '1.0') {
     return { status: 505, why: `version ${httpVersion} in a request line of HTTP/1` };
   }
@@ -34,6 +42,7 @@ export function framingProblem(head: RawHead): FramingProblem | undefined {
   }
   // RFC 9112 section 3.2
   if (hosts > 1) return { status: 400, why: 'more than one Host' };
+  if (hosts === 0 && httpVersion === '1.1') return { status: 400, why: 'no Host' };
   if (codings.length > 0) {
     // section 6.1: HTTP/1.0 knows none, whoever sends it may have passed it on unread
     if (httpVersion === '1.0') return { status: 400, why: 'transfer-encoding in HTTP/1.0' };

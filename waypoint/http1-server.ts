@@ -39,6 +39,8 @@ export class Http1Server {
       headersTimeout: 0,
       keepAliveTimeout: IDLE_MS,
       insecureHTTPParser: false,
+      // refused by ourselves, so that it is told of
+      requireHostHeader: false,
       // HTTP/2 in clear text is had by prior knowledge only (RFC 9113 section 3.1)
       shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() !== 'h2c',
     };
@@ -97,8 +99,9 @@ export class Http1Server {
       return;
     }
     response.sendDate = false;
-    const { httpVersion, rawHeaders } = request;
-    const problem = framingProblem({ httpVersion, rawHeaders, upgrades: how.upgrades === true });
+    const { method = '', httpVersion, rawHeaders } = request;
+    const upgrades = how.upgrades === true;
+    const problem = framingProblem({ method, httpVersion, rawHeaders, upgrades });
     if (problem !== undefined) connection.refuse({ ...problem, reason: 'framing' });
     else if (rawHeaders.length / 2 > MAX_HEADERS) {
       const why = `more than ${MAX_HEADERS} headers`;

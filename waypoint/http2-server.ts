@@ -14,6 +14,7 @@ import type { HeaderList } from '../mesh/http-request.ts';
 import { ignoreError } from '../tunnel/socket.ts';
 import type { Exchange, ResponseHead } from './exchange.ts';
 import { pairsOf } from './header-pairs.ts';
+import { passableTrailers } from './headers.ts';
 import type { ConnectionParts } from './http1-connection.ts';
 import { MAX_HEADER_BYTES, MAX_HEADERS } from './http1-server.ts';
 import type { Inbound } from './inbound.ts';
@@ -40,6 +41,7 @@ export class Http2Server {
   take(socket: StreamSocket, inbound: Inbound): void {
     const session = performServerHandshake(socket as never, {
       settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES },
+      strictSingleValueFields: false,
       maxHeaderListPairs: MAX_HEADERS + 4,
       streamResetBurst: RESET_BURST,
       streamResetRate: RESETS_PER_SECOND,
@@ -86,6 +88,7 @@ class Http2Exchange implements Exchange {
   readonly #stream: ServerHttp2Stream;
   readonly #gone = new AbortController();
   #trailers: HeaderList = [];
+  #reset = false;
 
   constructor(
     stream: ServerHttp2Stream,
@@ -104,12 +107,13 @@ class Http2Exchange implements Exchange {
     this.headers = rest.filter(([name]) => name !== 'host');
     this.signal = this.#gone.signal;
     stream.once('close', () => {
-      if (!stream.writableFinished || stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
+      const whole = stream.writableFinished && stream.rstCode === constants.NGHTTP2_NO_ERROR;
+      if (!whole && !this.#reset) {
         this.abort(new HttpFailure('DOWNSTREAM_RESET', 'The client has gone'));
       }
     });
     stream.once('trailers', (_headers: unknown, _flags: unknown, lines: readonly string[]) => {
-      this.#trailers = fieldsOf(lines).rest;
+      this.#trailers = passableTrailers(pairsOf(lines));
     });
   }
 
@@ -132,8 +136,11 @@ class Http2Exchange implements Exchange {
   }
 
   hint(headers: HeaderList): void {
-    if (!this.#stream.headersSent) {
+    if (this.#stream.headersSent) return;
+    try {
       this.#stream.additionalHeaders({ ':status': 103, ...recordOf(headers) });
+    } catch {
+      // one that cannot be written may be left out
     }
   }
 
@@ -162,6 +169,7 @@ class Http2Exchange implements Exchange {
   }
 
   reset(): void {
+    this.#reset = true;
     if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
   }
 }

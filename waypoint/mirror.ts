@@ -79,7 +79,7 @@ async function copy(
   body?.onGivenUp(() => late.abort(new HttpFailure('LOCAL_RESET', 'A mirror was too slow')));
   const announced = { from: inbound.remote, traceparent: inbound.trace.traceparent };
   try {
-    const send = endpoints.sender(way.next(undefined), version, announced, way.upstream);
+    const send = endpoints.sender(way.next(undefined), version, way.upstream);
     const response = await send(
       {
         method: request.method,
@@ -92,6 +92,7 @@ async function copy(
         onHints: () => {},
         onConnection: () => {},
         upgrade: undefined,
+        announced,
       },
       late.signal,
     );

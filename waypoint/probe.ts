@@ -42,8 +42,8 @@ export function probeWith({
     }
     const isGrpc =
       probe.kind === 'grpc' || port.appProtocol === 'http2' || port.appProtocol === 'grpc';
-    const send = endpoints.sender(target, isGrpc ? 'http2' : 'http1', announced, undefined);
-    const response = await send(requestOf(service, probe), signal);
+    const send = endpoints.sender(target, isGrpc ? 'http2' : 'http1', undefined);
+    const response = await send({ ...requestOf(service, probe), announced }, signal);
     const bytes = await read(response.body);
     if (probe.kind === 'http') {
       return probe.expectedStatuses.some(
@@ -76,7 +76,7 @@ function targetOf(
 function requestOf(
   { hostname }: Service,
   probe: Exclude<HealthChecks['probe'], { kind: 'tcp' }>,
-): UpstreamRequest {
+): Omit<UpstreamRequest, 'announced'> {
   const common = {
     scheme: 'http',
     authority: hostname,

@@ -12,6 +12,7 @@ import { type CarrySteps, carry } from './carry.ts';
 import type { Exchange } from './exchange.ts';
 import { answerFor } from './failure-answer.ts';
 import { withRequestId } from './headers.ts';
+import { type IdleStreams, stillnessOf } from './idle-streams.ts';
 import { matchAsked, type PlanSteps, planOf, routeNameOf } from './plan.ts';
 import { readRequest } from './read-request.ts';
 import { beginTrail, protocolOf } from './telemetry/exchange-trail.ts';
@@ -23,11 +24,13 @@ export type ServeSteps = CarrySteps &
     readonly uuid: () => string;
     readonly trails: RequestTrails;
     readonly guard: Pick<Guard, 'admit' | 'ask' | 'hold'>;
+    readonly idle: Pick<IdleStreams, 'watch'>;
   };
 
 export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void> {
   const head = withRequestId(exchange.headers, steps.uuid);
   const trail = beginTrail(exchange, head, steps);
+  using _ = steps.idle.watch(stillnessOf(exchange, trail));
   try {
     exchange.signal.throwIfAborted();
     const { inbound } = exchange;
@@ -67,7 +70,16 @@ function fail(exchange: Exchange, error: unknown, trail: RequestTrail, steps: Se
   if (answer === undefined || trail.isAnswered) exchange.reset();
   else {
     trail.answered(answer.status);
-    answerWith(exchange, answer.status, answer.headers, answer.body);
+    try {
+      answerWith(exchange, answer.status, answer.headers, answer.body);
+    } catch (cause) {
+      // headers of somebody else's that this version of HTTP has no words for
+      steps.log.warn('Cannot answer a request', {
+        to: nameOf(exchange.inbound.asked),
+        error: cause,
+      });
+      exchange.reset();
+    }
   }
   trail.end({ by: 'waypoint', failure, grpcStatus: answer?.grpcStatus });
 }

@@ -1,7 +1,7 @@
 // What tests of bad input have in common: an endpoint that notes every request it is sent, a client that sends bytes as
 // they are, and a look into the access log. Called by the tests of this folder only.
 
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTcp, type Socket } from 'node:net';
 import type { PortMapping } from '../../mesh/workload.ts';
 import { until } from '../../node-agent/test-support/world.ts';

@@ -56,17 +56,9 @@ export class Endpoints {
     return this.#clients.size;
   }
 
-  /**
-   * How to send a request there. `announced` tells the endpoint's agent of whoever makes a connection necessary;
-   * `limits` are the service's, for all of its endpoints.
-   */
-  sender(
-    target: Target,
-    version: 'http1' | 'http2',
-    announced: Announced,
-    limits: UpstreamLimits | undefined,
-  ): Send {
-    const clients = this.#clientsOf(target, announced, limits);
+  /** How to send a request there. `limits` are the service's, for all of its endpoints. */
+  sender(target: Target, version: 'http1' | 'http2', limits: UpstreamLimits | undefined): Send {
+    const clients = this.#clientsOf(target, limits);
     return (request, signal) =>
       clients[clients.http1Only ? 'http1' : version].send(request, signal);
   }
@@ -90,7 +82,7 @@ export class Endpoints {
     this.#clients.clear();
   }
 
-  #clientsOf(target: Target, announced: Announced, limits: UpstreamLimits | undefined): Clients {
+  #clientsOf(target: Target, limits: UpstreamLimits | undefined): Clients {
     const { workload, to, service } = target;
     const key = `${workload.uid} ${workload.protocol} ${formatIpPort(to)} ${service?.hostname ?? ''}:${target.servicePort ?? ''}`;
     const tls = tlsTo(target, this.#security);
@@ -100,7 +92,7 @@ export class Endpoints {
     const hop = hopOf(target);
     const opening =
       (protocols: readonly string[]) =>
-      async (signal?: AbortSignal): Promise<StreamSocket> => {
+      async (announced: Announced, signal?: AbortSignal): Promise<StreamSocket> => {
         const release = await limits?.circuit.connectionSoon(signal);
         try {
           const plain = await this.#dial(hop, announced, limits, signal);
@@ -120,8 +112,8 @@ export class Endpoints {
       };
     const made: Clients = {
       workload,
-      http1: new Http1Client(opening(['http/1.1']), limits),
-      http2: new Http2Client(opening(['h2', 'http/1.1']), limits),
+      http1: new Http1Client(this.#clock, opening(['http/1.1']), limits),
+      http2: new Http2Client(this.#clock, opening(['h2', 'http/1.1']), limits),
       tls,
       http1Only: false,
     };

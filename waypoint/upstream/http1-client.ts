@@ -10,12 +10,19 @@ import {
 } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { HeaderList } from '../../mesh/http-request.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { ignoreError } from '../../tunnel/socket.ts';
 import { pairsOf } from '../header-pairs.ts';
+import { passableTrailers } from '../headers.ts';
 import { MAX_HEADER_BYTES } from '../http1-server.ts';
 import type { StreamSocket } from '../stream-socket.ts';
+import type { Announced } from './dial.ts';
 import {
+  CONTINUE_TIMEOUT_MS,
   endToEnd,
+  MAX_INTERIM,
+  statusProblem,
+  tooManyInterim,
   UpstreamError,
   type UpstreamLimits,
   type UpstreamRequest,
@@ -28,13 +35,17 @@ const MAX_FREE = 32;
 const FREE_FOR_MS = 4000;
 
 const WANTED = Symbol('wanted');
+type Wanted = { readonly announced: Announced; readonly signal: AbortSignal };
 
-export type Open = (signal?: AbortSignal) => Promise<StreamSocket>;
+/** `announced`: on whose behalf it is opened. */
+export type Open = (announced: Announced, signal?: AbortSignal) => Promise<StreamSocket>;
 
 export class Http1Client {
+  readonly #clock: Clock;
   readonly #agent: EndpointAgent;
 
-  constructor(open: Open, limits: UpstreamLimits | undefined) {
+  constructor(clock: Clock, open: Open, limits: UpstreamLimits | undefined) {
+    this.#clock = clock;
     this.#agent = new EndpointAgent(open, limits);
   }
 
@@ -45,7 +56,7 @@ export class Http1Client {
         request = startRequest({
           agent: this.#agent,
           // handed on to createConnection: whoever has gone waits for no connection
-          [WANTED]: signal,
+          [WANTED]: { announced: outgoing.announced, signal } satisfies Wanted,
           method: outgoing.method,
           path: outgoing.target,
           headers: linesOf(outgoing),
@@ -79,15 +90,24 @@ export class Http1Client {
           settle();
           detach?.();
         });
-        resolve(responseOf(response, undefined));
+        const broken = responseProblem(response);
+        if (broken === undefined) resolve(responseOf(response, undefined));
+        else request.destroy(broken);
       });
       request.once('upgrade', (response, socket: Duplex, head) => {
         settle();
+        if (outgoing.upgrade === undefined) {
+          socket.destroy();
+          reject(new UpstreamError('protocol', 'It changed the protocol, unasked'));
+          return;
+        }
         if (head.length > 0) socket.unshift(head);
         resolve(responseOf(response, socket));
       });
+      let interim = 0;
       request.on('information', ({ statusCode, rawHeaders }) => {
-        if (statusCode === 103) outgoing.onHints(pairsOf(rawHeaders));
+        if (++interim > MAX_INTERIM) request.destroy(tooManyInterim());
+        else if (statusCode === 103) outgoing.onHints(pairsOf(rawHeaders));
       });
       const { body, onContinue } = outgoing;
       const start = (): void => {
@@ -100,13 +120,18 @@ export class Http1Client {
         start();
       } else {
         let asked = true;
-        request.once('continue', () => {
+        const go = (): void => {
+          if (!asked) return;
           asked = false;
           onContinue();
           start();
-        });
+        };
+        const patience = this.#clock.timer(CONTINUE_TIMEOUT_MS, go);
+        request.once('continue', go);
+        request.once('close', () => patience.cancel());
         // answered without the body: it will never come, and the connection is of no use any more
         request.once('response', (response) => {
+          patience.cancel();
           if (asked) response.once('end', () => request.destroy());
         });
         request.flushHeaders();
@@ -136,17 +161,17 @@ class EndpointAgent extends Agent {
     options: object,
     done?: (error: Error | null, socket: Duplex) => void,
   ): undefined {
-    void this.#connect((options as { [WANTED]?: AbortSignal })[WANTED], done);
+    void this.#connect((options as { [WANTED]: Wanted })[WANTED], done);
     return undefined;
   }
 
   async #connect(
-    signal: AbortSignal | undefined,
+    { announced, signal }: Wanted,
     done?: (error: Error | null, socket: Duplex) => void,
   ): Promise<void> {
     let socket: StreamSocket;
     try {
-      socket = await this.#open(signal);
+      socket = await this.#open(announced, signal);
     } catch (error) {
       done?.(error as Error, undefined as never);
       return;
@@ -166,27 +191,59 @@ class EndpointAgent extends Agent {
     kept.on('error', ignoreError);
     const idleMs = this.#limits?.settings.timeouts.idleMs ?? FREE_FOR_MS;
     kept.setTimeout(Math.min(idleMs, FREE_FOR_MS), () => kept.destroy());
+    // an answer that nobody asked for would be the next request's; and who has ended answers no more
+    kept.on('data', drop).on('end', drop);
     return true;
   }
 
   override reuseSocket(socket: Duplex): void {
     const kept = socket as StreamSocket;
+    kept.off('data', drop).off('end', drop);
     kept.setTimeout(0);
     kept.removeAllListeners('timeout');
   }
 }
 
-function linesOf({ authority, headers, upgrade, body }: UpstreamRequest): string[] {
-  const lines = ['host', authority, ...endToEnd(headers).flat()];
+const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
+
+/** HTTP/2 parts it in many for compression, HTTP/1 has one (RFC 9113 section 8.2.3). */
+function withOneCookie(headers: HeaderList): HeaderList {
+  const cookies = headers.filter(([name]) => name === 'cookie').map(([, value]) => value);
+  if (cookies.length < 2) return headers;
+  return [...headers.filter(([name]) => name !== 'cookie'), ['cookie', cookies.join('; ')]];
+}
+
+function drop(this: Duplex): void {
+  this.destroy();
+}
+
+function linesOf({ method, authority, headers, upgrade, body }: UpstreamRequest): string[] {
+  const lines = ['host', authority, ...withOneCookie(endToEnd(headers)).flat()];
   if (upgrade !== undefined) lines.push('connection', 'upgrade', 'upgrade', upgrade);
   const sized = headers.some(([name]) => name === 'content-length');
   if (body !== undefined && !sized) lines.push('transfer-encoding', 'chunked');
+  // else Node says that there is one, of chunks (RFC 9110 section 8.6)
+  if (body === undefined && !sized && !BODILESS.has(method)) lines.push('content-length', '0');
   return lines;
 }
 
 function addTrailers(request: ClientRequest, list: HeaderList): void {
   if (list.length > 0)
     request.addTrailers(list.map(([name, value]): [string, string] => [name, value]));
+}
+
+/** What Node's parser lets pass of an answer and two readers could read differently. */
+function responseProblem(response: IncomingMessage): UpstreamError | undefined {
+  const { httpVersion, statusCode = 0, headers } = response;
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') {
+    return new UpstreamError('protocol', `It answers in HTTP/${httpVersion}`);
+  }
+  const coding = headers['transfer-encoding']?.trim().toLowerCase() ?? 'chunked';
+  // taken off it would leave bytes that nobody can read
+  if (coding !== 'chunked') {
+    return new UpstreamError('protocol', `Its transfer-encoding is "${coding.slice(0, 50)}"`);
+  }
+  return statusProblem(statusCode);
 }
 
 function responseOf(response: IncomingMessage, upgraded: Duplex | undefined): UpstreamResponse {
@@ -198,7 +255,7 @@ function responseOf(response: IncomingMessage, upgraded: Duplex | undefined): Up
     headers: pairsOf(response.rawHeaders),
     headOnly: false,
     body: response,
-    trailers: () => pairsOf(response.rawTrailers),
+    trailers: () => passableTrailers(pairsOf(response.rawTrailers)),
     upgraded,
     reset: () => void (upgraded ?? response).destroy(),
   };

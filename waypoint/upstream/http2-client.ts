@@ -1,12 +1,26 @@
 // HTTP/2 to endpoints, by prior knowledge: many requests on few connections, each a stream through the mesh. Called by
 // endpoints.ts, for gRPC and for ports that say so.
 
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type ClientSessionOptions,
+  connect,
+  constants,
+} from 'node:http2';
+import type { HeaderList } from '../../mesh/http-request.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { pairsOf } from '../header-pairs.ts';
+import { passableTrailers } from '../headers.ts';
 import { recordOf } from '../http2-server.ts';
+import type { Announced } from './dial.ts';
 import type { Open } from './http1-client.ts';
 import {
+  CONTINUE_TIMEOUT_MS,
   endToEnd,
+  MAX_INTERIM,
+  statusProblem,
+  tooManyInterim,
   UpstreamError,
   type UpstreamLimits,
   type UpstreamRequest,
@@ -25,18 +39,20 @@ const IDLE_MS = 60_000;
 type Session = { readonly h2: ClientHttp2Session; streams: number; served: number };
 
 export class Http2Client {
+  readonly #clock: Clock;
   readonly #open: Open;
   readonly #limits: UpstreamLimits | undefined;
   readonly #sessions = new Set<Session>();
   #dialling: Promise<Session> | undefined;
 
-  constructor(open: Open, limits: UpstreamLimits | undefined) {
+  constructor(clock: Clock, open: Open, limits: UpstreamLimits | undefined) {
+    this.#clock = clock;
     this.#open = open;
     this.#limits = limits;
   }
 
   async send(outgoing: UpstreamRequest, signal: AbortSignal): Promise<UpstreamResponse> {
-    const session = await this.#session(signal);
+    const session = await this.#session(outgoing.announced, signal);
     return new Promise((resolve, reject) => {
       let stream: ClientHttp2Stream;
       const { body } = outgoing;
@@ -46,16 +62,16 @@ export class Http2Client {
           waitForTrailers: body !== undefined,
         });
       } catch (cause) {
-        reject(
-          new UpstreamError('refused-stream', 'The connection takes no more requests', { cause }),
-        );
+        reject(notSent(cause));
         return;
       }
       session.streams++;
       session.served++;
       outgoing.onConnection();
       let answered = false;
-      let trailers: [string, string][] = [];
+      let refusal: UpstreamError | undefined;
+      let interim = 0;
+      let trailers: HeaderList = [];
       let detach: (() => void) | undefined;
       const abort = (): void => stream.close(constants.NGHTTP2_CANCEL);
       signal.addEventListener('abort', abort, { once: true });
@@ -69,25 +85,29 @@ export class Http2Client {
         detach?.();
         this.#retire(session);
         if (answered) return;
-        if (signal.aborted) reject(signal.reason);
-        else
-          reject(
-            new UpstreamError(
-              kindOf(stream.rstCode),
-              `The request was reset (code ${stream.rstCode})`,
-            ),
-          );
+        const { rstCode } = stream;
+        refusal ??= new UpstreamError(kindOf(rstCode), `The request was reset (code ${rstCode})`);
+        reject(signal.aborted ? signal.reason : refusal);
       });
       stream.once('trailers', (_headers: unknown, _flags: unknown, raw: readonly string[]) => {
-        trailers = pairsOf(raw);
+        trailers = passableTrailers(pairsOf(raw));
       });
       stream.on('headers', (headers, _flags, raw) => {
-        if (Number(headers[':status']) === 103) outgoing.onHints(pairsOf(raw as never));
+        if (++interim > MAX_INTERIM) {
+          refusal = tooManyInterim();
+          stream.close(constants.NGHTTP2_PROTOCOL_ERROR);
+        } else if (Number(headers[':status']) === 103) outgoing.onHints(pairsOf(raw as never));
       });
       stream.once('response', (headers, flags, raw) => {
+        const status = Number(headers[':status']);
+        refusal = statusProblem(status);
+        if (refusal !== undefined) {
+          stream.close(constants.NGHTTP2_PROTOCOL_ERROR);
+          return;
+        }
         answered = true;
         resolve({
-          status: Number(headers[':status']),
+          status,
           headers: pairsOf(raw as never),
           // gRPC's "trailers only": the status would be none if more were to come
           headOnly: (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0,
@@ -108,10 +128,17 @@ export class Http2Client {
       const { onContinue } = outgoing;
       if (onContinue === undefined) start();
       else {
-        stream.once('continue', () => {
+        let asked = true;
+        const go = (): void => {
+          if (!asked || stream.destroyed) return;
+          asked = false;
           onContinue();
           start();
-        });
+        };
+        const patience = this.#clock.timer(CONTINUE_TIMEOUT_MS, go);
+        stream.once('continue', go);
+        stream.once('response', () => patience.cancel());
+        stream.once('close', () => patience.cancel());
       }
     });
   }
@@ -120,7 +147,7 @@ export class Http2Client {
     for (const { h2 } of this.#sessions) h2.destroy();
   }
 
-  async #session(signal: AbortSignal): Promise<Session> {
+  async #session(announced: Announced, signal: AbortSignal): Promise<Session> {
     for (const session of this.#sessions) if (this.#takes(session)) return session;
     if (this.#sessions.size >= MAX_SESSIONS) {
       throw new UpstreamError(
@@ -128,12 +155,12 @@ export class Http2Client {
         `All ${MAX_SESSIONS} connections to the endpoint are full`,
       );
     }
-    this.#dialling ??= this.#dial().finally(() => {
+    this.#dialling ??= this.#dial(announced).finally(() => {
       this.#dialling = undefined;
     });
     const session = await this.#dialling;
     signal.throwIfAborted();
-    return this.#takes(session) ? session : this.#session(signal);
+    return this.#takes(session) ? session : this.#session(announced, signal);
   }
 
   #takes(session: Session): boolean {
@@ -143,10 +170,10 @@ export class Http2Client {
     );
   }
 
-  async #dial(): Promise<Session> {
+  async #dial(announced: Announced): Promise<Session> {
     let socket: Awaited<ReturnType<Open>>;
     try {
-      socket = await this.#open();
+      socket = await this.#open(announced);
     } catch (cause) {
       if (cause instanceof UpstreamError) throw cause;
       throw new UpstreamError('connect', cause instanceof Error ? cause.message : String(cause), {
@@ -159,7 +186,9 @@ export class Http2Client {
       maxHeaderListPairs: 256,
       peerMaxConcurrentStreams: MAX_STREAMS,
       maxSettings: 32,
-    });
+      // known to Node, not to its types: who sends a field twice is passed on as he is, as in HTTP/1
+      strictSingleValueFields: false,
+    } as ClientSessionOptions);
     const session: Session = { h2, streams: 0, served: 0 };
     h2.on('error', () => {
       // its streams tell their requests
@@ -198,6 +227,14 @@ function headersOf({ method, scheme, authority, target, headers }: UpstreamReque
     target,
     ...endToEnd(headers).flat(),
   ];
+}
+
+/** The connection takes no more, or HTTP/2 has no words for the request: then no connection takes it. */
+function notSent(cause: unknown): UpstreamError {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  return /HEADER|INVALID_CHAR|TOKEN|PATH|PSEUDO/.test(code)
+    ? new UpstreamError('protocol', `HTTP/2 cannot carry the request: ${code}`, { cause })
+    : new UpstreamError('refused-stream', 'The connection takes no more requests', { cause });
 }
 
 function kindOf(code: number | undefined): UpstreamError['kind'] {

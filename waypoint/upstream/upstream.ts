@@ -3,6 +3,7 @@
 
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { HeaderList } from '../../mesh/http-request.ts';
+import type { Announced } from './dial.ts';
 
 export type UpstreamRequest = {
   readonly method: string;
@@ -19,6 +20,8 @@ export type UpstreamRequest = {
   /** A 103 (Early Hints) on the way to the answer. */
   readonly onHints: (headers: HeaderList) => void;
   readonly upgrade: string | undefined;
+  /** On whose behalf a connection is opened, should there be none. */
+  readonly announced: Announced;
   /** It has got a connection, and waits for one no more. */
   readonly onConnection: () => void;
 };
@@ -68,11 +71,27 @@ export class UpstreamError extends Error {
   }
 }
 
+/** An endpoint that was asked before the body and says nothing gets it after so long (RFC 9110 section 10.1.1). */
+export const CONTINUE_TIMEOUT_MS = 1000;
+/** Answers of 1xx before the one that counts: more than one of each kind there is. */
+export const MAX_INTERIM = 8;
+
+export function tooManyInterim(): UpstreamError {
+  return new UpstreamError('protocol', `More than ${MAX_INTERIM} interim answers`);
+}
+
+/** RFC 9110 section 15: others mean nothing, and HTTP/2 does not carry them. */
+export function statusProblem(status: number): UpstreamError | undefined {
+  if (status >= 200 && status <= 599) return undefined;
+  return new UpstreamError('protocol', `It answers with status ${status}`);
+}
+
 export type Send = (request: UpstreamRequest, signal: AbortSignal) => Promise<UpstreamResponse>;
 
 // RFC 9110 section 7.6.1, and what older software sends
 const CONNECTION_FIELDS = new Set([
   'connection',
+  'http2-settings',
   'keep-alive',
   'proxy-connection',
   'proxy-authenticate',
