@@ -36,6 +36,8 @@ export interface Exchange {
   switch(headers: HeaderList): Duplex;
   /** Gives it up for a reason of ours, or for what the client does; it is still to be answered, or reset. */
   abort(failure: HttpFailure): void;
+  /** The answer has gone out to its last byte, or never will. */
+  onClosed(listener: () => void): void;
   /** Ends it so that the client sees a break. */
   reset(): void;
 }

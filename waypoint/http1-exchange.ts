@@ -145,9 +145,16 @@ export class Http1Exchange implements Exchange {
   switch(headers: HeaderList): Duplex {
     const { socket } = this.#request;
     this.#response.detachSocket(socket);
+    // its end is told by whoever carries the bytes
+    this.#reset = true;
+    socket.once('close', () => this.#response.emit('close'));
     const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
     socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines}\r\n`, 'latin1');
     return socket;
+  }
+
+  onClosed(listener: () => void): void {
+    this.#response.once('close', listener);
   }
 
   reset(): void {

@@ -97,6 +97,11 @@ export function stillnessOf(exchange: Exchange, trail: RequestTrail): Stillness 
       return streamMs === 0 ? bodyMs : Math.min(streamMs, bodyMs);
     },
     idle: (afterMs) => {
+      // told of already: what is left of the answer is not read
+      if (trail.isEnded) {
+        exchange.reset();
+        return;
+      }
       const [code, who] = clientOwes()
         ? (['REQUEST_INCOMPLETE', 'its client sends no more'] as const)
         : (['STREAM_IDLE', 'nothing moves'] as const);

@@ -20,6 +20,10 @@ const OURS = /^x-ambit-source-/;
 /** `headers`: the exchange's own, with what we add of ourselves. @throws HttpFailure DOWNSTREAM_PROTOCOL, URI_TOO_LONG */
 export function readRequest(exchange: Exchange, headers: HeaderList): ReadRequest {
   const { method, target } = exchange;
+  if (method === 'PRI') {
+    // RFC 9113 section 11.6: of HTTP/2's own preface, and of nothing else
+    throw new HttpFailure('DOWNSTREAM_PROTOCOL', 'Cannot take PRI as a method');
+  }
   const read = readRequestTarget(method, target);
   if (read.form === 'refused') {
     const code = read.status === 414 ? 'URI_TOO_LONG' : 'DOWNSTREAM_PROTOCOL';

@@ -30,7 +30,8 @@ export type ServeSteps = CarrySteps &
 export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void> {
   const head = withRequestId(exchange.headers, steps.uuid);
   const trail = beginTrail(exchange, head, steps);
-  using _ = steps.idle.watch(stillnessOf(exchange, trail));
+  const watch = steps.idle.watch(stillnessOf(exchange, trail));
+  exchange.onClosed(() => watch[Symbol.dispose]());
   try {
     exchange.signal.throwIfAborted();
     const { inbound } = exchange;

@@ -15,6 +15,11 @@ const LINGER_MS = 1000;
 export class StreamSocket extends Duplex {
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** Totals of both directions. */
+  bytesRead = 0;
+  bytesWritten = 0;
+  /** Is shown what goes out. */
+  watchWritten: ((chunk: Buffer) => void) | undefined;
   readonly #leg: Leg;
   #idle: NodeJS.Timeout | undefined;
   #held = false;
@@ -29,6 +34,7 @@ export class StreamSocket extends Duplex {
     const { bytes } = leg;
     bytes.on('data', (chunk: Buffer) => {
       this.#idle?.refresh();
+      this.bytesRead += chunk.length;
       if (!this.push(chunk)) bytes.pause();
     });
     bytes.pause();
@@ -56,20 +62,26 @@ export class StreamSocket extends Duplex {
   }
 
   override _write(chunk: Buffer, _: BufferEncoding, done: Done): void {
-    this.#idle?.refresh();
+    this.#wrote(chunk);
     this.#leg.bytes.write(chunk, done);
   }
 
   override _writev(chunks: { readonly chunk: Buffer }[], done: Done): void {
-    this.#idle?.refresh();
     const { bytes } = this.#leg;
     bytes.cork();
     const last = chunks.length - 1;
     for (const [index, { chunk }] of chunks.entries()) {
+      this.#wrote(chunk);
       if (index === last) bytes.write(chunk, done);
       else bytes.write(chunk);
     }
     bytes.uncork();
+  }
+
+  #wrote(chunk: Buffer): void {
+    this.#idle?.refresh();
+    this.bytesWritten += chunk.length;
+    this.watchWritten?.(chunk);
   }
 
   override _final(done: Done): void {

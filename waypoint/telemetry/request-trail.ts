@@ -174,6 +174,10 @@ export class RequestTrail {
   }
 
   /** The head of an answer has gone to the client: there is no way back. */
+  get isEnded(): boolean {
+    return this.#life.state === 'ended';
+  }
+
   get isAnswered(): boolean {
     return this.#life.state !== 'open';
   }

@@ -10,9 +10,8 @@ import {
 } from 'node:http2';
 import type { HeaderList } from '../../mesh/http-request.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import { pairsOf } from '../header-pairs.ts';
+import { pairsOf, recordOf } from '../header-pairs.ts';
 import { passableTrailers } from '../headers.ts';
-import { recordOf } from '../http2-server.ts';
 import type { Announced } from './dial.ts';
 import type { Open } from './http1-client.ts';
 import {
