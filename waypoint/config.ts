@@ -20,8 +20,6 @@ export type WaypointConfig = {
   readonly listenHost: string | undefined;
   /** Proxies before an ingress whose x-forwarded-for is believed. */
   readonly trustedHops: number;
-  /** How long an ingress that is told to end still takes connections. */
-  readonly lingerMs: number;
   /** Where ca and control plane live. */
   readonly namespace: string;
   readonly trustDomain: string;
@@ -35,6 +33,8 @@ export type WaypointConfig = {
   readonly tracing: TracingSettings | undefined;
   readonly requestLog: RequestLogSettings;
   readonly drainDeadlineMs: number;
+  /** How long a replica that is told to end serves on as before. */
+  readonly drainNoticeMs: number;
   readonly tunnels: Door;
   readonly admin: Door;
   readonly metrics: Door;
@@ -46,8 +46,11 @@ const DAY_MS = 86_400_000;
 const TERMINATION_GRACE_MS = 30_000;
 /** Of that, what is left for closing what remains. */
 const CLOSING_MS = 5000;
-/** Kubernetes takes a pod out of its Services while it tells it to end, and load balancers look every few seconds. */
-const LINGER_MS = 5000;
+/**
+ * Kubernetes takes a pod out of its Services while it tells it to end. A change of endpoints reaches every agent of a large
+ * cluster in less than three seconds; load balancers before an ingress look every few.
+ */
+const NOTICE_MS = { waypoint: 3000, ingress: 5000 } as const;
 
 /** @throws ConfigError naming every setting that is wrong */
 export function readWaypointConfig(env: SettingsReader): WaypointConfig {
@@ -55,15 +58,15 @@ export function readWaypointConfig(env: SettingsReader): WaypointConfig {
   const host = env.text('AMBIT_BIND_HOST', '0.0.0.0');
   const port = (name: string, fallback: number): number =>
     env.integer(name, fallback, { max: 65535 });
+  const kind = env.oneOf('AMBIT_GATEWAY_KIND', ['waypoint', 'ingress'], 'waypoint');
   const config: WaypointConfig = {
     podName: env.text('POD_NAME'),
     podNamespace: env.text('POD_NAMESPACE'),
     serviceAccount: env.text('SERVICE_ACCOUNT'),
     nodeName: env.text('NODE_NAME', ''),
     gateway: env.text('AMBIT_GATEWAY'),
-    kind: env.oneOf('AMBIT_GATEWAY_KIND', ['waypoint', 'ingress'], 'waypoint'),
+    kind,
     listenHost: env.text('AMBIT_BIND_HOST', '') || undefined,
-    lingerMs: env.durationMs('AMBIT_LINGER', LINGER_MS),
     trustedHops: env.integer('AMBIT_TRUSTED_PROXIES', 0, { max: 100 }),
     namespace,
     trustDomain: env.text('AMBIT_TRUST_DOMAIN', 'cluster.local'),
@@ -80,6 +83,7 @@ export function readWaypointConfig(env: SettingsReader): WaypointConfig {
       'AMBIT_DRAIN_DEADLINE',
       Math.max(1000, env.durationMs('AMBIT_TERMINATION_GRACE', TERMINATION_GRACE_MS) - CLOSING_MS),
     ),
+    drainNoticeMs: env.durationMs('AMBIT_DRAIN_NOTICE', NOTICE_MS[kind]),
     tracing: readTracingSettings(env),
     requestLog: {
       filter: readAccessFilter(env, RESPONSE_FLAGS),

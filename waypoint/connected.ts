@@ -71,6 +71,6 @@ export async function connectWaypoint(
 }
 
 function ingressOf(config: WaypointConfig): WaypointSettings['ingress'] {
-  const { gateway, listenHost: host, trustedHops, lingerMs } = config;
-  return { gateway, host, trustedHops, lingerMs };
+  const { gateway, listenHost: host, trustedHops } = config;
+  return { gateway, host, trustedHops };
 }

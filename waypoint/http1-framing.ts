@@ -13,17 +13,29 @@ export type RawHead = {
 };
 
 /** Node's parser reads these protocols too, and does not tell that it was not HTTP. */
-const OF_OTHERS: ReadonlySet<string> = new Set([
-  ...['ANNOUNCE', 'DESCRIBE', 'FLUSH', 'GET_PARAMETER', 'PAUSE', 'PLAY', 'RECORD', 'REDIRECT'],
-  ...['SETUP', 'SET_PARAMETER', 'SOURCE', 'TEARDOWN'],
-]);
+const OF_OTHERS =
+  /^(?:ANNOUNCE|DESCRIBE|FLUSH|GET_PARAMETER|PAUSE|PLAY|RECORD|REDIRECT|SETUP|SET_PARAMETER|SOURCE|TEARDOWN)$/;
 
 export function framingProblem(head: RawHead): FramingProblem | undefined {
   const { method, httpVersion, rawHeaders, upgrades } = head;
-  if (OF_OTHERS.has(method)) return { status: 501, why: `method ${method}, of RTSP or ICE` };
+  if (OF_OTHERS.test(method)) return { status: 501, why: `method ${method}, of RTSP or ICE` };
   if (httpVersion !== '1.1' && httpVersion !== '1.0') {
     return { status: 505, why: `version ${httpVersion} in a request line of HTTP/1` };
   }
+  const { hosts, sized, codings } = framingOf(rawHeaders);
+  // RFC 9112 section 3.2
+  if (hosts > 1) return { status: 400, why: 'more than one Host' };
+  if (hosts === 0 && httpVersion === '1.1') return { status: 400, why: 'no Host' };
+  const unknown = codingProblem(codings, httpVersion);
+  if (unknown !== undefined) return unknown;
+  if (upgrades && (sized || codings.length > 0)) {
+    // whether it ends where the body does, or where the new protocol begins, is read in two ways
+    return { status: 400, why: 'a body in a request to change the protocol' };
+  }
+  return undefined;
+}
+
+function framingOf(rawHeaders: readonly string[]) {
   let hosts = 0;
   let sized = false;
   const codings: string[] = [];
@@ -40,21 +52,19 @@ export function framingProblem(head: RawHead): FramingProblem | undefined {
         codings.push(value.trim().toLowerCase());
     }
   }
-  // RFC 9112 section 3.2
-  if (hosts > 1) return { status: 400, why: 'more than one Host' };
-  if (hosts === 0 && httpVersion === '1.1') return { status: 400, why: 'no Host' };
-  if (codings.length > 0) {
-    // section 6.1: HTTP/1.0 knows none, whoever sends it may have passed it on unread
-    if (httpVersion === '1.0') return { status: 400, why: 'transfer-encoding in HTTP/1.0' };
-    if (codings.length > 1) return { status: 400, why: 'more than one transfer-encoding' };
-    const [coding = ''] = codings;
-    if (coding !== 'chunked') return unknownCoding(coding);
-  }
-  if (upgrades && (sized || codings.length > 0)) {
-    // whether it ends where the body does, or where the new protocol begins, is read in two ways
-    return { status: 400, why: 'a body in a request to change the protocol' };
-  }
-  return undefined;
+  return { hosts, sized, codings };
+}
+
+function codingProblem(
+  codings: readonly string[],
+  httpVersion: string,
+): FramingProblem | undefined {
+  const [coding, ...others] = codings;
+  if (coding === undefined) return undefined;
+  // section 6.1: HTTP/1.0 knows none, whoever sends it may have passed it on unread
+  if (httpVersion === '1.0') return { status: 400, why: 'transfer-encoding in HTTP/1.0' };
+  if (others.length > 0) return { status: 400, why: 'more than one transfer-encoding' };
+  return coding === 'chunked' ? undefined : unknownCoding(coding);
 }
 
 /** RFC 9112 section 6.1: 501 for what could be understood, 400 where the end of the body cannot even be found. */

@@ -28,14 +28,15 @@ const RESETS_PER_SECOND = 50;
 
 export class Http2Server {
   readonly #parts: ConnectionParts;
-  readonly #sessions = new Set<Http2Session>();
+  readonly #connections = new Map<Http2Session, Connection>();
+  #draining = false;
 
   constructor(parts: ConnectionParts) {
     this.#parts = parts;
   }
 
   get connections(): number {
-    return this.#sessions.size;
+    return this.#connections.size;
   }
 
   take(socket: StreamSocket, inbound: Inbound): void {
@@ -46,26 +47,43 @@ export class Http2Server {
       streamResetBurst: RESET_BURST,
       streamResetRate: RESETS_PER_SECOND,
     });
-    this.#sessions.add(session);
-    session.once('close', () => this.#sessions.delete(session));
+    const connection: Connection = { session, streams: 0, isSentAway: false };
+    this.#connections.set(session, connection);
+    session.once('close', () => this.#connections.delete(session));
     session.on('error', (error) =>
       this.#parts.onBad(inbound, { status: 400, reason: 'session', why: error.message }),
     );
     session.on('stream', (stream: ServerHttp2Stream, _, flags: number, raw: readonly string[]) => {
       stream.on('error', ignoreError);
+      connection.streams++;
+      stream.once('close', () => {
+        connection.streams--;
+        closeWhenDone(connection);
+      });
+      if (this.#draining) sendAway(connection);
       this.#parts.onExchange(
         new Http2Exchange(stream, raw, (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0, inbound),
       );
     });
   }
 
-  /** GOAWAY: requests that are open end, new ones go elsewhere. */
+  /** Requests that are open, and those on their way, are answered; new ones go elsewhere. */
   drain(): void {
-    for (const session of this.#sessions) session.close();
+    this.#draining = true;
+    for (const connection of this.#connections.values()) {
+      if (connection.streams > 0) sendAway(connection);
+    }
+  }
+
+  /** Ends the connections on which no request is under way. */
+  closeResting(): void {
+    for (const { session, streams } of this.#connections.values()) {
+      if (streams === 0) session.close();
+    }
   }
 
   close(): void {
-    for (const session of this.#sessions) session.destroy();
+    for (const session of this.#connections.keys()) session.destroy();
   }
 }
 
@@ -73,6 +91,26 @@ export class Http2Server {
 function oneHost(authority: string | undefined, hosts: readonly string[]): string | undefined {
   const [first, ...others] = authority === undefined ? hosts : [authority, ...hosts];
   return others.every((one) => one.toLowerCase() === first?.toLowerCase()) ? first : undefined;
+}
+
+type Connection = { readonly session: Http2Session; streams: number; isSentAway: boolean };
+
+/**
+ * RFC 9113 section 6.8: first a GOAWAY that still takes what is on its way, a round trip later the final one. Only while a
+ * stream is open: without one nghttp2 would read no more after the first.
+ */
+function sendAway(connection: Connection): void {
+  const { session } = connection;
+  if (connection.isSentAway || session.destroyed || session.closed) return;
+  connection.isSentAway = true;
+  session.goaway(constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1);
+  session.ping(() => {
+    if (!session.destroyed) session.close();
+  });
+}
+
+function closeWhenDone({ session, streams, isSentAway }: Connection): void {
+  if (isSentAway && streams === 0 && !session.destroyed) session.close();
 }
 
 class Http2Exchange implements Exchange {

@@ -22,7 +22,7 @@ import { serviceOf, workloadOf } from '../mesh/test-arbitraries.ts';
 import type { TrafficSettings } from '../mesh/traffic-policy.ts';
 import type { PortMapping, Workload } from '../mesh/workload.ts';
 import { HandmadeDiscovery, issueFrom, memoryLog } from '../node-agent/test-support/world.ts';
-import { systemClock } from '../runtime/clock.ts';
+import { type Clock, systemClock } from '../runtime/clock.ts';
 import { connectTunnel } from '../tunnel/connect.ts';
 import { ignoreError } from '../tunnel/socket.ts';
 import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
@@ -50,6 +50,7 @@ export class Rig {
   readonly lines: Record<string, unknown>[];
   readonly #ca: TestCa;
   readonly #servers: Server[] = [];
+  #stopped: Promise<void> | undefined;
   readonly #tunnels: Tunnel[] = [];
   readonly #sessions: ClientHttp2Session[] = [];
   readonly #waypoint: Waypoint;
@@ -67,7 +68,10 @@ export class Rig {
     this.lines = lines;
   }
 
-  static async open(over: Partial<WaypointSettings> = {}): Promise<Rig> {
+  static async open(
+    over: Partial<WaypointSettings> = {},
+    clock: Clock = systemClock,
+  ): Promise<Rig> {
     const ca = await createTestCa();
     const discovery = new HandmadeDiscovery();
     const { log, lines } = memoryLog();
@@ -84,7 +88,7 @@ export class Rig {
       }),
     });
     const waypoint = await startWaypoint(
-      { clock: systemClock, log, discovery, issue: issueFrom(ca) },
+      { clock, log, discovery, issue: issueFrom(ca) },
       {
         identity: WAYPOINT,
         workloadUid: WAYPOINT_UID,
@@ -234,6 +238,12 @@ export class Rig {
     return session;
   }
 
+  /** As SIGTERM does it. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#waypoint.stop();
+    return this.#stopped;
+  }
+
   metrics(): Promise<string> {
     return this.#waypoint.metrics.text();
   }
@@ -241,7 +251,7 @@ export class Rig {
   async close(): Promise<void> {
     for (const session of this.#sessions) session.destroy();
     await Promise.all(this.#tunnels.map((tunnel) => tunnel.close()));
-    await this.#waypoint.stop();
+    await this.stop();
     for (const server of this.#servers) {
       if ('closeAllConnections' in server) (server as HttpServer).closeAllConnections();
       server.close();

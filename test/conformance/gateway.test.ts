@@ -4,6 +4,7 @@
 
 import { before, describe, test } from 'node:test';
 import { sandboxSuite } from '../support/sandbox.ts';
+import { GATEWAY_LIFE } from './gateway-life.ts';
 import { GATEWAY_MATCHING } from './gateway-matching.ts';
 import { GATEWAY_OBJECTS } from './gateway-objects.ts';
 import { GATEWAY_PARENTS } from './gateway-parents.ts';
@@ -35,5 +36,10 @@ sandboxSuite('Gateway API: gateways', (sandbox) => {
       for (const one of tests) test(`${theme}: ${one.name}`, () => runGatewayTest(stage, one));
     }
     for (const { name, run } of GATEWAY_OBJECTS) test(`objects: ${name}`, () => run(stage));
+  });
+
+  // under load of its own
+  describe('one after the other', () => {
+    for (const { name, run } of GATEWAY_LIFE) test(`life: ${name}`, () => run(stage));
   });
 });

@@ -9,17 +9,11 @@ import { acceptConnection, type ConnectionSteps, type RefusedReason } from './ac
 import { ListenerContexts } from './contexts.ts';
 import { IngressPorts, type PortsSettings } from './ports.ts';
 
-export type IngressSettings = PortsSettings &
-  Pick<ConnectionSteps, 'trustedHops'> & {
-    /** Connections are still taken for so long after it is no longer ready: load balancers hear of that later. */
-    readonly lingerMs: number;
-  };
+export type IngressSettings = PortsSettings & Pick<ConnectionSteps, 'trustedHops'>;
 
 export type Ingress = Pick<IngressPorts, 'openAt' | 'settled' | 'drain' | 'close'> & {
   /** Serves what the Gateway's listeners are now. */
   take(snapshot: Snapshot): void;
-  /** Before the drain: goes on as before until nobody should come any more. */
-  linger(): Promise<void>;
   /** Discovery has told all there is: once the ports are open it is ready. */
   synced(): void;
 };
@@ -81,7 +75,6 @@ export function startIngress(
       contexts.keepFor(told?.listeners ?? []);
       ports.apply(told);
     },
-    linger: () => clock.sleep(settings.lingerMs),
     synced() {
       void ports.settled().then(opened);
     },

@@ -237,7 +237,7 @@ describe('requests through an ingress gateway', () => {
   });
 
   test('an ingress that is told to end serves new connections for a while, then lets those it has end', async () => {
-    const edge = await TestIngress.open({ lingerMs: 300 });
+    const edge = await TestIngress.open({ drainNoticeMs: 300 });
     const web = edge.rig.service('web');
     const held = Promise.withResolvers<void>();
     await edge.rig.http(web, 'web-1', ({ url }, response) => {

@@ -27,12 +27,13 @@ export class TestIngress {
   }
 
   static async open(
-    settings: { readonly trustedHops?: number; readonly lingerMs?: number } = {},
+    settings: { readonly trustedHops?: number; readonly drainNoticeMs?: number } = {},
   ): Promise<TestIngress> {
-    const { trustedHops = 0, lingerMs = 0 } = settings;
+    const { trustedHops = 0, drainNoticeMs = 0 } = settings;
     const rig = await Rig.open({
       gateway: GATEWAY,
-      ingress: { gateway: GATEWAY, host: '127.0.0.1', trustedHops, lingerMs, openedAs: () => 0 },
+      drainNoticeMs,
+      ingress: { gateway: GATEWAY, host: '127.0.0.1', trustedHops, openedAs: () => 0 },
     });
     return new TestIngress(rig, await createAuthority(Date.now()));
   }

@@ -27,14 +27,15 @@ export async function keepAsking(
   const { url, kept = 0, retries = 0 } = settings;
   const agent = kept > 0 && new Agent({ keepAlive: true, maxSockets: kept, scheduling: 'fifo' });
   const inFlight = new Set<Promise<void>>();
-  const asked = async (left: number): Promise<string> => {
+  const asked = async (left: number, way = agent): Promise<string> => {
     try {
-      return await ask(url, agent);
+      return await ask(url, way);
     } catch (error) {
       if (left === 0 || !(error instanceof BrokenError)) throw error;
       tally.requests.retried++;
       noteFault(tally, `asked again: ${error.message}`);
-      return asked(left - 1);
+      // others that are kept may have broken with it
+      return asked(left - 1, false);
     }
   };
   while (!stop.aborted) {
