@@ -56,6 +56,8 @@ sandboxSuite('policy on requests', (sandbox) => {
     assert.match(denied.stdout, /waypoint gateway-conformance-mesh\/waypoint/);
     assert.match(denied.stdout, /explicitly denied by: gateway-conformance-mesh\/no-admin, rule 0/);
     assert.match(denied.stdout, /The request is denied/);
+    const held = await sandbox().ambit('authz', 'check', `${namespace}/${name}`);
+    assert.match(held.stdout, /no-admin\s+DENY\s+requests to \S+by-path\S+, at waypoint/);
     const allowed = await explain('/shop');
     assert.equal(allowed.code, 0, allowed.stdout + allowed.stderr);
     await sandbox().kubectl(['delete', '-f', '-'], policy);
