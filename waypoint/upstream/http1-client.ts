@@ -124,6 +124,8 @@ class EndpointAgent extends Agent {
   readonly #open: Open;
   readonly #limits: UpstreamLimits | undefined;
   readonly #served = new WeakMap<Duplex, number>();
+  /** What resting connections listen with. */
+  readonly #leaving = new WeakMap<Duplex, () => void>();
 
   constructor(open: Open, limits: UpstreamLimits | undefined) {
     super({ keepAlive: true, maxFreeSockets: MAX_FREE, scheduling: 'lifo', timeout: 0 });
@@ -165,6 +167,11 @@ class EndpointAgent extends Agent {
     kept.on('error', ignoreError);
     const idleMs = this.#limits?.settings.timeouts.idleMs ?? FREE_FOR_MS;
     kept.setTimeout(Math.min(idleMs, FREE_FOR_MS), () => kept.destroy());
+    // Node looks no more at one that rests: a request upon it would wait for an answer for ever
+    const leave = (): void => void kept.destroy();
+    this.#leaving.set(kept, leave);
+    kept.once('end', leave);
+    kept.once('data', leave);
     return true;
   }
 
@@ -172,6 +179,10 @@ class EndpointAgent extends Agent {
     const kept = socket as StreamSocket;
     kept.setTimeout(0);
     kept.removeAllListeners('timeout');
+    const leave = this.#leaving.get(kept);
+    if (leave === undefined) return;
+    kept.off('end', leave);
+    kept.off('data', leave);
   }
 }
 
