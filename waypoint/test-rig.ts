@@ -53,6 +53,7 @@ export class Rig {
   readonly #tunnels: Tunnel[] = [];
   readonly #sessions: ClientHttp2Session[] = [];
   readonly #waypoint: Waypoint;
+  #stopped: Promise<void> | undefined;
   #vips = 0;
 
   private constructor(
@@ -238,10 +239,16 @@ export class Rig {
     return this.#waypoint.metrics.text();
   }
 
+  /** The waypoint drains, and ends; its clients and endpoints are still there. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#waypoint.stop();
+    return this.#stopped;
+  }
+
   async close(): Promise<void> {
     for (const session of this.#sessions) session.destroy();
     await Promise.all(this.#tunnels.map((tunnel) => tunnel.close()));
-    await this.#waypoint.stop();
+    await this.stop();
     for (const server of this.#servers) {
       if ('closeAllConnections' in server) (server as HttpServer).closeAllConnections();
       server.close();
