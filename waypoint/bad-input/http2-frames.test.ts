@@ -163,6 +163,8 @@ describe('a client of HTTP/2 that sends', () => {
 
   async function peer(...frames: readonly Buffer[]): Promise<h2.RawPeer> {
     const socket = await rig.connect(web.service);
+    // else the waypoint lingers for a second
+    socket.once('end', () => socket.end());
     const raw = h2.rawPeer(socket as never);
     raw.send(h2.PREFACE, h2.settings(), ...frames);
     return raw;
