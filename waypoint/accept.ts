@@ -11,7 +11,6 @@ import type { TunnelFields, TunnelRequest, TunnelStream } from '../tunnel/tunnel
 import { readAuthority } from '../wire/authority.ts';
 import { askedOf } from './asked.ts';
 import { detect, type Spoken } from './detect.ts';
-import { HEAD_TIMEOUT_MS } from './http1-connection.ts';
 import type { Http1Server } from './http1-server.ts';
 import type { Http2Server } from './http2-server.ts';
 import type { Inbound } from './inbound.ts';
@@ -21,6 +20,8 @@ import type { ConnectionTrace } from './telemetry/request-spans.ts';
 
 export type AcceptSteps = {
   readonly clock: Clock;
+  /** A head may take so long, where requests are due. */
+  readonly headTimeoutMs: number;
   readonly log: Log;
   readonly snapshot: () => Snapshot;
   /** This replica; undefined while the mesh does not know it yet. */
@@ -76,7 +77,7 @@ async function spokenIn(
   steps: AcceptSteps,
 ): Promise<Spoken> {
   if (carries === 'either') return detect(steps, bytes);
-  const spoken = await detect(steps, bytes, HEAD_TIMEOUT_MS);
+  const spoken = await detect(steps, bytes, steps.headTimeoutMs);
   return spoken === 'opaque' ? 'http1' : spoken;
 }
 

@@ -175,9 +175,10 @@ export async function startWaypoint(
     idle,
   };
   const refusals = new Refusals({ log: log.child({ scope: 'access' }), metrics });
+  const headTimeoutMs = settings.headTimeoutMs ?? HEAD_TIMEOUT_MS;
   const doorOf = (protocol: 'http1' | 'http2'): ConnectionParts => ({
     clock,
-    headTimeoutMs: settings.headTimeoutMs ?? HEAD_TIMEOUT_MS,
+    headTimeoutMs,
     onExchange: (one) => void serve(one, steps),
     onBad: (inbound, refusal) => refusals.tell(protocol, inbound, refusal),
   });
@@ -212,6 +213,7 @@ export async function startWaypoint(
       onRequest: (request) =>
         void acceptStream(request, {
           clock,
+          headTimeoutMs,
           log,
           snapshot,
           self,

@@ -75,7 +75,7 @@ export class Http2Watch {
       this.#requests.delete(oldest);
     }
     stream.once('close', () => {
-      if (!stream.writableFinished) this.#countTakenBack();
+      if (stream.rstCode !== 0) this.#countTakenBack();
     });
   }
 

@@ -54,6 +54,7 @@ export class Rig {
   readonly #tunnels: Tunnel[] = [];
   readonly #sessions: ClientHttp2Session[] = [];
   readonly #waypoint: Waypoint;
+  #stopped: Promise<void> | undefined;
   #vips = 0;
 
   private constructor(
@@ -246,6 +247,12 @@ export class Rig {
 
   metrics(): Promise<string> {
     return this.#waypoint.metrics.text();
+  }
+
+  /** The waypoint drains, and ends; its clients and endpoints are still there. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#waypoint.stop();
+    return this.#stopped;
   }
 
   async close(): Promise<void> {
