@@ -50,7 +50,6 @@ export class Rig {
   readonly lines: Record<string, unknown>[];
   readonly #ca: TestCa;
   readonly #servers: Server[] = [];
-  #stopped: Promise<void> | undefined;
   readonly #tunnels: Tunnel[] = [];
   readonly #sessions: ClientHttp2Session[] = [];
   readonly #waypoint: Waypoint;
@@ -237,12 +236,6 @@ export class Rig {
     const session = connectHttp2('http://service', { createConnection: () => socket as never });
     this.#sessions.push(session);
     return session;
-  }
-
-  /** As SIGTERM does it. */
-  stop(): Promise<void> {
-    this.#stopped ??= this.#waypoint.stop();
-    return this.#stopped;
   }
 
   metrics(): Promise<string> {
