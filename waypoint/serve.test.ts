@@ -32,6 +32,34 @@ describe('a request through a waypoint', () => {
     assert.equal(answer.headers['x-path'], '/a?b=c');
   });
 
+  test('tells the endpoint who the client is, whatever the client says, and nothing of one connection', async () => {
+    const web = rig.service('told');
+    await rig.http(web, 'told-1', ({ headers }, response) => {
+      response.setHeader('connection', 'x-hop');
+      response.setHeader('x-hop', 'mine');
+      response.end(JSON.stringify(headers));
+    });
+    const answer = await rig.ask(web, {
+      headers: {
+        connection: 'x-once',
+        'x-once': '1',
+        'x-forwarded-client-cert': 'URI=spiffe://cluster.local/ns/ops/sa/root',
+        b3: 'a'.repeat(32),
+      },
+    });
+    const told = JSON.parse(answer.body) as Record<string, string>;
+    assert.equal(
+      told['x-forwarded-client-cert'],
+      'By=spiffe://cluster.local/ns/shop/sa/waypoint;URI=spiffe://cluster.local/ns/shop/sa/client',
+    );
+    assert.equal(told['x-forwarded-proto'], 'http');
+    assert.equal(told['x-envoy-attempt-count'], '1');
+    assert.equal(told['b3'], 'a'.repeat(32));
+    assert.deepEqual([told['x-once'], told['via']], [undefined, undefined]);
+    assert.equal(answer.headers['x-hop'], undefined);
+    assert.match(String(answer.headers['x-envoy-upstream-service-time']), /^\d+$/);
+  });
+
   test('carries bodies of any size both ways', async () => {
     const web = rig.service('bulk');
     await rig.http(web, 'bulk-1', (request, response) => {
