@@ -6,7 +6,7 @@ import { createServer as createTcp, type Socket } from 'node:net';
 import type { PortMapping } from '../../mesh/workload.ts';
 import { until } from '../../node-agent/test-support/world.ts';
 import type { StreamSocket } from '../stream-socket.ts';
-import { Rig } from '../test-rig.ts';
+import type { Rig } from '../test-rig.ts';
 
 export type Door = ReturnType<Rig['service']>;
 
