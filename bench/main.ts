@@ -3,10 +3,11 @@
 
 import type { Run } from './scenario.ts';
 import { tunnelScenarios } from './scenarios/tunnel.ts';
+import { waypointScenarios } from './scenarios/waypoint.ts';
 
 const ROUNDS = 5;
 
-for (const open of tunnelScenarios) {
+for (const open of [...tunnelScenarios, ...waypointScenarios]) {
   const scenario = await open();
   const direct: number[] = [];
   const mesh: number[] = [];
@@ -21,7 +22,7 @@ for (const open of tunnelScenarios) {
   const per = (values: number[]): string =>
     `${((median(values) * 1000) / scenario.amount).toFixed(2)} µs`;
   process.stdout.write(
-    `${scenario.name}: CPU per ${scenario.unit}: direct ${per(direct)}, through a tunnel ${per(mesh)}, ratio ${ratio.toFixed(2)}\n`,
+    `${scenario.name}: CPU per ${scenario.unit}: direct ${per(direct)}, through the mesh ${per(mesh)}, ratio ${ratio.toFixed(2)}\n`,
   );
 }
 

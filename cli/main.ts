@@ -111,7 +111,7 @@ withCluster(program.command('explain <from> <to>'))
 
 const authz = program.command('authz').description('authorization policies, as agents have them');
 withCluster(authz.command('check <pod>'))
-  .description('the policies that hold for connections to a pod')
+  .description('the policies that hold for connections to a pod, and for requests at its waypoints')
   .option('-n, --namespace <namespace>', 'namespace of the pod, when it does not say', 'default')
   .addOption(anyOutput())
   .action(async (pod: string, options: AuthzOptions) => {

@@ -42,7 +42,7 @@ function fits(wanted: PathPattern, text: string): boolean {
       .replaceAll('<many>', '.*');
     return new RegExp(`^${pattern}$`).test(text);
   }
-  const escaped = wanted.value.replaceAll(/[^a-z]/gi, String.raw`\$&`);
+  const escaped = wanted.value.replaceAll(/[^a-z0-9]/gi, String.raw`\$&`);
   const pattern = { exact: `^${escaped}$`, prefix: `^${escaped}`, suffix: `${escaped}$` };
   return new RegExp(pattern[wanted.kind]).test(text);
 }

@@ -250,6 +250,52 @@ describe('a waypoint', () => {
     assert.equal(hop.expected.length, 2);
   });
 
+  describe('with a replica in each zone, and others', () => {
+    // what PreferClose and PreferSameZone become
+    const preference = ['network', 'region', 'zone'] as const;
+    const nearby = { mode: 'failover', preference, health: 'only-healthy' } as const;
+    const inZone = (zone: string): Partial<Workload> => ({
+      locality: { region: 'r', zone, subzone: '' },
+    });
+    const client = { ...CLIENT, ...inZone('a') };
+    const chosen = (
+      replicas: Readonly<Record<string, Partial<Workload>>>,
+      { exclude = [], service = {} }: { exclude?: string[]; service?: Partial<Service> } = {},
+    ): string[] => {
+      const snapshot = world(
+        {},
+        { waypoint: BY_NAME },
+        { ...SHARED, loadBalancing: nearby, ...service },
+        ...Object.entries(replicas).map(([uid, parts]) => replica(uid, parts)),
+      );
+      const draws = [0, 0.2, 0.4, 0.6, 0.8, 0.999].map((drawn) => {
+        const balance = { ...BALANCE, random: () => drawn, exclude: new Set(exclude) };
+        return tunnelFor(snapshot, '10.96.0.1', 80, balance, client).workload.uid;
+      });
+      return [...new Set(draws)].sort();
+    };
+    const REPLICAS = { a1: inZone('a'), a2: inZone('a'), b: inZone('b'), c: inZone('c') };
+
+    test('those of the client’s zone share its connections', () => {
+      assert.deepEqual(chosen(REPLICAS), ['a1', 'a2']);
+    });
+
+    test('the others take over when the near ones are gone, ill, leaving or cannot be reached', () => {
+      const { a1, a2, ...away } = REPLICAS;
+      assert.deepEqual(chosen(away), ['b', 'c']);
+      const ill = { health: 'unhealthy' } as const;
+      assert.deepEqual(chosen({ ...away, a1: { ...a1, ...ill } }), ['b', 'c']);
+      const leaving = { health: 'draining' } as const;
+      assert.deepEqual(chosen({ ...away, a2: { ...a2, ...leaving } }), ['b', 'c']);
+      assert.deepEqual(chosen(REPLICAS, { exclude: ['a1', 'a2'] }), ['b', 'c']);
+    });
+
+    test('all share them when the waypoint’s Service prefers none', () => {
+      const service = { loadBalancing: undefined };
+      assert.deepEqual(chosen(REPLICAS, { service }), ['a1', 'a2', 'b', 'c']);
+    });
+  });
+
   test('of several is chosen by weight', () => {
     const other = { ...TO_WAYPOINT, ip: parseIp('10.0.0.4') };
     const weightedWaypoints = [

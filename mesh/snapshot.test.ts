@@ -26,23 +26,33 @@ import { trafficPolicyKey } from './traffic-policy.ts';
 import type { Workload } from './workload.ts';
 
 const GATEWAYS = ['shop/edge', 'ops/edge'];
-const ANY_LISTENERS: fc.Arbitrary<GatewayListeners> = fc.record({
-  gateway: fc.constantFrom(...GATEWAYS),
-  listeners: fc.array(
-    fc.record({
-      name: fc.string(),
-      port: fc.nat(),
-      hostname: fc.string(),
-      serves: fc.constant({ kind: 'http' } as const),
-    }),
-    { maxLength: 2 },
-  ),
-});
-const ANY_BACKEND_TLS: fc.Arbitrary<BackendTls> = fc.record({
-  service: fc.constantFrom('shop/a.test', 'ops/b.test'),
-  port: fc.constantFrom(undefined, 80, 443),
-  terms: fc.record({ kind: fc.constant('broken' as const), why: fc.string() }),
-});
+const PLAIN = { noNullPrototype: true } as const;
+const ANY_LISTENERS: fc.Arbitrary<GatewayListeners> = fc.record(
+  {
+    gateway: fc.constantFrom(...GATEWAYS),
+    listeners: fc.array(
+      fc.record(
+        {
+          name: fc.string(),
+          port: fc.nat(),
+          hostname: fc.string(),
+          serves: fc.constant({ kind: 'http' } as const),
+        },
+        PLAIN,
+      ),
+      { maxLength: 2 },
+    ),
+  },
+  PLAIN,
+);
+const ANY_BACKEND_TLS: fc.Arbitrary<BackendTls> = fc.record(
+  {
+    service: fc.constantFrom('shop/a.test', 'ops/b.test'),
+    port: fc.constantFrom(undefined, 80, 443),
+    terms: fc.record({ kind: fc.constant('broken' as const), why: fc.string() }, PLAIN),
+  },
+  PLAIN,
+);
 
 const UPDATE: fc.Arbitrary<ResourceUpdate> = fc.oneof(
   ANY_WORKLOAD.map((workload) => ({ kind: 'workload', workload }) as const),

@@ -37,8 +37,9 @@ export const DEFAULT_TRAFFIC_POLICY: TrafficSettings = {
   },
   retries: {
     attempts: 2,
-    on: ['connect-failure', 'refused-stream', 'unavailable', 'cancelled'],
-    // only where the method is idempotent: the upstream may have acted before it said so
+    // the last two only where the method is idempotent, as the upstream may have acted before; Istio leaves out lost
+    // connections, and so loses what was under way in a pod that dies
+    on: ['connect-failure', 'refused-stream', 'unavailable', 'cancelled', 'connection-lost'],
     codes: [503],
     backoff: { minMs: 0, baseMs: 25, maxMs: 250 },
     // on without being asked for: retries without one multiply an outage

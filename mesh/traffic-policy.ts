@@ -104,11 +104,13 @@ export type Timeouts = {
   readonly idleMs: number;
 };
 
-/** The field's words for what may be tried again; the last five are gRPC statuses. */
+/** The field's words for what may be tried again, and `connection-lost`; the last five are gRPC statuses. */
 export type RetryCondition =
   | '5xx'
   | 'gateway-error'
   | 'connect-failure'
+  /** It broke before an answer: a `reset` without those that only took too long. */
+  | 'connection-lost'
   | 'reset'
   | 'refused-stream'
   | 'retriable-4xx'

@@ -23,11 +23,13 @@ const VIP = '10.96.0.1';
 const PORT = portOf(80, 8080);
 const WEB = serviceOf('web', VIP, [PORT]);
 const KEY = `${WEB.namespace}/${WEB.hostname}`;
+const WAYPOINT = serviceOf('waypoint', '10.96.0.2', [portOf(15008, 15008)]);
 
 function snapshotOf(count: number, service: Partial<Service>, pod: Partial<Workload>): Snapshot {
   return emptySnapshot.apply([
     { kind: 'workload', workload: workloadOf(CLIENT) },
     { kind: 'service', service: { ...WEB, ...service } },
+    { kind: 'service', service: WAYPOINT },
     ...Array.from({ length: count }, (_, i) => {
       const spec = { name: `server-${i}`, uid: `s${i}`, addresses: [`10.0.0.${10 + i}`] };
       const workload = workloadOf(spec, { services: new Map([[KEY, [PORT]]]), ...pod });
@@ -122,6 +124,18 @@ describe('carry()', () => {
     for (const code of ['TUNNEL_REFUSED', 'TUNNEL_LOST', 'PEER_IDENTITY_MISMATCH'] as const) {
       assert.equal((await tried({ failures: [code] })).tried.length, 1, code);
     }
+  });
+
+  test('tries another replica of a waypoint that goes away before it answers', async () => {
+    const { namespace, hostname } = WAYPOINT;
+    const behind = { waypoint: { by: 'hostname', namespace, hostname, port: 15008 } } as const;
+    const replica = { services: new Map([[`${namespace}/${hostname}`, []]]) };
+    for (const code of ['TUNNEL_LOST', 'TLS_FAILURE', 'UPSTREAM_CONNECT'] as const) {
+      const { tried: uids } = await tried({ service: behind, pod: replica, failures: [code] });
+      assert.equal(new Set(uids).size, 2, code);
+    }
+    const refused = { service: behind, pod: replica, failures: ['TUNNEL_REFUSED'] } as const;
+    assert.equal((await tried(refused)).tried.length, 1);
   });
 
   test('tells what the only endpoint failed of, not that none is left', async () => {

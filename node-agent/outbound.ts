@@ -12,7 +12,7 @@ import { admit, type Permit } from '../mesh/permit.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
 import { type Workload, workloadIdentity } from '../mesh/workload.ts';
 import { type Leg, splice } from '../tunnel/splice.ts';
-import type { ConnectHead, TunnelStream } from '../tunnel/tunnel.ts';
+import { type ConnectHead, type TunnelStream, UnprocessedError } from '../tunnel/tunnel.ts';
 import type { Affinity } from './affinity.ts';
 import type { Captured } from './capture/capture.ts';
 import { connectHead, describedBy, headInside } from './connect-head.ts';
@@ -127,14 +127,20 @@ async function reach(permit: Permit<Intent>, asked: Asked): Promise<Reached> {
       }
       return reached;
     } catch (error) {
-      if (!(error instanceof MeshError) || !FAILURES[error.code].retry) throw error;
-      if (hop.workload === undefined) throw error;
+      if (!(error instanceof MeshError) || hop.workload === undefined) throw error;
+      if (!mayTryAnother(error, permit)) throw error;
       failure = error;
       exclude.add(hop.workload.uid);
       const tied = permit.kind === 'workload' || permit.kind === 'passthrough';
       if (tied || exclude.size === MAX_ENDPOINTS) throw error;
     }
   }
+}
+
+/** A replica of a waypoint that goes away while it is asked has asked nobody: that comes after its answer. */
+function mayTryAnother(error: MeshError, { kind }: Permit<Intent>): boolean {
+  if (FAILURES[error.code].retry || error instanceof UnprocessedError) return true;
+  return kind === 'waypoint' && (error.code === 'TUNNEL_LOST' || error.code === 'TLS_FAILURE');
 }
 
 async function openWay(hop: Hop, asked: Asked): Promise<Reached> {

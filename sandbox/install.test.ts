@@ -190,6 +190,16 @@ describe('custom resources', () => {
     return ajv.validate(schema, { spec });
   }
 
+  test('have no field that kubectl would read as true or false (YAML 1.1)', () => {
+    for (const { metadata, spec } of definitions) {
+      if (!spec.group.endsWith('ambit-mesh.io')) continue;
+      const fields = spec.versions.flatMap(({ schema }) => fieldsIn(schema.openAPIV3Schema));
+      assert.ok(fields.length > 0);
+      const words = fields.filter((name) => /^(y|n|yes|no|on|off|true|false)$/i.test(name));
+      assert.deepEqual(words, [], metadata.name);
+    }
+  });
+
   test('are named after what they define', () => {
     assert.ok(definitions.length > 0);
     for (const { metadata, spec } of definitions) {
@@ -276,4 +286,11 @@ describe('custom resources', () => {
 
 function keyOf({ metadata }: KubeObject): string {
   return `${metadata.namespace}/${metadata.name}`;
+}
+
+function fieldsIn(schema: object): string[] {
+  return Object.entries(schema).flatMap(([key, value]: [string, unknown]): string[] => {
+    if (typeof value !== 'object' || value === null) return [];
+    return key === 'properties' ? [...Object.keys(value), ...fieldsIn(value)] : fieldsIn(value);
+  });
 }

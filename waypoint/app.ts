@@ -25,6 +25,7 @@ import { ignoreError } from '../tunnel/socket.ts';
 import type { Leg } from '../tunnel/splice.ts';
 import { acceptStream } from './accept.ts';
 import { Guard } from './auth/guard.ts';
+import { drain } from './drain.ts';
 import { type ConnectionParts, HEAD_TIMEOUT_MS } from './http1-connection.ts';
 import { Http1Server } from './http1-server.ts';
 import { Http2Server } from './http2-server.ts';
@@ -74,6 +75,8 @@ export type WaypointSettings = AdminDoors & {
   /** How long nothing need move in a request. */
   readonly idle?: Partial<IdleLimits> | undefined;
   readonly headTimeoutMs?: number | undefined;
+  /** How long it serves on as before once it is to stop; not at all without it. */
+  readonly drainNoticeMs?: number;
   /** undefined: nobody collects traces. */
   readonly tracing?: TracingSettings | undefined;
   readonly requestLog?: RequestLogSettings;
@@ -277,15 +280,19 @@ export async function startWaypoint(
     serving: serving.promise,
     async stop() {
       readiness.blocker('stopping');
-      server.close();
-      http1.drain();
-      http2.drain();
-      const deadline = clock.timer(settings.drainDeadlineMs, () => {
-        void acceptor?.close();
-        ingress?.close();
-      });
-      await Promise.all([acceptor?.drain(), ingress?.drain()]);
-      deadline.cancel();
+      await drain(
+        {
+          clock,
+          http: [http1, http2],
+          shut: () => void server.close(),
+          ended: () => Promise.all([acceptor?.drain(), ingress?.drain()]),
+          cut: () => {
+            void acceptor?.close();
+            ingress?.close();
+          },
+        },
+        { noticeMs: settings.drainNoticeMs ?? 0, deadlineMs: settings.drainDeadlineMs },
+      );
       unsubscribe();
       http1.close();
       http2.close();

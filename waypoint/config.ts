@@ -36,6 +36,8 @@ export type WaypointConfig = {
   readonly drainDeadlineMs: number;
   /** How long nothing need move in a request. */
   readonly idle: Pick<IdleLimits, 'streamMs'>;
+  /** How long a replica that is told to end serves on as before. */
+  readonly drainNoticeMs: number;
   readonly tunnels: Door;
   readonly admin: Door;
   readonly metrics: Door;
@@ -47,6 +49,11 @@ const DAY_MS = 86_400_000;
 const TERMINATION_GRACE_MS = 30_000;
 /** Of that, what is left for closing what remains. */
 const CLOSING_MS = 5000;
+/**
+ * Kubernetes takes a pod out of its Services while it tells it to end. A change of endpoints reaches every agent of a large
+ * cluster in less than three seconds; load balancers before an ingress look every few.
+ */
+const NOTICE_MS = { waypoint: 3000, ingress: 5000 } as const;
 
 /** @throws ConfigError naming every setting that is wrong */
 export function readWaypointConfig(env: SettingsReader): WaypointConfig {
@@ -54,13 +61,14 @@ export function readWaypointConfig(env: SettingsReader): WaypointConfig {
   const host = env.text('AMBIT_BIND_HOST', '0.0.0.0');
   const port = (name: string, fallback: number): number =>
     env.integer(name, fallback, { max: 65535 });
+  const kind = env.oneOf('AMBIT_GATEWAY_KIND', ['waypoint', 'ingress'], 'waypoint');
   const config: WaypointConfig = {
     podName: env.text('POD_NAME'),
     podNamespace: env.text('POD_NAMESPACE'),
     serviceAccount: env.text('SERVICE_ACCOUNT'),
     nodeName: env.text('NODE_NAME', ''),
     gateway: env.text('AMBIT_GATEWAY'),
-    kind: env.oneOf('AMBIT_GATEWAY_KIND', ['waypoint', 'ingress'], 'waypoint'),
+    kind,
     listenHost: env.text('AMBIT_BIND_HOST', '') || undefined,
     trustedHops: env.integer('AMBIT_TRUSTED_PROXIES', 0, { max: 100 }),
     namespace,
@@ -79,6 +87,7 @@ export function readWaypointConfig(env: SettingsReader): WaypointConfig {
       Math.max(1000, env.durationMs('AMBIT_TERMINATION_GRACE', TERMINATION_GRACE_MS) - CLOSING_MS),
     ),
     idle: { streamMs: env.durationMs('AMBIT_STREAM_IDLE_TIMEOUT', STREAM_IDLE_MS) },
+    drainNoticeMs: env.durationMs('AMBIT_DRAIN_NOTICE', NOTICE_MS[kind]),
     tracing: readTracingSettings(env),
     requestLog: {
       filter: readAccessFilter(env, RESPONSE_FLAGS),

@@ -87,11 +87,14 @@ export class Http1Connection {
     else this.#end(refusal);
   }
 
-  /** Ends when nothing is being asked, at the latest with the next answer. */
+  /** Ends with its next answer, which says so. */
   drain(): void {
     this.#draining = true;
-    if (this.#current !== undefined) this.#current.isLast();
-    else if (!this.#headBegun) this.#end();
+    this.#current?.isLast();
+  }
+
+  closeIfResting(): void {
+    if (this.#current === undefined && !this.#headBegun) this.#end();
   }
 
   #expectHead(): void {

@@ -22,41 +22,53 @@ export function framingProblem(head: RawHead): FramingProblem | undefined {
   if (httpVersion !== '1.1' && httpVersion !== '1.0') {
     return { status: 505, why: `version ${httpVersion} in a request line of HTTP/1` };
   }
-  const hosts = valuesOf(rawHeaders, 'host').length;
+  const { hosts, sized, codings } = framingOf(rawHeaders);
   // RFC 9112 section 3.2
   if (hosts > 1) return { status: 400, why: 'more than one Host' };
   if (hosts === 0 && httpVersion === '1.1') return { status: 400, why: 'no Host' };
-  const codings = valuesOf(rawHeaders, 'transfer-encoding');
-  const badCoding = codingProblem(codings, httpVersion);
-  if (badCoding !== undefined || !upgrades) return badCoding;
-  const sized = valuesOf(rawHeaders, 'content-length').some((length) => Number(length) > 0);
-  // whether it ends where the body does, or where the new protocol begins, is read in two ways
-  return sized || codings.length > 0
-    ? { status: 400, why: 'a body in a request to change the protocol' }
-    : undefined;
+  const unknown = codingProblem(codings, httpVersion);
+  if (unknown !== undefined) return unknown;
+  if (upgrades && (sized || codings.length > 0)) {
+    // whether it ends where the body does, or where the new protocol begins, is read in two ways
+    return { status: 400, why: 'a body in a request to change the protocol' };
+  }
+  return undefined;
 }
 
-/** RFC 9112 section 6.1: 501 for what could be understood, 400 where the end of the body cannot even be found. */
+function framingOf(rawHeaders: readonly string[]) {
+  let hosts = 0;
+  let sized = false;
+  const codings: string[] = [];
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    const value = rawHeaders[at + 1] ?? '';
+    switch ((rawHeaders[at] ?? '').toLowerCase()) {
+      case 'host':
+        hosts++;
+        break;
+      case 'content-length':
+        sized ||= Number(value) > 0;
+        break;
+      case 'transfer-encoding':
+        codings.push(value.trim().toLowerCase());
+    }
+  }
+  return { hosts, sized, codings };
+}
+
 function codingProblem(
   codings: readonly string[],
   httpVersion: string,
 ): FramingProblem | undefined {
   const [coding, ...others] = codings;
   if (coding === undefined) return undefined;
-  // HTTP/1.0 knows none: whoever sends it may have passed it on unread
+  // section 6.1: HTTP/1.0 knows none, whoever sends it may have passed it on unread
   if (httpVersion === '1.0') return { status: 400, why: 'transfer-encoding in HTTP/1.0' };
   if (others.length > 0) return { status: 400, why: 'more than one transfer-encoding' };
-  if (/^chunked$/i.test(coding.trim())) return undefined;
-  const status = /^[a-z-]+\s*,\s*chunked$/i.test(coding) ? 501 : 400;
-  return { status, why: `transfer-encoding "${coding.slice(0, 50)}"` };
+  return coding === 'chunked' ? undefined : unknownCoding(coding);
 }
 
-function valuesOf(rawHeaders: readonly string[], name: string): string[] {
-  const values: string[] = [];
-  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
-    const one = rawHeaders[at] ?? '';
-    if (one.length === name.length && one.toLowerCase() === name)
-      values.push(rawHeaders[at + 1] ?? '');
-  }
-  return values;
+/** RFC 9112 section 6.1: 501 for what could be understood, 400 where the end of the body cannot even be found. */
+function unknownCoding(coding: string): FramingProblem {
+  const status = /^[a-z-]+\s*,\s*chunked$/.test(coding) ? 501 : 400;
+  return { status, why: `transfer-encoding "${coding.slice(0, 50)}"` };
 }

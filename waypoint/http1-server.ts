@@ -82,10 +82,15 @@ export class Http1Server {
     socket.prependListener('data', () => connection.bytes());
   }
 
-  /** Connections that rest end; those in use end with their answer. */
+  /** From now on each answer is the last one of its connection, and says so. */
   drain(): void {
     this.#draining = true;
     for (const connection of this.#connections.values()) connection.drain();
+  }
+
+  /** Ends the connections on which no request is under way. */
+  closeResting(): void {
+    for (const connection of this.#connections.values()) connection.closeIfResting();
   }
 
   close(): void {

@@ -74,6 +74,7 @@ export class Http2Server {
       const hasBody = (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0;
       const exchange = new Http2Exchange(stream, raw, hasBody, inbound);
       session.open.add(exchange);
+      if (this.#draining) sendAway(session);
       stream.once('close', () => {
         session.open.delete(exchange);
         if (session.draining && session.open.size === 0 && !h2.destroyed) h2.close();
@@ -88,13 +89,17 @@ export class Http2Server {
     h2.setTimeout(IDLE_MS, () => {
       if (session.open.size === 0) h2.close();
     });
-    if (this.#draining) drain(session);
   }
 
-  /** GOAWAY: requests that are open end, and with the last one the connection; new ones go elsewhere. */
+  /** Requests that are open, and those on their way, are answered; new ones go elsewhere. */
   drain(): void {
     this.#draining = true;
-    for (const session of this.#sessions) drain(session);
+    for (const session of this.#sessions) if (session.open.size > 0) sendAway(session);
+  }
+
+  /** Ends the connections on which no request is under way. */
+  closeResting(): void {
+    for (const { h2, open } of this.#sessions) if (open.size === 0) h2.close();
   }
 
   close(): void {
@@ -102,16 +107,14 @@ export class Http2Server {
   }
 }
 
-/** RFC 9113 section 6.8: the first GOAWAY takes what is on its way, the last one comes a round trip later. */
-function drain(session: Session): void {
+/**
+ * RFC 9113 section 6.8: first a GOAWAY that still takes what is on its way, a round trip later the final one. Only while a
+ * stream is open: without one nghttp2 would read no more after the first.
+ */
+function sendAway(session: Session): void {
   const { h2 } = session;
   if (session.draining || h2.destroyed) return;
   session.draining = true;
-  // after a GOAWAY nghttp2 reads only while a stream is open: without one no PING would be answered any more
-  if (session.open.size === 0) {
-    h2.close();
-    return;
-  }
   h2.goaway(constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1);
   h2.ping(() => {
     if (!h2.destroyed) h2.close();

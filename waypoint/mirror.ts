@@ -119,6 +119,9 @@ export class MirroredBody implements RequestBody {
   /** Ends with the request's own body. */
   follow(source: Readable, trailers: () => HeaderList): void {
     this.#trailers = trailers;
+    // an authorization service wanted to see all of it before
+    this.#ended = source.readableEnded;
+    if (this.#ended) return;
     source.once('end', () => {
       this.#ended = true;
       this.#finish();

@@ -4,7 +4,6 @@
 import { MeshError } from '../mesh/failures.ts';
 import { HttpFailure } from '../mesh/http-failures.ts';
 import { matchStream } from '../mesh/match-route.ts';
-import { hopTo } from '../mesh/next-hop.ts';
 import { routeKey } from '../mesh/route.ts';
 import { serviceKey } from '../mesh/service.ts';
 import { pickBackend } from '../mesh/split.ts';
@@ -18,6 +17,7 @@ import type { Destination, Inbound } from './inbound.ts';
 import { backendOf, type PickParts, Way } from './pick.ts';
 import type { RouteTables } from './tables.ts';
 import type { Dialer } from './upstream/dial.ts';
+import { hopOf, tlsTo } from './upstream/endpoints.ts';
 import type { BackendSecurity } from './upstream/secure.ts';
 
 export type OpaqueSteps = {
@@ -43,10 +43,11 @@ export async function carryBytes(stream: Leg, inbound: Inbound, steps: OpaqueSte
     });
     const backend = backendFor(inbound, steps);
     const way = new Way(backend, inbound, balancingOf(backend, steps.pick), steps.pick);
-    const { workload, to, service, servicePort } = way.next(undefined);
+    const target = way.next(undefined);
+    const { workload, to } = target;
     const announced = { from: inbound.remote, traceparent: inbound.trace.traceparent };
-    const plain = await steps.dialer.open(hopTo(workload, to, service), announced, gone.signal);
-    const tls = endsHere(inbound) ? steps.security.tlsFor(service, servicePort) : undefined;
+    const plain = await steps.dialer.open(hopOf(target), announced, gone.signal);
+    const tls = endsHere(inbound) ? tlsTo(target, steps.security) : undefined;
     const leg =
       tls === undefined ? plain : await steps.security.secure(plain, to, tls, [], gone.signal);
     const ended = way.upstream?.loads.begin(workload.uid);

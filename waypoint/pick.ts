@@ -8,9 +8,11 @@ import { HttpFailure } from '../mesh/http-failures.ts';
 import type { BackendTarget } from '../mesh/route.ts';
 import { serviceKey } from '../mesh/service.ts';
 import type { Snapshot } from '../mesh/snapshot.ts';
+import { DEFAULT_TRAFFIC_POLICY } from '../mesh/traffic-defaults.ts';
 import type { RequestBalancing } from '../mesh/traffic-policy.ts';
 import type { Workload } from '../mesh/workload.ts';
 import type { Destination, Inbound } from './inbound.ts';
+import { type Entrance, entranceOf, throughEntrance } from './ingress/entrance.ts';
 import { hash32 } from './resilience/balancing/hash.ts';
 import type { TrafficSettingsByPlace } from './resilience/traffic-settings.ts';
 import type { Choice, Upstream } from './resilience/upstream.ts';
@@ -33,7 +35,9 @@ const BY_CLIENT: RequestBalancing = {
 };
 
 /** Who asks, as far as it decides where to. */
-type Client = Pick<Inbound, 'authority' | 'source'>;
+type Client = Pick<Inbound, 'authority' | 'source'> & Partial<Pick<Inbound, 'asked'>>;
+
+type Led = { readonly entrance: Entrance; readonly way: Way };
 
 /** The endpoints of one backend, for the tries of one request. */
 export class Way {
@@ -45,6 +49,8 @@ export class Way {
   readonly #parts: PickParts;
   readonly #tried = new Set<string>();
   #endpoints: readonly Endpoint[] | undefined;
+  /** The way to the waypoint before the backend, where requests from outside are to come through it. */
+  #led: Led | undefined;
 
   constructor(asked: Destination, inbound: Client, balancing: RequestBalancing, parts: PickParts) {
     this.#asked = asked;
@@ -74,6 +80,8 @@ export class Way {
   #next(hash: number | undefined, keep: string | undefined): Target {
     const asked = this.#asked;
     if (asked.kind === 'workload') return workloadTarget(asked, this.#inbound);
+    const led = this.#ledTo(asked);
+    if (led !== undefined) return throughEntrance(led.way.next(undefined), led.entrance, asked);
     const { upstream } = this;
     const candidates = this.#candidates();
     const kept =
@@ -106,6 +114,19 @@ export class Way {
       'GATEWAY_UNAVAILABLE',
       `Cannot reach ${workload.uid} from a waypoint: it has no address on this network`,
     );
+  }
+
+  #ledTo(asked: Extract<Destination, { kind: 'service' }>): Led | undefined {
+    if (this.#led !== undefined) return this.#led;
+    const parts = this.#parts;
+    const { authority, source, asked: place } = this.#inbound;
+    const self = parts.self();
+    const entrance = self && entranceOf(asked, place, self, parts.snapshot());
+    if (entrance === undefined) return undefined;
+    const balancing = DEFAULT_TRAFFIC_POLICY.loadBalancing;
+    const way = new Way(entrance.waypoint, { authority, source }, balancing, parts);
+    this.#led = { entrance, way };
+    return this.#led;
   }
 
   #candidates(): readonly Endpoint[] {

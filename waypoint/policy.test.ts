@@ -139,6 +139,29 @@ describe('policy at a waypoint', () => {
     assert.deepEqual([headers[':status'], headers['grpc-status']], [200, '7']);
   });
 
+  test('a request under way that policy comes to forbid is cut, and no other', async () => {
+    const [cut, kept] = [await app('r-cut', slowly), await app('r-kept', slowly)];
+    const streams = await Promise.all(
+      [cut, kept].map(async (service) => {
+        const session = await rig.http2(service);
+        const stream = session.request({ ':path': '/' });
+        stream.on('error', () => {});
+        await once(stream, 'data');
+        return stream;
+      }),
+    );
+    const closed = new Promise((resolve) => streams[0]?.once('close', resolve));
+    push({ ...policyOf(kept, [rule(path('/other'))]), action: 'deny' });
+    push({ ...policyOf(cut, [rule()]), action: 'deny' });
+    await closed;
+    assert.notEqual(streams[0]?.rstCode, 0);
+    assert.equal(streams[1]?.closed, false);
+    assert.ok(
+      rig.lines.some(({ message }) => message === 'Cut a request that policy came to forbid'),
+    );
+    streams[1]?.close();
+  });
+
   describe('with tokens', () => {
     const authenticate = (service: Service, keys: KeySource): void => {
       const policy: RequestAuthentication = {
@@ -266,6 +289,30 @@ describe('policy at a waypoint', () => {
       assert.deepEqual([small.status, small.body], [200, 'abc']);
       assert.deepEqual(await asked(web, { path: '/no' }), [401, 'not you']);
       assert.deepEqual(heard, ['POST /yes?a=b 0123456789', 'POST /yes abc', 'GET /no ']);
+    });
+
+    test('a body that it saw whole still reaches a mirror, too', async () => {
+      const web = await app('mirrored', (request, response) => void request.pipe(response));
+      const judge = await app('mirrored-judge');
+      const copied = Promise.withResolvers<string>();
+      const copy = await app('mirrored-copy', (request, response) => {
+        void bodyOf(request).then(copied.resolve);
+        response.end();
+      });
+      const mirror: RouteFilter = {
+        kind: 'mirror',
+        target: backendTo(copy),
+        numerator: 1,
+        denominator: 1,
+      };
+      rig.discovery.push(httpRoute(web, 'mirrored', [{ to: web, filters: [mirror] }]));
+      const includeRequestBody = { maxBytes: 10, allowPartial: false, asBytes: false };
+      const provider = providerOf(judge, { includeRequestBody });
+      push({ ...policyOf(web, [rule()]), action: 'custom', provider });
+      const headers = { 'transfer-encoding': 'chunked' };
+      const answer = await rig.ask(web, { method: 'POST', headers, body: 'abc' });
+      assert.deepEqual([answer.status, answer.body], [200, 'abc']);
+      assert.equal(await copied.promise, 'abc');
     });
 
     test('a body longer than it takes whole is refused with 413', async () => {
@@ -427,6 +474,9 @@ describe('policy at a waypoint', () => {
     });
   });
 });
+
+/** A first word, and no end. */
+const slowly: RequestListener = (_, response) => void response.write('first');
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
   let body = '';

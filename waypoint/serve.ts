@@ -23,8 +23,8 @@ export type ServeSteps = CarrySteps &
     readonly log: Log;
     readonly uuid: () => string;
     readonly trails: RequestTrails;
+    readonly guard: Pick<Guard, 'admit' | 'ask' | 'hold'>;
     readonly idle: Pick<IdleStreams, 'watch'>;
-    readonly guard: Pick<Guard, 'admit' | 'ask'>;
   };
 
 export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void> {
@@ -36,13 +36,14 @@ export async function serve(exchange: Exchange, steps: ServeSteps): Promise<void
     exchange.signal.throwIfAborted();
     const { inbound } = exchange;
     const read = readRequest(exchange, head.headers);
-    const admitted = await steps.guard.admit(read.request, exchange);
+    using admitted = await steps.guard.admit(read.request, exchange);
     const passing = { ...read, request: admitted.request };
     const matched = matchAsked(passing, inbound, steps);
     if (matched !== undefined) trail.learn({ route: routeNameOf(matched) });
     const plan = planOf(passing, matched, inbound, steps);
     const planned = plan.kind === 'forward' ? plan.request : admitted.request;
     const asked = await steps.guard.ask(plan.ask, { ...admitted, request: planned }, exchange);
+    using _held = steps.guard.hold(admitted, exchange);
     if (plan.kind === 'answer') {
       trail.answered(plan.status);
       answerWith(exchange, plan.status, applyChanges(plan.headers, asked.answerChanges), '');

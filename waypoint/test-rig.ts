@@ -22,7 +22,7 @@ import { serviceOf, workloadOf } from '../mesh/test-arbitraries.ts';
 import type { TrafficSettings } from '../mesh/traffic-policy.ts';
 import type { PortMapping, Workload } from '../mesh/workload.ts';
 import { HandmadeDiscovery, issueFrom, memoryLog } from '../node-agent/test-support/world.ts';
-import { systemClock } from '../runtime/clock.ts';
+import { type Clock, systemClock } from '../runtime/clock.ts';
 import { connectTunnel } from '../tunnel/connect.ts';
 import { ignoreError } from '../tunnel/socket.ts';
 import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
@@ -68,7 +68,10 @@ export class Rig {
     this.lines = lines;
   }
 
-  static async open(over: Partial<WaypointSettings> = {}): Promise<Rig> {
+  static async open(
+    over: Partial<WaypointSettings> = {},
+    clock: Clock = systemClock,
+  ): Promise<Rig> {
     const ca = await createTestCa();
     const discovery = new HandmadeDiscovery();
     const { log, lines } = memoryLog();
@@ -85,11 +88,11 @@ export class Rig {
       }),
     });
     const waypoint = await startWaypoint(
-      { clock: systemClock, log, discovery, issue: issueFrom(ca) },
+      { clock, log, discovery, issue: issueFrom(ca) },
       {
         identity: WAYPOINT,
         workloadUid: WAYPOINT_UID,
-        gateway: 'shop/waypoint',
+        gateway: over.ingress?.gateway ?? 'shop/waypoint',
         tunnels: DOOR,
         admin: DOOR,
         metrics: DOOR,

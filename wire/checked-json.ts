@@ -1,10 +1,15 @@
 // Readers of JSON that believe nothing: each checks one value and says where in the document it was wrong. Used by codecs
-// whose bodies are JSON. Invariant: what is not exactly what was asked for gives a DecodeError, a field nobody knows too.
+// whose bodies are JSON. Invariants: what is not exactly what was asked for gives a DecodeError, a field nobody knows too;
+// and no error shows a value, which may be a key.
 
 import { DecodeError } from './protobuf.ts';
 
 /** @throws DecodeError naming `where` */
 export type Reader<T> = (value: unknown, where: string) => T;
+
+export function encodeJson(value: object): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value));
+}
 
 /** @throws DecodeError when it is larger than `maxBytes`, no UTF-8 or no JSON */
 export function parseJson(bytes: Uint8Array, maxBytes: number, what: string): unknown {
@@ -18,11 +23,21 @@ export function parseJson(bytes: Uint8Array, maxBytes: number, what: string): un
   }
 }
 
-export function text(maxChars: number): Reader<string> {
+export function text(maxChars: number, pattern?: RegExp): Reader<string> {
   return (value, where) => {
     if (typeof value !== 'string') throw wrong(where, 'a text');
     if (value.length > maxChars) throw wrong(where, `a text of at most ${maxChars} characters`);
+    if (pattern !== undefined && !pattern.test(value))
+      throw wrong(where, `like ${String(pattern)}`);
     return value;
+  };
+}
+
+export function number(min: number, max: number): Reader<number> {
+  return (value, where) => {
+    // NaN is in no range
+    if (typeof value === 'number' && value >= min && value <= max) return value;
+    throw wrong(where, `a number from ${min} to ${max}`);
   };
 }
 
@@ -56,13 +71,41 @@ export function list<T>(item: Reader<T>, maxItems: number): Reader<T[]> {
   };
 }
 
-/** A name and its value. */
-export function pair(item: Reader<string>): Reader<readonly [string, string]> {
+/** A list that says something: an empty one would mean nothing, or everything. */
+export function filled<T>(item: Reader<T>, maxItems: number): Reader<T[]> {
+  const all = list(item, maxItems);
+  return (value, where) => {
+    const read = all(value, where);
+    if (read.length === 0) throw wrong(where, 'a list with something in it');
+    return read;
+  };
+}
+
+/** Two of a kind: a name and its value, the ends of a range. */
+export function pair<T>(item: Reader<T>): Reader<readonly [T, T]> {
   const both = list(item, 2);
   return (value, where) => {
-    const [name, second] = both(value, where);
-    if (name === undefined || second === undefined) throw wrong(where, 'a name and a value');
-    return [name, second];
+    const [first, second] = both(value, where);
+    if (first === undefined || second === undefined) throw wrong(where, 'a pair');
+    return [first, second];
+  };
+}
+
+/** Texts by names that are no fields. */
+export function texts(
+  key: Reader<string>,
+  item: Reader<string>,
+  maxItems: number,
+): Reader<Readonly<Record<string, string>>> {
+  return (value, where) => {
+    const entries = Object.entries(object(value, where));
+    if (entries.length > maxItems) throw wrong(where, `at most ${maxItems} texts`);
+    return Object.fromEntries(
+      entries.map(([name, one]) => [
+        key(name, `a name in ${where}`),
+        item(one, `${where}.${name.slice(0, 100)}`),
+      ]),
+    );
   };
 }
 
@@ -78,15 +121,23 @@ type Read<F extends Fields> = { readonly [K in keyof F]: ReturnType<F[K]> };
 export function record<const F extends Fields>(fields: F): Reader<Read<F>> {
   return (value, where) => {
     const found = object(value, where);
-    const unknown = Object.keys(found).find((key) => !Object.hasOwn(fields, key));
-    if (unknown !== undefined) {
-      throw new DecodeError(`${where}: field "${unknown.slice(0, 100)}" is not known here`);
-    }
+    refuseUnknown(found, fields, where);
     const read: Record<string, unknown> = {};
     for (const [name, reader] of Object.entries(fields)) {
       read[name] = reader(Object.hasOwn(found, name) ? found[name] : undefined, `${where}.${name}`);
     }
     return read as Read<F>;
+  };
+}
+
+/** Of these fields those that are there. */
+export function partial<const F extends Fields>(fields: F): Reader<Partial<Read<F>>> {
+  const whole = (found: object): Fields =>
+    Object.fromEntries(Object.entries(fields).filter(([name]) => Object.hasOwn(found, name)));
+  return (value, where) => {
+    const found = object(value, where);
+    refuseUnknown(found, fields, where);
+    return record(whole(found))(value, where) as Partial<Read<F>>;
   };
 }
 
@@ -112,6 +163,12 @@ export function object(value: unknown, where: string): Readonly<Record<string, u
     throw wrong(where, 'an object');
   }
   return value as Record<string, unknown>;
+}
+
+function refuseUnknown(found: object, fields: Fields, where: string): void {
+  const unknown = Object.keys(found).find((key) => !Object.hasOwn(fields, key));
+  if (unknown === undefined) return;
+  throw new DecodeError(`${where}: field "${unknown.slice(0, 100)}" is not known here`);
 }
 
 function wrong(where: string, wanted: string): DecodeError {

@@ -15,20 +15,28 @@ import type {
 import { templateProblem } from '../mesh/path-template.ts';
 import type { Cidr, ServiceAccountMatch, StringMatch } from '../mesh/policy.ts';
 import {
-  decodeJson,
   encodeJson,
-  type Read,
-  readBoolean,
-  readInteger,
-  readList,
-  readName,
-  readObject,
-  readOneOf,
-  readOptional,
-  readString,
-  recordOf,
-} from './json-fields.ts';
-import { closedTargets, readTargets } from './policy-targets.ts';
+  filled,
+  flag,
+  integer,
+  list,
+  maybe,
+  object,
+  oneOf,
+  pair,
+  parseJson,
+  type Reader,
+  record,
+  text,
+  union,
+} from './checked-json.ts';
+import {
+  closedTargets,
+  MAX_POLICY_BYTES,
+  MAX_POLICY_ITEMS,
+  policyName,
+  policyTargets,
+} from './policy-targets.ts';
 import { DecodeError } from './protobuf.ts';
 
 export const TYPE_HTTP_POLICY = 'type.googleapis.com/ambit.policy.HttpPolicy';
@@ -39,16 +47,7 @@ export function encodeHttpPolicy(policy: HttpPolicy): Uint8Array {
 
 /** @throws DecodeError naming what of it */
 export function decodeHttpPolicy(body: Uint8Array): HttpPolicy {
-  const value = decodeJson(body);
-  const action = readAction(recordOf(value, 'policy')['action'], 'policy.action');
-  if (action === 'custom') {
-    return readObject(value, 'policy', {
-      ...COMMON,
-      action: readOneOf(action),
-      provider: readProvider,
-    });
-  }
-  return readObject(value, 'policy', { ...COMMON, action: readOneOf(action) });
+  return POLICY(parseJson(body, MAX_POLICY_BYTES, 'a policy'), 'policy');
 }
 
 /**
@@ -68,21 +67,11 @@ export function closedHttpPolicy(resourceName: string, body: Uint8Array): HttpPo
   };
 }
 
-const readAction = readOneOf('allow', 'deny', 'audit', 'custom');
-
-const COMMON = {
-  namespace: readName,
-  name: readName,
-  targets: readTargets,
-  rules: readList(readRule),
-  dryRun: readBoolean,
-};
-
 /** What a reader makes of what it cannot read. */
-function orElse<T>(read: Read<T>, instead: (why: string) => T): Read<T> {
-  return (value, at) => {
+function orElse<T>(read: Reader<T>, instead: (why: string) => T): Reader<T> {
+  return (value, where) => {
     try {
-      return read(value, at);
+      return read(value, where);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       return instead(error.message);
@@ -90,131 +79,104 @@ function orElse<T>(read: Read<T>, instead: (why: string) => T): Read<T> {
   };
 }
 
-function unreadableClause(why: string): HttpClause {
-  return { part: 'when', anyOf: [[{ attribute: 'unreadable', why }]] };
+const names = list(policyName, MAX_POLICY_ITEMS);
+const anyText = text(MAX_POLICY_BYTES);
+const port = integer(1, 65_535);
+
+const MATCH: Reader<StringMatch> = union('kind', {
+  exact: record({ kind: oneOf('exact'), value: policyName }),
+  prefix: record({ kind: oneOf('prefix'), value: policyName }),
+  suffix: record({ kind: oneOf('suffix'), value: policyName }),
+  presence: record({ kind: oneOf('presence') }),
+});
+
+const TEMPLATE = record({ kind: oneOf('template'), value: policyName });
+
+const PATH: Reader<PathPattern> = (value, where) => {
+  if (object(value, where)['kind'] !== 'template') return MATCH(value, where);
+  const template = TEMPLATE(value, where);
+  const problem = templateProblem(template.value);
+  if (problem !== undefined) throw new DecodeError(`${where}: ${problem}`);
+  return template;
+};
+
+const RANGE = record({ ip: anyText, prefixLength: integer(0, 128) });
+
+const CIDR: Reader<Cidr> = (value, where) => {
+  const { ip, prefixLength } = RANGE(value, where);
+  try {
+    return cidrFromBytes(ipToBytes(parseIp(ip)), prefixLength);
+  } catch (cause) {
+    throw new DecodeError(`${where} is no address range`, { cause });
+  }
+};
+
+const ACCOUNT: Reader<ServiceAccountMatch> = record({
+  namespace: policyName,
+  serviceAccount: policyName,
+});
+
+/** Any of these values, or none of them. */
+function anyOf<T>(item: Reader<T>) {
+  return { not: flag, values: filled(item, MAX_POLICY_ITEMS) };
 }
 
-function readRule(value: unknown, at: string): HttpRule {
-  const read: Read<HttpRule> = (one) => readObject(one, at, { clauses: readList(readClause) });
-  return orElse(read, (why) => ({ clauses: [unreadableClause(why)] }))(value, at);
+function byText<const A extends string>(attribute: A) {
+  return record({ attribute: oneOf(attribute), ...anyOf(MATCH) });
 }
 
-function readClause(value: unknown, at: string): HttpClause {
-  const read: Read<HttpClause> = (one) =>
-    readObject<HttpClause>(one, at, {
-      part: readOneOf('from', 'to', 'when'),
-      anyOf: filled(readList(filled(readList(orElse(readTest, unreadable))))),
-    });
-  return orElse(read, unreadableClause)(value, at);
+function byRange<const A extends string>(attribute: A) {
+  return record({ attribute: oneOf(attribute), ...anyOf(CIDR) });
 }
+
+const TEST: Reader<PolicyTest> = union('attribute', {
+  'source.principal': byText('source.principal'),
+  'source.namespace': byText('source.namespace'),
+  'source.serviceAccount': record({
+    attribute: oneOf('source.serviceAccount'),
+    ...anyOf(ACCOUNT),
+  }),
+  'source.ip': byRange('source.ip'),
+  'remote.ip': byRange('remote.ip'),
+  'destination.ip': byRange('destination.ip'),
+  'destination.port': record({ attribute: oneOf('destination.port'), ...anyOf(port) }),
+  'connection.sni': byText('connection.sni'),
+  'request.host': byText('request.host'),
+  'request.method': byText('request.method'),
+  'request.path': record({ attribute: oneOf('request.path'), ...anyOf(PATH) }),
+  'request.header': record({
+    attribute: oneOf('request.header'),
+    name: policyName,
+    ...anyOf(MATCH),
+  }),
+  'request.auth.principal': byText('request.auth.principal'),
+  'request.auth.audiences': byText('request.auth.audiences'),
+  'request.auth.presenter': byText('request.auth.presenter'),
+  'request.auth.claim': record({
+    attribute: oneOf('request.auth.claim'),
+    path: filled(policyName, MAX_POLICY_ITEMS),
+    ...anyOf(MATCH),
+  }),
+  cel: record({ attribute: oneOf('cel'), ...anyOf(policyName) }),
+  unreadable: record({ attribute: oneOf('unreadable'), why: anyText }),
+});
 
 function unreadable(why: string): PolicyTest {
   return { attribute: 'unreadable', why };
 }
 
-/** An empty list would match nothing, or everything: neither is what anybody wrote. */
-function filled<T>(read: Read<T[]>): Read<T[]> {
-  return (value, at) => {
-    const list = read(value, at);
-    if (list.length === 0) throw new DecodeError(`Cannot read ${at}: it is empty`);
-    return list;
-  };
+function unreadableClause(why: string): HttpClause {
+  return { part: 'when', anyOf: [[unreadable(why)]] };
 }
 
-const readMatchKind = readOneOf('exact', 'prefix', 'suffix', 'presence', 'template');
-
-const readPath: Read<PathPattern> = (value, at) => {
-  const kind = readMatchKind(recordOf(value, at)['kind'], `${at}.kind`);
-  if (kind === 'presence') return readObject(value, at, { kind: readOneOf(kind) });
-  const match = readObject(value, at, { kind: readOneOf(kind), value: readName });
-  const problem = match.kind === 'template' ? templateProblem(match.value) : undefined;
-  if (problem !== undefined) throw new DecodeError(`Cannot read ${at}: ${problem}`);
-  return match;
-};
-
-const readText: Read<StringMatch> = (value, at) => {
-  const match = readPath(value, at);
-  if (match.kind === 'template')
-    throw new DecodeError(`Cannot read ${at}: only paths have templates`);
-  return match;
-};
-
-const readCidr: Read<Cidr> = (value, at) => {
-  const { ip, prefixLength } = readObject<{ ip: string; prefixLength: number }>(value, at, {
-    ip: readString,
-    prefixLength: readInteger(0, 128),
-  });
-  try {
-    return cidrFromBytes(ipToBytes(parseIp(ip)), prefixLength);
-  } catch (cause) {
-    throw new DecodeError(`Cannot read ${at}: ${ip}/${prefixLength} is no address range`, {
-      cause,
-    });
-  }
-};
-
-const readAccount: Read<ServiceAccountMatch> = (value, at) =>
-  readObject<ServiceAccountMatch>(value, at, { namespace: readName, serviceAccount: readName });
-
-const readPort = readInteger(1, 65_535);
-
-const readTest: Read<PolicyTest> = (value, at) => {
-  const attribute = readAttribute(recordOf(value, at)['attribute'], `${at}.attribute`);
-  const of = <T>(read: Read<T>): { not: Read<boolean>; values: Read<T[]> } => ({
-    not: readBoolean,
-    values: filled(readList(read)),
-  });
-  switch (attribute) {
-    case 'unreadable':
-      return readObject(value, at, { attribute: readOneOf(attribute), why: readString });
-    case 'source.ip':
-    case 'remote.ip':
-    case 'destination.ip':
-      return readObject(value, at, { attribute: readOneOf(attribute), ...of(readCidr) });
-    case 'request.path':
-      return readObject(value, at, { attribute: readOneOf(attribute), ...of(readPath) });
-    case 'request.header':
-      return readObject(value, at, {
-        attribute: readOneOf(attribute),
-        name: readName,
-        ...of(readText),
-      });
-    case 'request.auth.claim':
-      return readObject(value, at, {
-        attribute: readOneOf(attribute),
-        path: filled(readList(readName)),
-        ...of(readText),
-      });
-    case 'source.serviceAccount':
-      return readObject(value, at, { attribute: readOneOf(attribute), ...of(readAccount) });
-    case 'destination.port':
-      return readObject(value, at, { attribute: readOneOf(attribute), ...of(readPort) });
-    case 'cel':
-      return readObject(value, at, { attribute: readOneOf(attribute), ...of(readName) });
-    default:
-      return readObject(value, at, { attribute: readOneOf(attribute), ...of(readText) });
-  }
-};
-
-const readAttribute = readOneOf<PolicyTest['attribute']>(
-  'source.principal',
-  'source.namespace',
-  'source.serviceAccount',
-  'source.ip',
-  'remote.ip',
-  'destination.ip',
-  'destination.port',
-  'connection.sni',
-  'request.host',
-  'request.method',
-  'request.path',
-  'request.header',
-  'request.auth.principal',
-  'request.auth.audiences',
-  'request.auth.presenter',
-  'request.auth.claim',
-  'cel',
-  'unreadable',
+const TESTS = filled(orElse(TEST, unreadable), MAX_POLICY_ITEMS);
+const CLAUSE: Reader<HttpClause> = orElse(
+  record({ part: oneOf('from', 'to', 'when'), anyOf: filled(TESTS, MAX_POLICY_ITEMS) }),
+  unreadableClause,
+);
+const RULE: Reader<HttpRule> = orElse(
+  record({ clauses: list(CLAUSE, MAX_POLICY_ITEMS) }),
+  (why) => ({ clauses: [unreadableClause(why)] }),
 );
 
 /** Of a minute or longer nobody waits for an answer. */
@@ -222,48 +184,46 @@ const MAX_TIMEOUT_MS = 60_000;
 /** What a waypoint holds of a body at most. */
 const MAX_BODY_BYTES = 1024 * 1024;
 
-const readPair: Read<readonly [string, string]> = (value, at) => {
-  const [name, text, ...more] = readList(readString)(value, at);
-  if (name === undefined || text === undefined || more.length > 0) {
-    throw new DecodeError(`Cannot read ${at}: it is no pair`);
-  }
-  return [name, text];
-};
-
-const readAuthorizer: Read<ExternalAuthorizer> = (value, at) =>
-  readObject<ExternalAuthorizer>(value, at, {
-    name: readName,
-    protocol: readOneOf('grpc', 'http'),
-    service: readName,
-    port: readPort,
-    timeoutMs: readInteger(1, MAX_TIMEOUT_MS),
-    failOpen: readBoolean,
-    statusOnError: readInteger(400, 599),
-    pathPrefix: readString,
-    includeRequestHeaders: readList(readName),
-    includeAdditionalHeaders: readList(readPair),
-    includeRequestBody: readOptional((body, where) =>
-      readObject<NonNullable<ExternalAuthorizer['includeRequestBody']>>(body, where, {
-        maxBytes: readInteger(1, MAX_BODY_BYTES),
-        allowPartial: readBoolean,
-        asBytes: readBoolean,
-      }),
-    ),
-    headersToUpstreamOnAllow: readList(readName),
-    headersToDownstreamOnAllow: readList(readName),
-    headersToDownstreamOnDeny: readList(readName),
-  });
+const AUTHORIZER: Reader<ExternalAuthorizer> = record({
+  name: policyName,
+  protocol: oneOf('grpc', 'http'),
+  service: policyName,
+  port,
+  timeoutMs: integer(1, MAX_TIMEOUT_MS),
+  failOpen: flag,
+  statusOnError: integer(400, 599),
+  pathPrefix: anyText,
+  includeRequestHeaders: names,
+  includeAdditionalHeaders: list(pair(anyText), MAX_POLICY_ITEMS),
+  includeRequestBody: maybe(
+    record({ maxBytes: integer(1, MAX_BODY_BYTES), allowPartial: flag, asBytes: flag }),
+  ),
+  headersToUpstreamOnAllow: names,
+  headersToDownstreamOnAllow: names,
+  headersToDownstreamOnDeny: names,
+});
 
 type Provider = (HttpPolicy & { readonly action: 'custom' })['provider'];
 
-const readProvider: Read<Provider> = (value, at) => {
-  const given = recordOf(value, at);
-  if (Object.hasOwn(given, 'why')) {
-    return readObject<{ name: string; why: string }>(value, at, {
-      name: readName,
-      why: readString,
-    });
-  }
-  const name = readName(given['name'], `${at}.name`);
-  return orElse<Provider>(readAuthorizer, (why) => ({ name, why }))(value, at);
+const UNKNOWN_PROVIDER = record({ name: policyName, why: anyText });
+
+const PROVIDER: Reader<Provider> = (value, where) => {
+  const given = object(value, where);
+  if (Object.hasOwn(given, 'why')) return UNKNOWN_PROVIDER(value, where);
+  const name = policyName(given['name'], `${where}.name`);
+  return orElse<Provider>(AUTHORIZER, (why) => ({ name, why }))(value, where);
 };
+
+const COMMON = {
+  namespace: policyName,
+  name: policyName,
+  targets: policyTargets,
+  rules: list(RULE, MAX_POLICY_ITEMS),
+  dryRun: flag,
+};
+const POLICY: Reader<HttpPolicy> = union('action', {
+  allow: record({ ...COMMON, action: oneOf('allow') }),
+  deny: record({ ...COMMON, action: oneOf('deny') }),
+  audit: record({ ...COMMON, action: oneOf('audit') }),
+  custom: record({ ...COMMON, action: oneOf('custom'), provider: PROVIDER }),
+});

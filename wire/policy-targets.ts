@@ -2,32 +2,31 @@
 
 import type { PolicyTarget } from '../mesh/policy-target.ts';
 import {
-  decodeJson,
-  type Read,
-  readList,
-  readName,
-  readObject,
-  readOneOf,
-  recordOf,
-} from './json-fields.ts';
+  list,
+  object,
+  oneOf,
+  parseJson,
+  type Reader,
+  record,
+  text,
+  union,
+} from './checked-json.ts';
 
-const readKind = readOneOf('service', 'gateway', 'gateway-class', 'namespace');
+/** Of a policy: far more than anybody writes. */
+export const MAX_POLICY_BYTES = 4 * 1024 * 1024;
+export const MAX_POLICY_ITEMS = 10_000;
 
-const readTarget: Read<PolicyTarget> = (value, at) => {
-  const kind = readKind(recordOf(value, at)['kind'], `${at}.kind`);
-  switch (kind) {
-    case 'service':
-      return readObject(value, at, { kind: readOneOf(kind), service: readName });
-    case 'gateway':
-      return readObject(value, at, { kind: readOneOf(kind), gateway: readName });
-    case 'gateway-class':
-      return readObject(value, at, { kind: readOneOf(kind), name: readName });
-    case 'namespace':
-      return readObject(value, at, { kind: readOneOf(kind), namespace: readName });
-  }
-};
+/** Nothing is called nothing. */
+export const policyName = text(MAX_POLICY_BYTES, /./s);
 
-export const readTargets = readList(readTarget);
+const target: Reader<PolicyTarget> = union('kind', {
+  service: record({ kind: oneOf('service'), service: policyName }),
+  gateway: record({ kind: oneOf('gateway'), gateway: policyName }),
+  'gateway-class': record({ kind: oneOf('gateway-class'), name: policyName }),
+  namespace: record({ kind: oneOf('namespace'), namespace: policyName }),
+});
+
+export const policyTargets = list(target, MAX_POLICY_ITEMS);
 
 /**
  * Where a resource holds that could not be read: at the targets that can be, and if there are none, in the whole
@@ -35,7 +34,10 @@ export const readTargets = readList(readTarget);
  */
 export function closedTargets(namespace: string, body: Uint8Array): readonly PolicyTarget[] {
   try {
-    const targets = readTargets(recordOf(decodeJson(body), 'body')['targets'], 'targets');
+    const targets = policyTargets(
+      object(parseJson(body, MAX_POLICY_BYTES, 'a policy'), 'policy')['targets'],
+      'targets',
+    );
     if (targets.length > 0) return targets;
   } catch {
     // the namespace it is

@@ -1,27 +1,27 @@
 // The RequestAuthentication resource, in JSON: which tokens count. Called by the two ends of discovery. One that cannot be
 // read is refused whole; closedRequestAuthentication stands in for it and lets no request through.
 
-import type {
-  JwtRule,
-  KeySource,
-  RequestAuthentication,
-  TokenHeader,
-} from '../mesh/request-authentication.ts';
+import type { JwtRule, KeySource, RequestAuthentication } from '../mesh/request-authentication.ts';
 import {
-  decodeJson,
   encodeJson,
-  type Read,
-  readBoolean,
-  readInteger,
-  readList,
-  readName,
-  readObject,
-  readOneOf,
-  readOptional,
-  readString,
-  recordOf,
-} from './json-fields.ts';
-import { closedTargets, readTargets } from './policy-targets.ts';
+  flag,
+  integer,
+  list,
+  maybe,
+  oneOf,
+  parseJson,
+  type Reader,
+  record,
+  text,
+  union,
+} from './checked-json.ts';
+import {
+  closedTargets,
+  MAX_POLICY_BYTES,
+  MAX_POLICY_ITEMS,
+  policyName,
+  policyTargets,
+} from './policy-targets.ts';
 
 export const TYPE_REQUEST_AUTHENTICATION = 'type.googleapis.com/ambit.policy.RequestAuthentication';
 
@@ -31,13 +31,7 @@ export function encodeRequestAuthentication(policy: RequestAuthentication): Uint
 
 /** @throws DecodeError naming what of it */
 export function decodeRequestAuthentication(body: Uint8Array): RequestAuthentication {
-  return readObject<RequestAuthentication>(decodeJson(body), 'policy', {
-    namespace: readName,
-    name: readName,
-    targets: readTargets,
-    rules: readList(readRule),
-    broken: readOptional(readString),
-  });
+  return POLICY(parseJson(body, MAX_POLICY_BYTES, 'a policy'), 'policy');
 }
 
 /** What stands in for one that {@link decodeRequestAuthentication} refused. */
@@ -56,46 +50,33 @@ export function closedRequestAuthentication(
   };
 }
 
+const names = list(policyName, MAX_POLICY_ITEMS);
+const anyText = text(MAX_POLICY_BYTES);
 /** Longer than a minute no request waits for keys. */
-const readTimeout = readInteger(1, 60_000);
-const readKeyKind = readOneOf('inline', 'fetched', 'discovered');
+const timeoutMs = integer(1, 60_000);
 
-const readKeys: Read<KeySource> = (value, at) => {
-  const kind = readKeyKind(recordOf(value, at)['kind'], `${at}.kind`);
-  switch (kind) {
-    case 'inline':
-      return readObject(value, at, { kind: readOneOf(kind), jwks: readString });
-    case 'fetched':
-      return readObject(value, at, {
-        kind: readOneOf(kind),
-        uri: readName,
-        timeoutMs: readTimeout,
-      });
-    case 'discovered':
-      return readObject(value, at, {
-        kind: readOneOf(kind),
-        issuer: readName,
-        timeoutMs: readTimeout,
-      });
-  }
-};
+const KEYS: Reader<KeySource> = union('kind', {
+  inline: record({ kind: oneOf('inline'), jwks: anyText }),
+  fetched: record({ kind: oneOf('fetched'), uri: policyName, timeoutMs }),
+  discovered: record({ kind: oneOf('discovered'), issuer: policyName, timeoutMs }),
+});
 
-const readRule: Read<JwtRule> = (value, at) =>
-  readObject<JwtRule>(value, at, {
-    issuer: readName,
-    audiences: readList(readName),
-    keys: readKeys,
-    fromHeaders: readList((header, where) =>
-      readObject<TokenHeader>(header, where, { name: readName, prefix: readString }),
-    ),
-    fromParams: readList(readName),
-    fromCookies: readList(readName),
-    forwardOriginalToken: readBoolean,
-    outputPayloadToHeader: readOptional(readName),
-    outputClaimToHeaders: readList((output, where) =>
-      readObject<{ header: string; claim: string }>(output, where, {
-        header: readName,
-        claim: readName,
-      }),
-    ),
-  });
+const RULE: Reader<JwtRule> = record({
+  issuer: policyName,
+  audiences: names,
+  keys: KEYS,
+  fromHeaders: list(record({ name: policyName, prefix: anyText }), MAX_POLICY_ITEMS),
+  fromParams: names,
+  fromCookies: names,
+  forwardOriginalToken: flag,
+  outputPayloadToHeader: maybe(policyName),
+  outputClaimToHeaders: list(record({ header: policyName, claim: policyName }), MAX_POLICY_ITEMS),
+});
+
+const POLICY: Reader<RequestAuthentication> = record({
+  namespace: policyName,
+  name: policyName,
+  targets: policyTargets,
+  rules: list(RULE, MAX_POLICY_ITEMS),
+  broken: maybe(anyText),
+});

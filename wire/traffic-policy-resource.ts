@@ -15,28 +15,28 @@ import type {
   RetryBudgetPolicy,
   RetryPolicy,
   Subset,
-  TraceSampling,
   TrafficMatch,
   TrafficPolicy,
   TrafficSettings,
   TrafficTarget,
 } from '../mesh/traffic-policy.ts';
 import {
+  encodeJson,
   flag,
   integer,
   list,
   maybe,
   number,
-  object,
   oneOf,
   pair,
+  parseJson,
   partial,
   type Reader,
-  readJson,
+  record,
   text,
   texts,
-  variant,
-} from './json-reader.ts';
+  union,
+} from './checked-json.ts';
 
 export const TYPE_TRAFFIC_POLICY = 'type.googleapis.com/ambit.traffic.TrafficPolicy';
 
@@ -65,47 +65,48 @@ const port = integer(1, 65_535);
 const status = integer(100, 599);
 const errorStatus = integer(200, 599);
 
-const target = variant<TrafficTarget>('kind', {
-  service: object({ kind: oneOf('service'), service: name, port: maybe(port) }),
-  route: object({ kind: oneOf('route'), route: name, rule: maybe(name) }),
+const target: Reader<TrafficTarget> = union('kind', {
+  service: record({ kind: oneOf('service'), service: name, port: maybe(port) }),
+  route: record({ kind: oneOf('route'), route: name, rule: maybe(name) }),
 });
 
-const hash = variant<HashSource>('by', {
-  header: object({ by: oneOf('header'), name: headerName }),
-  cookie: object({
+const hash: Reader<HashSource> = union('by', {
+  header: record({ by: oneOf('header'), name: headerName }),
+  cookie: record({
     by: oneOf('cookie'),
     name: token,
     ttlMs: maybe(ms),
     path: maybe(cookiePath),
   }),
-  'source-ip': object({ by: oneOf('source-ip') }),
-  query: object({ by: oneOf('query'), name: value }),
+  'source-ip': record({ by: oneOf('source-ip') }),
+  query: record({ by: oneOf('query'), name: value }),
 });
 
-const loadBalancing = object<RequestBalancing>({
+const loadBalancing: Reader<RequestBalancing> = record({
   algorithm: oneOf('least-request', 'round-robin', 'random', 'peak-ewma', 'ring-hash', 'maglev'),
   hash: maybe(hash),
   slowStart: maybe(
-    object({ windowMs: positiveMs, minWeightPercent: percent, aggression: number(0.01, 100) }),
+    record({ windowMs: positiveMs, minWeightPercent: percent, aggression: number(0.01, 100) }),
   ),
   locality: oneOf('inherit', 'failover', 'strict', 'none'),
 });
 
-const budget = object<RetryBudgetPolicy>({
+const budget: Reader<RetryBudgetPolicy> = record({
   percent,
-  floor: variant<RetryBudgetPolicy['floor']>('by', {
-    concurrency: object({ by: oneOf('concurrency'), minConcurrency: count }),
-    rate: object({ by: oneOf('rate'), minPerSecond: count }),
+  floor: union('by', {
+    concurrency: record({ by: oneOf('concurrency'), minConcurrency: count }),
+    rate: record({ by: oneOf('rate'), minPerSecond: count }),
   }),
 });
 
-const retries = object<RetryPolicy>({
+const retries: Reader<RetryPolicy> = record({
   attempts: integer(0, 100),
   on: list(
     oneOf(
       '5xx',
       'gateway-error',
       'connect-failure',
+      'connection-lost',
       'reset',
       'refused-stream',
       'retriable-4xx',
@@ -115,20 +116,20 @@ const retries = object<RetryPolicy>({
       'deadline-exceeded',
       'internal',
     ),
-    11,
+    12,
   ),
   codes: list(status, 500),
-  backoff: object({ minMs: ms, baseMs: positiveMs, maxMs: positiveMs }),
+  backoff: record({ minMs: ms, baseMs: positiveMs, maxMs: positiveMs }),
   budget,
   retryNonIdempotent: flag,
 });
 
-const outlierDetection = object<OutlierDetection>({
+const outlierDetection: Reader<OutlierDetection> = record({
   consecutive5xx: count,
   consecutiveGatewayErrors: count,
   consecutiveLocalFailures: count,
   successRate: maybe(
-    object({ minimumHosts: count, requestVolume: count, stdevFactor: number(0, 1_000_000) }),
+    record({ minimumHosts: count, requestVolume: count, stdevFactor: number(0, 1_000_000) }),
   ),
   intervalMs: positiveMs,
   baseEjectionMs: positiveMs,
@@ -136,15 +137,15 @@ const outlierDetection = object<OutlierDetection>({
   minHealthPercent: percent,
 });
 
-const healthChecks = object<HealthChecks>({
-  probe: variant<HealthChecks['probe']>('kind', {
-    http: object({
+const healthChecks: Reader<HealthChecks> = record({
+  probe: union('kind', {
+    http: record({
       kind: oneOf('http'),
       path,
-      expectedStatuses: list(pair(status, status), 16),
+      expectedStatuses: list(pair(status), 16),
     }),
-    tcp: object({ kind: oneOf('tcp') }),
-    grpc: object({ kind: oneOf('grpc'), service: text(253) }),
+    tcp: record({ kind: oneOf('tcp') }),
+    grpc: record({ kind: oneOf('grpc'), service: text(253) }),
   }),
   intervalMs: positiveMs,
   timeoutMs: positiveMs,
@@ -152,37 +153,37 @@ const healthChecks = object<HealthChecks>({
   unhealthyThreshold: positive,
 });
 
-const match = object<TrafficMatch>({
-  headers: list(object({ name: headerName, value }), MAX_MATCHES),
-  source: object({ namespaces: list(name, MAX_MATCHES), principals: list(value, MAX_MATCHES) }),
+const match: Reader<TrafficMatch> = record({
+  headers: list(record({ name: headerName, value }), MAX_MATCHES),
+  source: record({ namespaces: list(name, MAX_MATCHES), principals: list(value, MAX_MATCHES) }),
 });
 
-const fault = object<Fault>({
+const fault: Reader<Fault> = record({
   match,
   percent,
-  action: variant<Fault['action']>('kind', {
-    delay: object({ kind: oneOf('delay'), delayMs: ms }),
-    abort: object({ kind: oneOf('abort'), status: errorStatus }),
-    'abort-grpc': object({ kind: oneOf('abort-grpc'), grpcStatus: integer(1, 16) }),
+  action: union('kind', {
+    delay: record({ kind: oneOf('delay'), delayMs: ms }),
+    abort: record({ kind: oneOf('abort'), status: errorStatus }),
+    'abort-grpc': record({ kind: oneOf('abort-grpc'), grpcStatus: integer(1, 16) }),
   }),
 });
 
-const limitKey = variant<LimitKey>('by', {
-  route: object({ by: oneOf('route') }),
-  identity: object({ by: oneOf('identity') }),
-  header: object({ by: oneOf('header'), name: headerName }),
-  'source-ip': object({ by: oneOf('source-ip') }),
+const limitKey: Reader<LimitKey> = union('by', {
+  route: record({ by: oneOf('route') }),
+  identity: record({ by: oneOf('identity') }),
+  header: record({ by: oneOf('header'), name: headerName }),
+  'source-ip': record({ by: oneOf('source-ip') }),
 });
 
-const localLimit = object<LocalRateLimit>({
+const localLimit: Reader<LocalRateLimit> = record({
   requests: positive,
   perMs: positiveMs,
   burst: positive,
   key: limitKey,
 });
 
-const globalLimit = object<GlobalRateLimit>({
-  redis: object({ service: name, port }),
+const globalLimit: Reader<GlobalRateLimit> = record({
+  redis: record({ service: name, port }),
   requests: positive,
   perMs: positiveMs,
   key: limitKey,
@@ -190,40 +191,40 @@ const globalLimit = object<GlobalRateLimit>({
   timeoutMs: positiveMs,
 });
 
-const loadShedding = object<LoadShedding>({
+const loadShedding: Reader<LoadShedding> = record({
   minLimit: positive,
   maxLimit: positive,
   minRttWindowMs: positiveMs,
-  priorities: object({
+  priorities: record({
     header: maybe(headerName),
-    rules: list(object({ match, class: oneOf('critical', 'default', 'best-effort') }), MAX_RULES),
+    rules: list(record({ match, class: oneOf('critical', 'default', 'best-effort') }), MAX_RULES),
   }),
 });
 
-const hedging = object<Hedging>({
-  after: variant<Hedging['after']>('by', {
-    time: object({ by: oneOf('time'), ms: positiveMs }),
-    percentile: object({ by: oneOf('percentile'), percentile: number(1, 99.99) }),
+const hedging: Reader<Hedging> = record({
+  after: union('by', {
+    time: record({ by: oneOf('time'), ms: positiveMs }),
+    percentile: record({ by: oneOf('percentile'), percentile: number(1, 99.99) }),
   }),
   maxExtra: integer(0, 10),
 });
 
-const subset = object<Subset>({
+const subset: Reader<Subset> = record({
   name,
   labels: texts(text(317), text(63), MAX_MATCHES),
   workloads: list(value, MAX_SUBSET_WORKLOADS),
 });
 
-const settings = partial<TrafficSettings>({
+const settings: Reader<Partial<TrafficSettings>> = partial({
   loadBalancing,
-  connectionLimits: object({
+  connectionLimits: record({
     maxConnections: count,
     maxPendingRequests: count,
     maxRequests: count,
     maxConcurrentRetries: count,
     maxRequestsPerConnection: count,
   }),
-  timeouts: object({
+  timeouts: record({
     requestMs: maybe(positiveMs),
     perTryMs: maybe(positiveMs),
     connectMs: positiveMs,
@@ -233,14 +234,14 @@ const settings = partial<TrafficSettings>({
   outlierDetection: maybe(outlierDetection),
   healthChecks: maybe(healthChecks),
   faults: list(fault, MAX_RULES),
-  rateLimits: object({ local: list(localLimit, MAX_RULES), global: list(globalLimit, MAX_RULES) }),
+  rateLimits: record({ local: list(localLimit, MAX_RULES), global: list(globalLimit, MAX_RULES) }),
   loadShedding: maybe(loadShedding),
   hedging: maybe(hedging),
   subsets: list(subset, MAX_SUBSETS),
-  tracing: maybe(object<TraceSampling>({ sampling: number(0, 1) })),
-}) satisfies Reader<Partial<TrafficSettings>>;
+  tracing: maybe(record({ sampling: number(0, 1) })),
+});
 
-const policy = object<TrafficPolicy>({
+const policy: Reader<TrafficPolicy> = record({
   namespace: name,
   name,
   targets: list(target, MAX_TARGETS),
@@ -250,9 +251,9 @@ const policy = object<TrafficPolicy>({
 /** @throws DecodeError naming the policy and the field */
 export function decodeTrafficPolicy(resourceName: string, body: Uint8Array): TrafficPolicy {
   const what = `traffic policy "${resourceName.slice(0, 300)}"`;
-  return readJson(body, policy, { what, maxBytes: MAX_BODY_BYTES });
+  return policy(parseJson(body, MAX_BODY_BYTES, what), what);
 }
 
 export function encodeTrafficPolicy(policyToTell: TrafficPolicy): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(policyToTell));
+  return encodeJson(policyToTell);
 }

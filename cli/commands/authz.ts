@@ -1,10 +1,14 @@
-// `ambit authz check POD`: the policies that hold for connections to a pod, as its agent has them.
+// `ambit authz check POD`: the policies that hold for connections to a pod, as its agent has them, and for requests to it,
+// as the waypoints before it have them.
 
 import { policyKey } from '../../mesh/policy.ts';
 import { connectKubernetes } from '../../runtime/kubernetes/client.ts';
 import { Snapshots } from '../cluster/snapshots.ts';
+import { waypointSnapshot } from '../cluster/waypoints.ts';
+import { CommandFailure } from '../exit.ts';
 import { nameOf } from '../explain/evaluate.ts';
 import { findSource } from '../explain/places.ts';
+import { guardedWaysTo, requestPolicyRows } from '../explain/request-policies.ts';
 import { type OutputFormat, printRows } from '../render/output.ts';
 import { type ClusterOptions, clusterOf } from './cluster-options.ts';
 
@@ -43,6 +47,15 @@ export async function authzCheck(pod: string, options: AuthzOptions): Promise<nu
       state: 'not known to the agent: every connection is refused',
     })),
   ];
+  for (const way of guardedWaysTo(workload, snapshot)) {
+    try {
+      rows.push(...requestPolicyRows(way, await waypointSnapshot(client, way)));
+    } catch (error) {
+      // the others are worth seeing all the same
+      if (!(error instanceof CommandFailure)) throw error;
+      process.stderr.write(`${error.message}\n`);
+    }
+  }
   if (options.output === 'text' && workload.protocol !== 'hbone') {
     process.stderr.write(
       `${nameOf(workload)} is not in the mesh: none of its policies is enforced. Put it in: ambit namespace add ${workload.namespace}\n`,

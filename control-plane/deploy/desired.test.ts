@@ -165,6 +165,25 @@ describe('an ingress gateway', () => {
     );
   });
 
+  test('keeps its pods when listeners come and go', () => {
+    const podsOf = (...listeners: Parameters<typeof ingress>[0] & object) =>
+      made(ingress(listeners)).get('Deployment')?.spec['template'];
+    assert.deepEqual(podsOf(HTTP), podsOf(HTTP, { name: 'tcp', port: 9000, protocol: 'TCP' }));
+  });
+
+  test('gives a port of its Service a name that a Service takes', () => {
+    const names = [
+      HTTP,
+      { ...HTTP, name: 'a.b', port: 81 },
+      { ...HTTP, name: 'status-port', port: 82 },
+    ];
+    const { spec } = made(ingress(names)).get('Service') ?? assert.fail();
+    assert.deepEqual(
+      (spec['ports'] as { name: string }[]).map(({ name }) => name),
+      ['http', 'port-81', 'port-82', 'status-port'],
+    );
+  });
+
   test('has the type of Service that it asks for, and the address', () => {
     const annotations = { 'ambit-mesh.io/service-type': 'ClusterIP' };
     assert.equal(made(ingress([HTTP], { annotations })).get('Service')?.spec['type'], 'ClusterIP');

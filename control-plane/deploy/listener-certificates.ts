@@ -7,17 +7,16 @@ import { SecretText } from '../../mesh/secret-text.ts';
 import type {
   Gateway,
   Listener,
-  ReferenceGrant,
   SecretReference,
 } from '../../runtime/kubernetes/gateway-objects.ts';
 import type { Secret } from '../../runtime/kubernetes/objects.ts';
 import { GATEWAYS } from '../../runtime/kubernetes/resources.ts';
-import { Grants } from '../translate/routes/grants.ts';
+import type { Grants } from '../translate/routes/grants.ts';
 
 export type CertificateFacts = {
   /** `unknown` until it was looked for, undefined when it is not there. */
   readonly secret: (namespace: string, name: string) => Secret | 'unknown' | undefined;
-  readonly grants: Iterable<ReferenceGrant>;
+  readonly grants: Grants;
 };
 
 /** What is wrong, for a condition. */
@@ -60,8 +59,7 @@ function certificateOf(
     return invalid(`certificateRefs has a ${kind} of group "${group}": only a Secret can be read`);
   }
   const secret = `Secret ${namespace}/${name}`;
-  const from = { group: GATEWAYS.group, kind: GATEWAYS.kind, namespace: place };
-  if (!new Grants(facts.grants).permits(from, { group: '', kind: 'Secret', namespace, name })) {
+  if (!permitsSecret(facts.grants, place, { name, namespace })) {
     const message = `No ReferenceGrant in ${namespace} lets Gateways of ${place} use ${secret}`;
     return { fault: { reason: 'RefNotPermitted', message }, pending: false };
   }
@@ -81,6 +79,16 @@ function certificateOf(
     return invalid(`${secret} is no certificate in tls.crt with its key in tls.key: ${why}`);
   }
   return { found: [{ chainPem, keyPem: new SecretText(key) }] };
+}
+
+/** `place`: of the Gateway. */
+export function permitsSecret(
+  grants: Grants,
+  place: string,
+  { name, namespace = place }: SecretReference,
+): boolean {
+  const from = { group: GATEWAYS.group, kind: GATEWAYS.kind, namespace: place };
+  return grants.permits(from, { group: '', kind: 'Secret', namespace, name });
 }
 
 function invalid(message: string, pending = false): Certificates {

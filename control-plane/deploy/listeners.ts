@@ -7,6 +7,7 @@ import { WAYPOINT_PROTOCOL } from '../../mesh/waypoint.ts';
 import type { Gateway, Listener, RouteKind } from '../../runtime/kubernetes/gateway-objects.ts';
 import { GATEWAYS } from '../../runtime/kubernetes/resources.ts';
 import type { Finding } from '../translate/outcome.ts';
+import { protocolKinds } from '../translate/routes/gateway-parents.ts';
 import type { GatewayKind } from './gateway-kind.ts';
 import {
   type CertificateFacts,
@@ -34,13 +35,14 @@ export type ListenerVerdict = {
 };
 
 const GROUP = GATEWAYS.group;
-const HTTP_KINDS = ['HTTPRoute', 'GRPCRoute'];
 /** Doors of every proxy, whatever its listeners are. */
 const PROXY_PORTS: readonly number[] = [ADMIN_PORT, TUNNEL_PORT, METRICS_PORT, STATUS_PORT];
-const KINDS: Readonly<Record<GatewayKind, Readonly<Record<string, readonly string[]>>>> = {
-  waypoint: { [WAYPOINT_PROTOCOL]: [...HTTP_KINDS, 'TLSRoute', 'TCPRoute'] },
-  ingress: { HTTP: HTTP_KINDS, HTTPS: HTTP_KINDS, TLS: ['TLSRoute'], TCP: ['TCPRoute'] },
+const PROTOCOLS: Readonly<Record<GatewayKind, readonly string[]>> = {
+  waypoint: [WAYPOINT_PROTOCOL],
+  ingress: ['HTTP', 'HTTPS', 'TLS', 'TCP'],
 };
+/** Of a waypoint's one listener. */
+const WAYPOINT_KINDS = ['HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute'];
 
 export function judgeListeners(
   gateway: Gateway,
@@ -49,8 +51,7 @@ export function judgeListeners(
 ): ListenerVerdict[] {
   const { listeners } = gateway.spec;
   return listeners.map((listener) => {
-    const kinds = KINDS[kind][listener.protocol];
-    const { supportedKinds, fault } = kindsOf(listener, kinds ?? []);
+    const { supportedKinds, fault } = kindsOf(listener, servedKinds(listener, kind));
     const refused = refusalOf(listener, kind);
     const conflict = refused === undefined ? conflictOf(listener, listeners) : undefined;
     const certificates = certificatesOf(gateway, listener, facts);
@@ -90,6 +91,12 @@ function servingOf(
   return { kind: protocol === 'HTTPS' ? 'https' : 'tls', certificates: certificates.found };
 }
 
+/** Routes attach by the same table. */
+function servedKinds(listener: Listener, kind: GatewayKind): readonly string[] {
+  if (kind === 'ingress') return protocolKinds(listener);
+  return listener.protocol === WAYPOINT_PROTOCOL ? WAYPOINT_KINDS : [];
+}
+
 /** The four conditions; `waiting` says why nothing is served yet, undefined once the proxy runs. */
 export function listenerFindings(
   { refused, conflict, unresolved, usable }: ListenerVerdict,
@@ -124,8 +131,8 @@ export function listenerFindings(
 }
 
 function refusalOf({ protocol, port }: Listener, kind: GatewayKind): Fault | undefined {
-  if (KINDS[kind][protocol] === undefined) {
-    const known = Object.keys(KINDS[kind]).join(', ');
+  if (!PROTOCOLS[kind].includes(protocol)) {
+    const known = PROTOCOLS[kind].join(', ');
     const message = `Protocol ${protocol} is not served by this class of Gateway: use ${known}`;
     return { reason: 'UnsupportedProtocol', message };
   }

@@ -179,6 +179,12 @@ describe('a listener', () => {
     assert.deepEqual(part(ingress())?.['supportedKinds'], kinds('HTTPRoute', 'GRPCRoute'));
     const tcp = { name: 'tcp', port: 9000, protocol: 'TCP' };
     assert.deepEqual(part(ingress([tcp]))?.['supportedKinds'], kinds('TCPRoute'));
+    const tls = (mode: 'Terminate' | 'Passthrough') =>
+      part(ingress([{ name: 'tls', port: 443, protocol: 'TLS', tls: { mode } }]))?.[
+        'supportedKinds'
+      ];
+    assert.deepEqual(tls('Passthrough'), kinds('TLSRoute'));
+    assert.deepEqual(tls('Terminate'), kinds('TLSRoute', 'TCPRoute'));
     const narrowed = {
       ...HTTP,
       allowedRoutes: { kinds: [{ kind: 'GRPCRoute' }, { kind: 'TCPRoute' }] },

@@ -17,6 +17,7 @@ import {
 } from '../../runtime/kubernetes/resources.ts';
 import type { Problem, WaypointStatus } from '../../wire/status.ts';
 import type { Outcome } from '../translate/outcome.ts';
+import { Grants } from '../translate/routes/grants.ts';
 import type { WaypointUse } from '../translate/waypoints.ts';
 import { type DesiredObject, desiredObjects, ownerOf } from './desired.ts';
 import { type GatewayKind, gatewayKind, OWN_CLASSES } from './gateway-kind.ts';
@@ -27,6 +28,7 @@ import {
   gatewayOutcome,
   type Running,
 } from './gateway-outcome.ts';
+import { permitsSecret } from './listener-certificates.ts';
 import { judgeListeners } from './listeners.ts';
 import { ParameterError, parametersFault, parametersMap, readParameters } from './parameters.ts';
 import { rootMapFor } from './root-map.ts';
@@ -93,6 +95,7 @@ export function planGateways(facts: GatewayFacts, settings: DeploySettings): Gat
   const waypoints: WaypointStatus[] = [];
   const listeners: GatewayListeners[] = [];
   const pending = new Set<string>();
+  const grants = new Grants(facts.grants);
   const places = new Map<string, Gateway[]>();
   for (const gateway of facts.gateways) {
     const { name = '', namespace = '', uid = '', deletionTimestamp } = gateway.metadata;
@@ -103,7 +106,7 @@ export function planGateways(facts: GatewayFacts, settings: DeploySettings): Gat
       if (deletionTimestamp !== undefined) untouched.add(uid);
       continue;
     }
-    references.push(...referencesOf(gateway));
+    references.push(...referencesOf(gateway, grants));
     const made = make(gateway, kind, facts, settings);
     if (made.objects === undefined) untouched.add(uid);
     else {
@@ -113,7 +116,7 @@ export function planGateways(facts: GatewayFacts, settings: DeploySettings): Gat
     const verdict: GatewayVerdict = {
       fault: made.fault,
       listeners: judgeListeners(gateway, kind, {
-        grants: facts.grants,
+        grants,
         secret: facts.secret,
       }),
       failure: facts.failureOf(uid),
@@ -207,12 +210,15 @@ function addressFault({ spec }: Gateway, kind: GatewayKind): string | undefined 
   return 'No more than one address can be asked for, of type IPAddress';
 }
 
-function referencesOf({ metadata, spec }: Gateway): Reference[] {
+/** A Secret of another namespace is not even looked for without a grant. */
+function referencesOf({ metadata, spec }: Gateway, grants: Grants): Reference[] {
   const { namespace = '' } = metadata;
   const map = parametersMap({ metadata, spec });
   const certificates = spec.listeners.flatMap(({ tls }) =>
     (tls?.certificateRefs ?? []).flatMap((ref): Reference[] =>
-      (ref.kind ?? 'Secret') === 'Secret' && (ref.group ?? '') === ''
+      (ref.kind ?? 'Secret') === 'Secret' &&
+      (ref.group ?? '') === '' &&
+      permitsSecret(grants, namespace, ref)
         ? [{ resource: SECRETS, namespace: ref.namespace ?? namespace, name: ref.name }]
         : [],
     ),

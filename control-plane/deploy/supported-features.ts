@@ -40,6 +40,7 @@ const OF_WAYPOINTS = [
 ] as const;
 
 const OF_INGRESS = [
+  'BackendTLSPolicy',
   'Gateway',
   'GatewayHTTPListenerIsolation',
   'GatewayHTTPSListenerDetectMisdirectedRequests',

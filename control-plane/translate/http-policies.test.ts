@@ -46,7 +46,18 @@ const WORLD: World = {
   gateways: [
     gateway('waypoint', 'shop', 'ambit-waypoint'),
     gateway('front', 'shop', 'somebody-elses'),
+    gateway('edge', 'shop', 'ambit-ingress'),
+    gateway('own', 'shop', 'own-edge'),
   ],
+  gatewayClasses: new Map([
+    [
+      'own-edge',
+      {
+        metadata: { name: 'own-edge' },
+        spec: { controllerName: 'ambit-mesh.io/gateway-controller' },
+      },
+    ],
+  ]),
 };
 
 type Spec = NonNullable<AuthorizationPolicyObject['spec']>;
@@ -120,6 +131,20 @@ describe('an AuthorizationPolicy with targetRefs', () => {
       'shop',
       [],
       ['Accepted=False RefNotPermitted', 'Enforced=False RefNotPermitted'],
+    ],
+    [
+      'a Gateway for ingress',
+      { group: GATEWAY_API, kind: 'Gateway', name: 'edge' },
+      'shop',
+      [{ kind: 'gateway', gateway: 'shop/edge' }],
+      [accepted, 'Enforced=True Enforced'],
+    ],
+    [
+      'a GatewayClass of people’s own with our controller stands for its Gateways',
+      { group: GATEWAY_API, kind: 'GatewayClass', name: 'own-edge' },
+      'ambit-system',
+      [{ kind: 'gateway', gateway: 'shop/own' }],
+      [accepted, 'Enforced=True Enforced'],
     ],
     [
       'a target in another namespace is not followed',

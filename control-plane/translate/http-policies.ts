@@ -4,8 +4,8 @@
 import type { HttpPolicy } from '../../mesh/http-policy.ts';
 import type { RequestAuthentication } from '../../mesh/request-authentication.ts';
 import { type Service, serviceKey } from '../../mesh/service.ts';
-import { WAYPOINT_CLASS } from '../../mesh/waypoint.ts';
-import type { Gateway } from '../../runtime/kubernetes/gateway-objects.ts';
+import { CONTROLLER_NAME, INGRESS_CLASS, WAYPOINT_CLASS } from '../../mesh/waypoint.ts';
+import type { Gateway, GatewayClass } from '../../runtime/kubernetes/gateway-objects.ts';
 import type { ConfigMap } from '../../runtime/kubernetes/objects.ts';
 import type { Problem } from '../../wire/status.ts';
 import { type AuthorizationPolicyObject, isForWaypoints } from './authorization.ts';
@@ -40,6 +40,7 @@ export type HttpPolicyObjects = {
   /** Whom CUSTOM policies may name; undefined: nobody. */
   readonly extensionProviders: ConfigMap | undefined;
   readonly gateways: Iterable<Gateway>;
+  readonly gatewayClasses: ReadonlyMap<string, GatewayClass>;
 };
 
 export type HttpPolicies = {
@@ -81,7 +82,7 @@ export function httpPoliciesOf(
   if (own.length + tokens.length === 0) {
     return { policies: [], authentications: [], problems, outcomes: [] };
   }
-  const world: HttpPolicyWorld = { ...targetsOf(objects.gateways, context), providers };
+  const world: HttpPolicyWorld = { ...targetsOf(objects, context), providers };
   const authorizations = own.map((object) =>
     memo.authorizations.of(object, keyOf(object, world), () => authorization(object, world)),
   );
@@ -150,7 +151,7 @@ function authentication(
 }
 
 function targetsOf(
-  gateways: Iterable<Gateway>,
+  { gateways, gatewayClasses }: Pick<HttpPolicyObjects, 'gateways' | 'gatewayClasses'>,
   { services, entries, rootNamespace, clusterDomain }: HttpPolicyContext,
 ): Omit<HttpPolicyWorld, 'providers'> {
   const classes = new Map<string, string>();
@@ -170,7 +171,16 @@ function targetsOf(
   };
   return {
     rootNamespace,
-    gatewayClasses: [WAYPOINT_CLASS],
+    gatewayClasses: [
+      ...new Set([
+        WAYPOINT_CLASS,
+        INGRESS_CLASS,
+        ...[...gatewayClasses]
+          .filter(([, { spec }]) => spec.controllerName === CONTROLLER_NAME)
+          .map(([name]) => name),
+      ]),
+    ],
+    gatewaysOf: (name) => [...classes].flatMap(([key, its]) => (its === name ? key : [])),
     gatewayClassOf: (namespace, name) => classes.get(`${namespace}/${name}`),
     servicesOf(kind, namespace, name) {
       if (kind === 'ServiceEntry') return entries.servicesOf(namespace, name)?.map(targetOf);

@@ -2,6 +2,7 @@
 // translations of AuthorizationPolicy and RequestAuthentication.
 
 import type { PolicyTarget } from '../../mesh/policy-target.ts';
+import { INGRESS_CLASS, WAYPOINT_CLASS } from '../../mesh/waypoint.ts';
 import type { Limit } from './authorization.ts';
 import type { Finding } from './outcome.ts';
 
@@ -25,6 +26,8 @@ export type TargetWorld = {
   gatewayClassOf(namespace: string, name: string): string | undefined;
   /** Classes whose Gateways are ours to run. */
   readonly gatewayClasses: readonly string[];
+  /** `namespace/name` of every Gateway of a class. */
+  gatewaysOf(gatewayClass: string): readonly string[];
 };
 
 export type TargetService = {
@@ -43,6 +46,8 @@ export type Attachment = {
 
 const GATEWAY_API = 'gateway.networking.k8s.io';
 const NETWORKING = 'networking.ambit-mesh.io';
+
+const OWN_CLASSES: readonly string[] = [WAYPOINT_CLASS, INGRESS_CLASS];
 
 export function targetRefsOf(spec: {
   readonly targetRef?: unknown;
@@ -114,7 +119,10 @@ function attach(ref: TargetRef, namespace: string, world: TargetWorld): Attachme
         );
       }
       return {
-        targets: [{ kind: 'gateway-class', name }],
+        targets: OWN_CLASSES.includes(name)
+          ? [{ kind: 'gateway-class', name }]
+          : // a proxy knows its Gateway and what it runs as, not how people call that
+            world.gatewaysOf(name).map((gateway) => ({ kind: 'gateway', gateway })),
         by: [`all of class ${name}`],
         limits: [],
       };

@@ -38,7 +38,7 @@ export type LoadBalancingSpec = {
 
 export type RetriesSpec = {
   readonly attempts?: number;
-  readonly on?: readonly (string | number)[];
+  readonly retryOn?: readonly (string | number)[];
   readonly backoff?: { readonly base?: string; readonly max?: string };
   readonly budget?: {
     readonly percent?: number;

@@ -156,8 +156,9 @@ function retriesOf(spec: RetriesSpec): RetryPolicy {
   const { percent, minConcurrency, minPerSecond } = spec.budget ?? {};
   return {
     attempts: spec.attempts ?? defaults.attempts,
-    on: spec.on?.filter((one): one is RetryCondition => typeof one === 'string') ?? defaults.on,
-    codes: spec.on?.filter((one) => typeof one === 'number') ?? defaults.codes,
+    on:
+      spec.retryOn?.filter((one): one is RetryCondition => typeof one === 'string') ?? defaults.on,
+    codes: spec.retryOn?.filter((one) => typeof one === 'number') ?? defaults.codes,
     backoff: { minMs: 0, baseMs, maxMs: Math.max(baseMs, maxMs) },
     budget: {
       percent: percent ?? defaults.budget.percent,

@@ -213,7 +213,7 @@ describe('the sections of a policy', () => {
       timeouts: { request: '0s', perTry: '250ms', connect: '1s' },
       retries: {
         attempts: 5,
-        on: ['5xx', 409, 'unavailable'],
+        retryOn: ['5xx', 409, 'unavailable'],
         backoff: { base: '100ms' },
         budget: { minPerSecond: 0 },
       },
@@ -355,7 +355,13 @@ describe('the sections of a policy', () => {
     );
     assert.match(invalid({ faults: [{ percent: 5 }] }), /spec\.faults\[0\].*neither/);
     assert.match(invalid({ loadShedding: { maxLimit: 2 } }), /minLimit 3 is above maxLimit 2/);
-    assert.match(invalid({ retries: { attempts: 500 } }), /settings\.retries\.attempts is 500/);
-    assert.match(invalid({ retries: { on: ['4xx'] } }), /settings\.retries\.on\[0\] is "4xx"/);
+    assert.match(
+      invalid({ retries: { attempts: 500 } }),
+      /settings\.retries\.attempts is not a whole number from 0 to 100/,
+    );
+    assert.match(
+      invalid({ retries: { retryOn: ['4xx'] } }),
+      /settings\.retries\.on\[0\] is not one of 5xx/,
+    );
   });
 });

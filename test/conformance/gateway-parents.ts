@@ -32,6 +32,14 @@ function rows(
 
 const NO_PARENT = { accepted: 'False/NoMatchingParent', resolvedRefs: 'True' } as const;
 
+/** A listener, and a host that only it is to answer. */
+const ISOLATED = [
+  ['any', 'bar.com'],
+  ['example', 'bar.example.com'],
+  ['foo', 'bar.foo.example.com'],
+  ['abc', 'abc.foo.example.com'],
+] as const;
+
 export const GATEWAY_PARENTS: readonly GatewayTest[] = [
   {
     name: 'HTTPRouteListenerHostnameMatching: the listener whose host name says most',
@@ -84,6 +92,29 @@ export const GATEWAY_PARENTS: readonly GatewayTest[] = [
     ],
     verdicts: { accepted: 'False/NoMatchingListenerHostname', resolvedRefs: 'True' },
     rows: rows('bar', [['http://elsewhere.com/', 404]]),
+  },
+  {
+    name: 'GatewayHTTPListenerIsolation: only the listener whose host name says most answers',
+    routes: ISOLATED.map(([word]) =>
+      route(
+        `isolated-${word}`,
+        [gatewayParent(`isolated-${word}`)],
+        [],
+        [{ matches: [prefix(`/${word}`)], ...to('v1') }],
+      ),
+    ),
+    rows: rows(
+      'isolated-any',
+      ISOLATED.flatMap(([own, host]) =>
+        ISOLATED.map(([word]) => [`http://${host}/${word}`, word === own ? 'v1' : 404] as const),
+      ),
+    ),
+  },
+  {
+    name: 'HTTPRouteDisallowedKind',
+    routes: [route('disallowed', [gatewayParent('through')], [], [to('v1')])],
+    verdicts: { accepted: 'False/NotAllowedByListeners', resolvedRefs: 'True' },
+    rows: [],
   },
   {
     name: 'HTTPRouteMultipleGateways',

@@ -46,6 +46,11 @@ export const VIA = {
   /** TLS that ends at the Gateway, with bytes in it. */
   tls: ['shared', 'tls', 8443],
   tcp: ['shared', 'tcp', 9000],
+  /** Listeners of one port, each for fewer hosts than the one before. */
+  'isolated-any': ['shared', 'isolated-any', 8085],
+  'isolated-example': ['shared', 'isolated-example', 8085],
+  'isolated-foo': ['shared', 'isolated-foo', 8085],
+  'isolated-abc': ['shared', 'isolated-abc', 8085],
   bar: ['hostnames', 'bar', 80],
   'foo-bar': ['hostnames', 'foo-bar', 80],
   'any-bar': ['hostnames', 'any-bar', 80],
@@ -247,6 +252,12 @@ function sharedGateway(): Object {
       hostname: 'second-example.org',
       ...tls,
     },
+    ...['', '*.example.com', '*.foo.example.com', 'abc.foo.example.com'].map((hostname, i) => ({
+      name: `isolated-${['any', 'example', 'foo', 'abc'][i]}`,
+      port: 8085,
+      protocol: 'HTTP',
+      ...(hostname === '' ? {} : { hostname }),
+    })),
     { name: 'wild-https', port: 443, protocol: 'HTTPS', hostname: '*.wildcard.org', ...tls },
     {
       name: 'through',

@@ -1,6 +1,7 @@
 // TLS and bytes through a Gateway: whose host a connection is for, where its TLS ends, what is spoken to the backend, and
 // certificates that change. Run by gateway.test.ts; the values are those of the Gateway API's suite, where it has the test.
 
+import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Condition, KubeObject } from '../../runtime/kubernetes/objects.ts';
@@ -14,16 +15,20 @@ import {
 import { createAuthority } from '../../sandbox/apiserver/auth/certificates.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { conditionProblems, type Verdict } from './conditions.ts';
+import { wordsOf } from './expectation.ts';
 import { to } from './gateway-matching.ts';
 import {
   type GatewayStage,
   gatewayParent,
   INFRA,
   TLS_BACKEND,
+  through,
   tlsSecret,
+  WEB,
 } from './gateway-stage.ts';
 import { expectThrough, type GatewayTest, type Needed } from './gateway-test.ts';
 import { httpRoute, prefix, type RouteObject } from './objects.ts';
+import { askAll } from './requests.ts';
 import { CONTROLLER } from './route-status.ts';
 
 function route(
@@ -99,6 +104,15 @@ async function rotate(stage: GatewayStage): Promise<void> {
   await expectThrough(stage, [{ ...row, words: [`--ca=${caFile}`] }]);
 }
 
+/** TLS is not even begun, so that nobody takes a refusal of ours for the backend's. */
+async function expectCut(stage: GatewayStage): Promise<void> {
+  for (const name of ['nonexistent', 'unknown', 'not-granted']) {
+    const row = through(stage, { url: `https://${name}.through.example/`, via: 'through' });
+    const [results = []] = await askAll(stage, stage.usual, [wordsOf(row)]);
+    assert.equal(results[0]?.ok, false, `${name} was answered`);
+  }
+}
+
 const ROTATED = [
   { url: 'https://rotated.wildcard.org/', via: 'rotated', backend: 'infra-backend-v3' },
 ] as const;
@@ -145,7 +159,12 @@ export const GATEWAY_TLS: readonly GatewayTest[] = [
         hostnames: ['grpc.example'],
         rules: [
           {
-            matches: [{ headers: [{ name: 'x-to', value: 'v2' }] }],
+            matches: [
+              {
+                method: { service: 'proto.EchoTestService' },
+                headers: [{ name: 'x-to', value: 'v2' }],
+              },
+            ],
             backendRefs: [{ name: 'infra-backend-v2', port: 8081 }],
           },
           {
@@ -183,6 +202,49 @@ export const GATEWAY_TLS: readonly GatewayTest[] = [
         seen: { absent: ['x-forwarded-for'] },
       },
     ],
+  },
+  {
+    name: 'TLSRouteInvalidNoMatchingListener, and host names that do not meet',
+    routes: [
+      route(TLS_ROUTES, 'tls-on-http', {
+        parentRefs: [gatewayParent('http')],
+        hostnames: ['x.through.example'],
+        rules: [tcp(446, TLS_BACKEND.name)],
+      }),
+    ],
+    verdicts: { accepted: 'False/NotAllowedByListeners', resolvedRefs: 'True' },
+    rows: [],
+  },
+  {
+    name: 'TLSRouteInvalidNoMatchingListenerHostname',
+    routes: [
+      route(TLS_ROUTES, 'tls-elsewhere', {
+        parentRefs: [gatewayParent('through')],
+        hostnames: ['elsewhere.example'],
+        rules: [tcp(446, TLS_BACKEND.name)],
+      }),
+    ],
+    verdicts: { accepted: 'False/NoMatchingListenerHostname', resolvedRefs: 'True' },
+    rows: [],
+  },
+  {
+    name: 'TLSRouteInvalidBackendRefNonexistent, UnknownKind and ReferenceGrant: the connection is cut',
+    routes: (
+      [
+        ['nonexistent', { name: 'nonexistent', port: 443 }],
+        ['unknown', { group: 'example.com', kind: 'Nothing', name: 'x', port: 443 }],
+        ['not-granted', { name: 'web-backend', namespace: WEB, port: 8080 }],
+      ] as const
+    ).map(([name, backendRef]) =>
+      route(TLS_ROUTES, `tls-${name}`, {
+        parentRefs: [gatewayParent('through')],
+        hostnames: [`${name}.through.example`],
+        rules: [{ backendRefs: [backendRef] }],
+      }),
+    ),
+    verdicts: { accepted: 'True', resolvedRefs: 'False/*' },
+    rows: [],
+    afterwards: expectCut,
   },
   {
     name: 'TLSRouteTerminateSimple: TLS ends here, beside one that is passed on',

@@ -4,6 +4,7 @@
 
 import { before, describe, test } from 'node:test';
 import { sandboxSuite } from '../support/sandbox.ts';
+import { GATEWAY_LIFE } from './gateway-life.ts';
 import { GATEWAY_MATCHING } from './gateway-matching.ts';
 import { GATEWAY_OBJECTS } from './gateway-objects.ts';
 import { GATEWAY_PARENTS } from './gateway-parents.ts';
@@ -11,6 +12,7 @@ import { GATEWAY_REFERENCES } from './gateway-references.ts';
 import { type GatewayStage, openGatewayStage } from './gateway-stage.ts';
 import { type GatewayTest, runGatewayTest } from './gateway-test.ts';
 import { GATEWAY_TLS } from './gateway-tls.ts';
+import { GATEWAY_WAYPOINT } from './gateway-waypoint.ts';
 
 // more would only wait for the two cores of a small machine
 const AT_ONCE = 4;
@@ -20,6 +22,7 @@ const THEMES: Readonly<Record<string, readonly GatewayTest[]>> = {
   parents: GATEWAY_PARENTS,
   references: GATEWAY_REFERENCES,
   'TLS and TCP': GATEWAY_TLS,
+  waypoints: GATEWAY_WAYPOINT,
 };
 
 sandboxSuite('Gateway API: gateways', (sandbox) => {
@@ -33,5 +36,10 @@ sandboxSuite('Gateway API: gateways', (sandbox) => {
       for (const one of tests) test(`${theme}: ${one.name}`, () => runGatewayTest(stage, one));
     }
     for (const { name, run } of GATEWAY_OBJECTS) test(`objects: ${name}`, () => run(stage));
+  });
+
+  // under load of its own
+  describe('one after the other', () => {
+    for (const { name, run } of GATEWAY_LIFE) test(`life: ${name}`, () => run(stage));
   });
 });

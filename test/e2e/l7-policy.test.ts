@@ -56,6 +56,8 @@ sandboxSuite('policy on requests', (sandbox) => {
     assert.match(denied.stdout, /waypoint gateway-conformance-mesh\/waypoint/);
     assert.match(denied.stdout, /explicitly denied by: gateway-conformance-mesh\/no-admin, rule 0/);
     assert.match(denied.stdout, /The request is denied/);
+    const held = await sandbox().ambit('authz', 'check', `${namespace}/${name}`);
+    assert.match(held.stdout, /no-admin\s+DENY\s+requests to \S+by-path\S+, at waypoint/);
     const allowed = await explain('/shop');
     assert.equal(allowed.code, 0, allowed.stdout + allowed.stderr);
     await sandbox().kubectl(['delete', '-f', '-'], policy);
@@ -154,6 +156,60 @@ sandboxSuite('policy on requests', (sandbox) => {
       }),
     );
     await expectRows(stage, [{ url: 'http://by-asking/judged', status: 200 }]);
+  });
+
+  test('a condition in CEL decides; one that is none closes the rule, and says so', async () => {
+    await openFront(stage, 'by-cel', 'v1');
+    const policy = (expression: string): string =>
+      manifest('AuthorizationPolicy', 'cel', {
+        targetRefs: [{ kind: 'Service', name: 'by-cel' }],
+        rules: [{ when: [{ key: 'cel', values: [expression] }] }],
+      });
+    const good = 'request.path.startsWith("/team/") && source.namespace == "' + MESH + '"';
+    await sandbox().kubectl(['apply', '-f', '-'], policy(good));
+    await expectRows(stage, [
+      { url: 'http://by-cel/team/a', status: 200 },
+      { url: 'http://by-cel/other', status: 403 },
+      { url: `http://by-cel.${MESH}/team/a`, from: 'consumer', status: 403 },
+    ]);
+    await sandbox().kubectl(['apply', '-f', '-'], policy('request.path =='));
+    await expectRows(stage, [{ url: 'http://by-cel/team/a', status: 403 }]);
+    const [accepted] = await reasonsOf(sandbox(), AUTHORIZATION_POLICIES, 'cel');
+    assert.equal(accepted, 'Accepted=False UnsupportedField');
+    const listed = await sandbox().kubectl(['get', 'ap', 'cel', '-n', MESH]);
+    assert.match(listed, /PartiallyEnforced/);
+  });
+
+  test('a route asks by its filter, and what is refused there is refused', async () => {
+    await openFront(stage, 'by-filter', 'v1');
+    const route = JSON.stringify({
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind: 'HTTPRoute',
+      metadata: { name: 'by-filter', namespace: MESH },
+      spec: {
+        parentRefs: [{ group: '', kind: 'Service', name: 'by-filter', port: 80 }],
+        rules: [
+          {
+            filters: [
+              {
+                type: 'ExternalAuth',
+                externalAuth: {
+                  protocol: 'HTTP',
+                  // the echo says yes to whatever it is asked
+                  backendRef: { name: 'echo-v2', port: 80 },
+                  http: { path: '/check' },
+                },
+              },
+            ],
+            backendRefs: [{ name: 'by-filter', port: 80 }],
+          },
+        ],
+      },
+    });
+    await sandbox().kubectl(['apply', '-f', '-'], route);
+    await expectRows(stage, [{ url: 'http://by-filter/', status: 200 }]);
+    await sandbox().kubectl(['apply', '-f', '-'], route.replace('echo-v2', 'nobody'));
+    await expectRows(stage, [{ url: 'http://by-filter/', status: 500 }]);
   });
 
   test('a policy whose target has no waypoint says that nobody enforces it', async () => {

@@ -8,6 +8,7 @@ import type { Pod } from '../../runtime/kubernetes/objects.ts';
 import { DEPLOYMENTS, PODS } from '../../runtime/kubernetes/resources.ts';
 import { linkEvidence } from '../../sandbox/demo/link-evidence.ts';
 import { allEncrypted, MODE, podIps, podWhere, redirectionOfAll } from '../support/enrolled.ts';
+import { killProgram } from '../support/kill.ts';
 import { type Sandbox, sandboxSuite } from '../support/sandbox.ts';
 import { type Counts, faultsOf, openEchoes, startPod, tallyWhen } from '../support/traffic.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -65,7 +66,7 @@ sandboxSuite('outages', (sandbox) => {
     const since = await tally(sandbox());
     const recovered = new AbortController();
     const capture = sandbox().captureLink(LONGEST_CAPTURE_MS, recovered.signal);
-    await killAgent(sandbox(), agent);
+    await killProgram(sandbox(), agent, 'node-agent');
     // its connections were in the agent: they go with it
     const { connections } = await tallyWhen(
       sandbox(),
@@ -136,22 +137,6 @@ async function agentOn({ client }: Sandbox, node: string | undefined): Promise<N
     namespace: SYSTEM,
     name: items.find(({ spec }) => spec.nodeName === node)!.metadata.name!,
   };
-}
-
-/** Found by what it was started with: the agents of all nodes see each other's processes. */
-async function killAgent(sandbox: Sandbox, agent: Name): Promise<void> {
-  const script = `
-    const { readdirSync, readFileSync } = require('node:fs');
-    const read = (pid, file) => {
-      try { return readFileSync('/proc/' + pid + '/' + file, 'utf8').split('\\0'); } catch { return []; }
-    };
-    const pids = readdirSync('/proc').filter((name) => /^\\d+$/.test(name)).filter((pid) =>
-      read(pid, 'cmdline').some((word) => /\\/node-agent\\/main\\.[jt]s$/.test(word)) &&
-      read(pid, 'environ').includes('POD_NAME=${agent.name}'));
-    for (const pid of pids) process.kill(Number(pid), 'SIGKILL');
-    console.log(pids.length);`;
-  const { stdout, stderr } = await sandbox.exec(agent, [process.execPath, '-e', script]);
-  assert.equal(stdout, '1\n', stderr);
 }
 
 function restartsOf({ status }: Pod): number {

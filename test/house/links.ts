@@ -7,7 +7,7 @@ const LINK = /\]\((?!https?:|#)([^)#\s]+)/g;
 
 /** `page: target` for each link whose file is not there. */
 export function deadLinks(): string[] {
-  return globSync('{*.md,{test,bench}/**/*.md}').flatMap((page) =>
+  return globSync('{*.md,{test,bench,examples}/**/*.md}').flatMap((page) =>
     [...readFileSync(page, 'utf8').matchAll(LINK)]
       .map(([, target = '']) => target)
       .filter((target) => !existsSync(join(dirname(page), target)))

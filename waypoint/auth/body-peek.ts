@@ -1,6 +1,6 @@
 // The beginning of a request's body, read ahead for an authorization service that wants to see it, and given to whoever
-// sends the request on. Made by guard.ts for a request. Invariant: what was read is in `read`, in order and once; the rest
-// is still in the source.
+// sends the request on. Made by guard.ts for a request. Invariants: what was read is in `read`, in order and once, and the
+// rest is still in the source; what all requests hold together is bounded.
 
 import type { Readable } from 'node:stream';
 import { HttpFailure } from '../../mesh/http-failures.ts';
@@ -10,6 +10,34 @@ import type { PeekBody } from './external-authorization.ts';
 /** Who sends its body more slowly keeps an authorization waiting, and what is held of it in memory. */
 const MAX_WAIT_MS = 15_000;
 
+/** Of all requests of a waypoint: what it may spend on waiting for authorization services. */
+const MAX_HELD_BYTES = 64 * 1024 * 1024;
+
+/** What the requests of one waypoint hold of their bodies together. */
+export class PeekBudget {
+  readonly #maxBytes: number;
+  #held = 0;
+
+  constructor(maxBytes = MAX_HELD_BYTES) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** @throws HttpFailure OVERLOADED */
+  take(bytes: number): void {
+    if (this.#held + bytes > this.#maxBytes) {
+      throw new HttpFailure(
+        'OVERLOADED',
+        `Cannot show a body to its authorizer: ${this.#held} bytes of others wait already`,
+      );
+    }
+    this.#held += bytes;
+  }
+
+  give(bytes: number): void {
+    this.#held -= bytes;
+  }
+}
+
 type Source = {
   readonly body: Readable;
   readonly expectsContinue: boolean;
@@ -18,14 +46,18 @@ type Source = {
 
 export class BodyPeek {
   readonly #clock: Clock;
+  readonly #budget: PeekBudget;
   readonly #source: Source;
   readonly #chunks: Buffer[] = [];
   #bytes = 0;
+  /** Of the budget. */
+  #taken = 0;
   #ended = false;
   #asked = false;
 
-  constructor(parts: { readonly clock: Clock }, source: Source) {
+  constructor(parts: { readonly clock: Clock; readonly budget: PeekBudget }, source: Source) {
     this.#clock = parts.clock;
+    this.#budget = parts.budget;
     this.#source = source;
   }
 
@@ -34,7 +66,13 @@ export class BodyPeek {
     return this.#chunks;
   }
 
-  /** @throws HttpFailure REQUEST_INCOMPLETE; `signal.reason` */
+  /** Once the request has ended. */
+  release(): void {
+    this.#budget.give(this.#taken);
+    this.#taken = 0;
+  }
+
+  /** @throws HttpFailure REQUEST_INCOMPLETE, OVERLOADED; `signal.reason` */
   readonly peek: PeekBody = async (maxBytes, signal) => {
     signal.throwIfAborted();
     await this.#fill(maxBytes, signal);
@@ -58,6 +96,13 @@ export class BodyPeek {
     const onData = (chunk: Buffer): void => {
       this.#chunks.push(chunk);
       this.#bytes += chunk.length;
+      try {
+        this.#budget.take(chunk.length);
+        this.#taken += chunk.length;
+      } catch (error) {
+        reject(error as Error);
+        return;
+      }
       if (this.#bytes > maxBytes) resolve();
     };
     const onEnd = (): void => {

@@ -46,7 +46,11 @@ export type ConnectionSteps = {
   readonly http1: Pick<Http1Server, 'take'>;
   readonly http2: Pick<Http2Server, 'take'>;
   readonly opaque: (leg: Leg, inbound: Inbound) => void;
+  /** A connection came to nothing before it was anybody's. */
+  readonly refused: (reason: RefusedReason) => void;
 };
+
+export type RefusedReason = 'no-listener' | 'handshake';
 
 type Ends = { readonly remote: IpPort; readonly local: IpPort };
 
@@ -73,8 +77,10 @@ export async function acceptConnection(
       else takeRequests(await detect(steps, socket), legOf(socket), inbound, steps);
     }
   } catch (error) {
+    steps.refused('handshake');
+    // whoever is outside can make any number of them
     const { gateway, port: number } = port;
-    steps.log.info('Refused a connection', { gateway, port: number, from: ends.remote.ip, error });
+    steps.log.debug('Refused a connection', { gateway, port: number, from: ends.remote.ip, error });
     if (!socket.destroyed) reset(socket);
   }
 }
@@ -93,6 +99,7 @@ async function acceptTls(
     if (asked.kind === 'none') throw new Error(asked.why);
     const listener = pickListener(port.listeners(), asked.name);
     if (listener === undefined) {
+      steps.refused('no-listener');
       socket.end(UNRECOGNIZED_NAME, () => socket.destroy());
       return;
     }

@@ -5,7 +5,7 @@ import type { Snapshot } from '../../mesh/snapshot.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import type { Readiness } from '../../runtime/readiness.ts';
 import { HandshakeGate } from '../../tunnel/handshake-gate.ts';
-import { acceptConnection, type ConnectionSteps } from './accept-connection.ts';
+import { acceptConnection, type ConnectionSteps, type RefusedReason } from './accept-connection.ts';
 import { ListenerContexts } from './contexts.ts';
 import { IngressPorts, type PortsSettings } from './ports.ts';
 
@@ -19,7 +19,7 @@ export type Ingress = Pick<IngressPorts, 'openAt' | 'settled' | 'drain' | 'close
 };
 
 export function startIngress(
-  parts: Omit<ConnectionSteps, 'contexts' | 'gate' | 'trustedHops'> & {
+  parts: Omit<ConnectionSteps, 'contexts' | 'gate' | 'trustedHops' | 'refused'> & {
     readonly readiness: Readiness;
     readonly metrics: Metrics;
   },
@@ -28,11 +28,13 @@ export function startIngress(
   const { clock, log, readiness, metrics } = parts;
   const opened = readiness.blocker('ports of the gateway');
   const contexts = new ListenerContexts();
+  const refusals = new Map<RefusedReason, number>();
   const steps: ConnectionSteps = {
     ...parts,
     contexts,
     gate: new HandshakeGate(),
     trustedHops: settings.trustedHops,
+    refused: (reason) => refusals.set(reason, (refusals.get(reason) ?? 0) + 1),
   };
   const ports = new IngressPorts(
     { clock, log, accept: (socket, port) => void acceptConnection(socket, port, steps) },
@@ -51,6 +53,14 @@ export function startIngress(
       help: 'Connections from outside that were cut because too many were open',
     },
     () => [{ labels: {}, value: ports.cut }],
+  );
+  metrics.collectedCounter(
+    {
+      name: 'ambit_ingress_connections_refused_total',
+      help: 'Connections from outside that no listener came to have',
+      labels: ['reason'],
+    },
+    () => [...refusals].map(([reason, value]) => ({ labels: { reason }, value })),
   );
   let before: unknown;
   return {

@@ -29,6 +29,8 @@ export type PortsSettings = {
   readonly host: string | undefined;
   /** Where a port of a listener is opened; as it says where this is left out. */
   readonly openedAs?: (port: number) => number;
+  /** Of all ports together; {@link MAX_CONNECTIONS} where this is left out. */
+  readonly connections?: number;
 };
 
 type Open = {
@@ -127,8 +129,11 @@ export class IngressPorts {
     const view: GatewayPort = { gateway, port, listeners: () => open.listeners };
     return new Promise((resolve) => {
       const server = createServer({ allowHalfOpen: true }, (socket) => this.#take(socket, view));
-      server.once('error', (error) => {
+      server.on('error', (error) => {
         resolve();
+        // of one that was open before too, whatever that may be
+        server.close();
+        open.server = undefined;
         if (this.#closed || this.#open.get(port) !== open) return;
         log.error('Cannot open a port of the gateway: trying again', {
           gateway,
@@ -152,7 +157,8 @@ export class IngressPorts {
   }
 
   #take(socket: Socket, port: GatewayPort): void {
-    if (this.#sockets.size >= MAX_CONNECTIONS) {
+    const { connections = MAX_CONNECTIONS } = this.#settings;
+    if (this.#sockets.size >= connections) {
       this.#cut++;
       socket.resetAndDestroy();
       this.#tellOfCut();
@@ -172,7 +178,7 @@ export class IngressPorts {
     this.#toldOfCut = now;
     this.#parts.log.error('Cut connections to the gateway: too many are open', {
       gateway: this.#settings.gateway,
-      limit: MAX_CONNECTIONS,
+      open: this.#sockets.size,
       cutSoFar: this.#cut,
     });
   }

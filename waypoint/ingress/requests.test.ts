@@ -236,6 +236,25 @@ describe('requests through an ingress gateway', () => {
     }
   });
 
+  test('an ingress that is told to end serves new connections for a while, then lets those it has end', async () => {
+    const edge = await TestIngress.open({ drainNoticeMs: 300 });
+    const web = edge.rig.service('web');
+    const held = Promise.withResolvers<void>();
+    await edge.rig.http(web, 'web-1', ({ url }, response) => {
+      if (url === '/slow') void held.promise.then(() => response.end('late'));
+      else response.end('at once');
+    });
+    edge.route('r', web, parent('http'));
+    await edge.listen(HTTP);
+    const slow = edge.ask(80, 'a.example', { path: '/slow' });
+    const ended = edge.rig.close();
+    assert.equal((await edge.ask(80, 'a.example')).body, 'at once');
+    held.resolve();
+    assert.equal((await slow).body, 'late');
+    await ended;
+    assert.equal(edge.rig.ingress.openAt(80), undefined);
+  });
+
   test('bytes that are no TLS on a port of TLS, and no HTTP on one of HTTP, are refused', async () => {
     const edge = await TestIngress.open();
     try {

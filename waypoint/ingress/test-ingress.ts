@@ -26,9 +26,13 @@ export class TestIngress {
     this.authority = authority;
   }
 
-  static async open(settings: { readonly trustedHops?: number } = {}): Promise<TestIngress> {
-    const { trustedHops = 0 } = settings;
+  static async open(
+    settings: { readonly trustedHops?: number; readonly drainNoticeMs?: number } = {},
+  ): Promise<TestIngress> {
+    const { trustedHops = 0, drainNoticeMs = 0 } = settings;
     const rig = await Rig.open({
+      gateway: GATEWAY,
+      drainNoticeMs,
       ingress: { gateway: GATEWAY, host: '127.0.0.1', trustedHops, openedAs: () => 0 },
     });
     return new TestIngress(rig, await createAuthority(Date.now()));

@@ -42,6 +42,8 @@ const MAX_RECONNECT_MS = 2000;
 
 export class RedisLimitStore implements LimitStore {
   readonly #redis: WithTake;
+  /** The first connection is there, or has failed: only those that come before wait for it, as long as their limit lets them. */
+  readonly #opened: Promise<void>;
 
   constructor({ connect, failed }: RedisStoreParts) {
     class StreamConnector extends AbstractConnector {
@@ -72,6 +74,10 @@ export class RedisLimitStore implements LimitStore {
       noDelay: false,
       keepAlive: false as never,
     });
+    const opened = Promise.withResolvers<void>();
+    redis.once('ready', opened.resolve);
+    redis.once('close', opened.resolve);
+    this.#opened = opened.promise;
     redis.on('error', failed);
     redis.defineCommand('ambitTake', { numberOfKeys: 1, lua: TAKE });
     this.#redis = redis as WithTake;
@@ -81,6 +87,7 @@ export class RedisLimitStore implements LimitStore {
     key: string,
     { requests, perMs }: { readonly requests: number; readonly perMs: number },
   ): Promise<StoreAnswer> {
+    await this.#opened;
     const window = perMs * 1000;
     const [allowed, retryAfterMs] = await this.#redis.ambitTake(
       // callers' identities and headers are nobody's business in Redis, and may be long

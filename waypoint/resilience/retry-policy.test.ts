@@ -49,6 +49,7 @@ const EVERYTHING = on(
   '5xx',
   'gateway-error',
   'connect-failure',
+  'connection-lost',
   'reset',
   'refused-stream',
   'retriable-4xx',
@@ -68,7 +69,8 @@ describe('what is tried again', () => {
     ['gRPC CANCELLED by default', answer(200, 1), DEFAULTS, 'cancelled'],
     ['no success', answer(200), EVERYTHING, 'not: condition'],
     ['no gRPC success', answer(200, 0), EVERYTHING, 'not: condition'],
-    ['no reset by default', { kind: 'reset' }, DEFAULTS, 'not: condition'],
+    ['a lost connection by default', { kind: 'reset' }, DEFAULTS, 'connection-lost'],
+    ['no slow try by default', { kind: 'per-try-timeout' }, DEFAULTS, 'not: condition'],
     ['500 as 5xx', answer(500), on('5xx'), '5xx'],
     ['500 is no gateway error', answer(500), on('gateway-error'), 'not: condition'],
     ['502 as gateway error', answer(502), on('gateway-error'), 'gateway-error'],
@@ -114,10 +116,13 @@ describe('what is never tried again', () => {
     const policy = EVERYTHING;
     assert.equal(ask({ kind: 'connect-failure' }, { policy, method: 'POST' }), 'connect-failure');
     assert.equal(ask({ kind: 'refused-stream' }, { policy, method: 'POST' }), 'refused-stream');
-    assert.equal(ask({ kind: 'reset' }, { policy, method: 'POST', sent: false }), 'reset');
+    assert.equal(
+      ask({ kind: 'reset' }, { policy, method: 'POST', sent: false }),
+      'connection-lost',
+    );
     assert.equal(ask(answer(200, 14), { policy, method: 'POST' }), 'unavailable');
     const daring = { ...policy, retryNonIdempotent: true };
-    assert.equal(ask({ kind: 'reset' }, { policy: daring, method: 'POST' }), 'reset');
+    assert.equal(ask({ kind: 'reset' }, { policy: daring, method: 'POST' }), 'connection-lost');
   });
 
   test('after the last try', () => {

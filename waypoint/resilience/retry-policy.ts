@@ -109,6 +109,7 @@ function conditionsMet(outcome: TryOutcome): readonly RetryCondition[] {
     case 'refused-stream':
       return ['refused-stream', 'reset', '5xx', 'gateway-error'];
     case 'reset':
+      return ['connection-lost', 'reset', '5xx', 'gateway-error'];
     case 'per-try-timeout':
       return ['reset', '5xx', 'gateway-error'];
     case 'response':

@@ -4,7 +4,7 @@
 import { formatIpPort, type IpPort } from '../../mesh/address.ts';
 import type { BackendTls } from '../../mesh/backend-tls.ts';
 import { MeshError } from '../../mesh/failures.ts';
-import { type Hop, hopTo } from '../../mesh/next-hop.ts';
+import { type Hop, hopTo, type TunnelHop } from '../../mesh/next-hop.ts';
 import type { Service } from '../../mesh/service.ts';
 import type { Snapshot } from '../../mesh/snapshot.ts';
 import type { Workload } from '../../mesh/workload.ts';
@@ -23,6 +23,8 @@ export type Target = {
   readonly service: Service | undefined;
   /** Of the service; undefined for a workload of its own. */
   readonly servicePort: number | undefined;
+  /** Its way, where that does not lead to the workload itself. */
+  readonly through?: TunnelHop;
 };
 
 type Clients = {
@@ -83,7 +85,7 @@ export class Endpoints {
   #clientsOf(target: Target, limits: UpstreamLimits | undefined): Clients {
     const { workload, to, service } = target;
     const key = `${workload.uid} ${workload.protocol} ${formatIpPort(to)} ${service?.hostname ?? ''}:${target.servicePort ?? ''}`;
-    const tls = this.#security.tlsFor(service, target.servicePort);
+    const tls = tlsTo(target, this.#security);
     const known = this.#clients.get(key);
     // requests under other terms end on the connections they are on, which then rest until they are let go
     if (known !== undefined && known.tls === tls) return known;
@@ -143,8 +145,14 @@ export class Endpoints {
   }
 }
 
-export function hopOf({ workload, to, service }: Target): Hop {
-  return hopTo(workload, to, service);
+export function hopOf({ workload, to, service, through }: Target): Hop {
+  return through ?? hopTo(workload, to, service);
+}
+
+/** Of what is reached through a waypoint it is that one's to speak. */
+export function tlsTo(target: Target, security: BackendSecurity): BackendTls | undefined {
+  const { service, servicePort, through } = target;
+  return through === undefined ? security.tlsFor(service, servicePort) : undefined;
 }
 
 function sameWay(a: Workload, b: Workload): boolean {

@@ -30,11 +30,16 @@ export function takenAddresses(cluster: Cluster): Set<string> {
   return taken;
 }
 
+/** Where every cluster has its DNS by custom: the tenth address of the range. Ours listens there without a Service. */
+const DNS_OFFSET = 10n;
+
 /** The lowest free address of `cidr`; undefined when it is full. */
 export function freeAddress(cidr: string, taken: ReadonlySet<string>): string | undefined {
   const size = rangeSize(cidr);
   const last = familyOf(cidr) === 'IPv4' ? size - 1n : size;
   for (let offset = 1n; offset < last; offset += 1n) {
+    // only who asks for it by name gets it
+    if (offset === DNS_OFFSET) continue;
     const address = addressAt(cidr, offset);
     if (!taken.has(address)) return address;
   }

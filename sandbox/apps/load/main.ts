@@ -1,5 +1,7 @@
-// The load generator: HTTP requests to URL at RATE a second, and CONNECTIONS long-lived TCP connections to LINE_HOST:
-// LINE_PORT, each living LIFETIME. With EXPECT, an echo of another namespace than that is a wrong answer. Prints a line of JSON each second, and serves the same at /stats on STATS_PORT (8081).
+// The load generator: HTTP requests to URL at RATE a second, each on a new connection, as many again on KEPT connections
+// where that is not 0, and CONNECTIONS long-lived TCP connections to LINE_HOST:LINE_PORT, each living LIFETIME. A request
+// that breaks is asked again RETRIES times. With EXPECT, an echo of another namespace than that is a wrong answer. Prints a
+// line of JSON each second, and serves the same at /stats on STATS_PORT (8081).
 
 import { createServer } from 'node:http';
 import { run } from '../../../runtime/process.ts';
@@ -21,7 +23,10 @@ run('load', async ({ env, stop }) => {
     intervalMs: env.durationMs('INTERVAL', 200),
   };
   const expect = env.optional('EXPECT');
+  const kept = env.integer('KEPT', 0, { max: 1000 });
+  const retries = env.integer('RETRIES', 0, { max: 10 });
   const statsPort = env.integer('STATS_PORT', 8081, { max: 65535 });
+  const ways = kept === 0 ? [0] : [0, kept];
   env.finish();
   const tally = newTally();
   const stats = await listenOn(
@@ -40,7 +45,9 @@ run('load', async ({ env, stop }) => {
   };
   await Promise.all([
     progress(),
-    url === undefined ? undefined : keepAsking(tally, { url, perSecond, expect }, stop),
+    ...(url === undefined
+      ? []
+      : ways.map((way) => keepAsking(tally, { url, perSecond, expect, kept: way, retries }, stop))),
     line.host === '' ? undefined : keepLines(tally, line, stop),
   ]);
   await stats.close(0);

@@ -7,6 +7,8 @@ export type Tally = {
     failed: number;
     /** Answered, but by somebody else than EXPECT. */
     wrong: number;
+    /** Broken once, and asked again: it ended in one of the others. */
+    retried: number;
   };
   readonly connections: {
     opened: number;
@@ -26,7 +28,7 @@ const MAX_FAULTS = 20;
 
 export function newTally(): Tally {
   return {
-    requests: { ok: 0, failed: 0, wrong: 0 },
+    requests: { ok: 0, failed: 0, wrong: 0, retried: 0 },
     connections: { opened: 0, ended: 0, dropped: 0, refused: 0 },
     messages: { sent: 0, echoed: 0, wrong: 0 },
     faults: [],
