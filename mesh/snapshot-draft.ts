@@ -14,6 +14,7 @@ import type { ResourceUpdate } from './resource-update.ts';
 import { type Route, routeKey } from './route.ts';
 import { type Service, serviceKey } from './service.ts';
 import { type Change, SharedMap } from './shared-map.ts';
+import { swap } from './swap-in-list.ts';
 import { type TrafficPolicy, trafficPolicyKey } from './traffic-policy.ts';
 import type { TrustBundle } from './trust.ts';
 import type { Workload } from './workload.ts';
@@ -339,20 +340,6 @@ export class Draft {
     const gateways = parents.flatMap((one) => (one.kind === 'listener' ? one.gateway : []));
     for (const key of new Set(gateways)) swap(this.#routesByGateway, key, out, into, byAge);
   }
-}
-
-/** Takes `out` from the list at `key` and puts `into` in, in order; an empty list is dropped. */
-function swap<V>(
-  index: Change<readonly V[]>,
-  key: string,
-  out: V | undefined,
-  into: V | undefined,
-  order?: (a: V, b: V) => number,
-): void {
-  const list = (index.get(key) ?? []).filter((value) => value !== out);
-  if (into !== undefined) list.push(into);
-  if (list.length === 0) index.delete(key);
-  else index.set(key, order === undefined ? list : list.sort(order));
 }
 
 /** Workloads on the host's network share its address, so none of them owns it. */

@@ -5,6 +5,7 @@ import { readAccessFilter } from '../runtime/access-filter.ts';
 import type { Door } from '../runtime/admin.ts';
 import type { SettingsReader } from '../runtime/env.ts';
 import { readTracingSettings, type TracingSettings } from '../runtime/tracing/tracing.ts';
+import { type IdleLimits, STREAM_IDLE_MS } from './idle-streams.ts';
 import type { RequestLogSettings } from './telemetry/access-log.ts';
 
 export type WaypointConfig = {
@@ -33,6 +34,8 @@ export type WaypointConfig = {
   readonly tracing: TracingSettings | undefined;
   readonly requestLog: RequestLogSettings;
   readonly drainDeadlineMs: number;
+  /** How long nothing need move in a request. */
+  readonly idle: Pick<IdleLimits, 'streamMs'>;
   /** How long a replica that is told to end serves on as before. */
   readonly drainNoticeMs: number;
   readonly tunnels: Door;
@@ -83,6 +86,7 @@ export function readWaypointConfig(env: SettingsReader): WaypointConfig {
       'AMBIT_DRAIN_DEADLINE',
       Math.max(1000, env.durationMs('AMBIT_TERMINATION_GRACE', TERMINATION_GRACE_MS) - CLOSING_MS),
     ),
+    idle: { streamMs: env.durationMs('AMBIT_STREAM_IDLE_TIMEOUT', STREAM_IDLE_MS) },
     drainNoticeMs: env.durationMs('AMBIT_DRAIN_NOTICE', NOTICE_MS[kind]),
     tracing: readTracingSettings(env),
     requestLog: {

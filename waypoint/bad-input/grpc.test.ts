@@ -139,6 +139,17 @@ describe('a call of gRPC', () => {
     });
   }
 
+  test('that fills the windows of both directions ends whole', async () => {
+    const sent = Buffer.alloc(8_000_000, 'x');
+    const stream = session.request({ ...GRPC, ':path': '/a.B/Echo' });
+    stream.end(sent);
+    // nothing is read until nothing more is taken in: by then the echo holds the endpoint's reading up too
+    await new Promise((resolve) => stream.once('response', resolve));
+    let got = 0;
+    for await (const chunk of stream) got += (chunk as Buffer).length;
+    assert.equal(got, sent.length);
+  });
+
   test('that its endpoint breaks off is a break', async () => {
     const seen = rig.lines.length;
     const { code, grpcStatus } = await ask(session, '/a.B/Cut');

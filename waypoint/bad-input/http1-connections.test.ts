@@ -83,6 +83,33 @@ describe('a client of HTTP/1', () => {
     socket.destroy();
   });
 
+  test('who sends more than its endpoint reads is held back, and answered with 504', async () => {
+    const deaf = await rawEndpoint(rig, 'deaf', (socket) => void socket.pause());
+    const seen = rig.lines.length;
+    const socket = await rig.connect(deaf);
+    socket.write('POST / HTTP/1.1\r\nhost: w\r\ncontent-length: 50000000\r\n\r\n');
+    socket.write(Buffer.alloc(50_000_000));
+    const line = await accessLine(rig, seen);
+    assert.deepEqual([line['response_code'], line['response_flags']], [504, 'SI']);
+    // what the windows on the way and the sockets take in
+    assert.ok(Number(line['bytes_received']) < 20_000_000);
+    socket.destroy();
+  });
+
+  test('who changed the protocol and says nothing more has its connection ended', async () => {
+    const ws = await rawEndpoint(rig, 'ws', (socket) => {
+      socket.once('data', () => {
+        socket.write('HTTP/1.1 101 S\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nhello');
+      });
+    });
+    const seen = rig.lines.length;
+    const upgrade = 'connection: upgrade\r\nupgrade: websocket\r\n';
+    const heard = await say(rig, ws, `GET / HTTP/1.1\r\nhost: w\r\n${upgrade}\r\n`);
+    assert.match(heard.text, /^HTTP\/1\.1 101 [^]*hello$/);
+    const line = await accessLine(rig, seen);
+    assert.deepEqual([line['response_code'], line['response_flags']], [101, 'SI']);
+  });
+
   test('who leaves in a body takes the request at the endpoint along', async () => {
     const slow = rig.service('slow');
     const gone = Promise.withResolvers<void>();

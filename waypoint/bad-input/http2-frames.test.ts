@@ -7,37 +7,10 @@ import { until } from '../../node-agent/test-support/world.ts';
 import * as h2 from '../../tunnel/test-frames.ts';
 import { Rig } from '../test-rig.ts';
 import { accessLine, refusalLine, Witness } from './test-door.ts';
+import { body, but, type Field, GET, head, peerTo, posted, times } from './test-http2.ts';
 
 const { END_HEADERS, END_STREAM, FRAME, block, frame } = h2;
-const WHOLE = END_HEADERS | END_STREAM;
 const PROTOCOL_ERROR = 1;
-
-type Field = readonly [name: string, value: string];
-
-const GET: readonly Field[] = [
-  [':method', 'GET'],
-  [':scheme', 'http'],
-  [':path', '/x'],
-  [':authority', 'web'],
-];
-
-function head(fields: readonly Field[], stream = 1, flags = WHOLE): Buffer {
-  return frame(FRAME.headers, { flags, stream, payload: block(fields) });
-}
-
-function but(name: string, value: string | undefined): readonly Field[] {
-  return GET.flatMap((field): Field[] => {
-    if (field[0] !== name) return [field];
-    return value === undefined ? [] : [[name, value]];
-  });
-}
-
-const body = (text: string, flags = END_STREAM): Buffer =>
-  frame(FRAME.data, { stream: 1, flags, payload: Buffer.from(text) });
-const posted = (...fields: readonly Field[]): Buffer =>
-  head([...but(':method', 'POST'), ...fields], 1, END_HEADERS);
-const times = (count: number, make: (index: number) => Buffer): Buffer =>
-  Buffer.concat(Array.from({ length: count }, (_, index) => make(index)));
 
 type Row = readonly [name: string, ...frames: Buffer[]];
 
@@ -97,61 +70,6 @@ const CUT: readonly Row[] = [
   ['pseudo headers in trailers', posted(), body('ab', 0), head([[':path', '/y']])],
 ];
 
-/** The whole connection ends. */
-const BROKEN: readonly Row[] = [
-  [
-    'an index that is none',
-    frame(FRAME.headers, { stream: 1, flags: WHOLE, payload: Buffer.of(0x80) }),
-  ],
-  ['a stream of its own choice', head(GET, 2)],
-  ['a push', frame(FRAME.pushPromise, { stream: 1, flags: END_HEADERS, payload: h2.number(2) })],
-  ['data of no stream', body('x')],
-  ['a frame that is too long', frame(FRAME.data, { stream: 1, payload: Buffer.alloc(20_000) })],
-  [
-    'more padding than frame',
-    posted(),
-    frame(FRAME.data, { stream: 1, flags: h2.PADDED, payload: Buffer.of(9, 1) }),
-  ],
-  ['a window that grows by nothing', frame(FRAME.windowUpdate, { payload: h2.number(0) })],
-  [
-    'a window beyond its limit',
-    times(2, () => frame(FRAME.windowUpdate, { payload: h2.number(2 ** 31 - 1) })),
-  ],
-  ['a hundred settings', h2.settings(Array.from({ length: 100 }, () => [4, 65_535] as const))],
-  ['settings without an end', times(20_000, () => h2.settings())],
-  [
-    'priorities without an end',
-    times(50_000, () => frame(FRAME.priority, { stream: 1, payload: Buffer.alloc(5) })),
-  ],
-  [
-    'frames nobody knows without an end',
-    times(50_000, () => frame(77, { payload: Buffer.alloc(1) })),
-  ],
-  [
-    'a header block without an end',
-    frame(FRAME.headers, { stream: 1, flags: END_STREAM, payload: block(GET) }),
-    times(10_000, () => frame(FRAME.continuation, { stream: 1 })),
-  ],
-  ['empty data without an end', posted(), times(50_000, () => body('', 0))],
-  [
-    'requests that are taken back',
-    times(5000, (at) => Buffer.concat([head(GET, 1 + 2 * at), h2.reset(1 + 2 * at)])),
-  ],
-  [
-    'requests that have us take them back',
-    times(5000, (at) =>
-      Buffer.concat([
-        head(GET, 1 + 2 * at, END_HEADERS),
-        frame(FRAME.windowUpdate, { stream: 1 + 2 * at, payload: h2.number(0) }),
-      ]),
-    ),
-  ],
-  [
-    'requests that are none, without an end',
-    times(5000, (at) => head([...GET, ['connection', 'close']], 1 + 2 * at)),
-  ],
-];
-
 describe('a client of HTTP/2 that sends', () => {
   let rig: Rig;
   let web: Witness;
@@ -161,14 +79,7 @@ describe('a client of HTTP/2 that sends', () => {
   });
   after(() => rig.close());
 
-  async function peer(...frames: readonly Buffer[]): Promise<h2.RawPeer> {
-    const socket = await rig.connect(web.service);
-    // else the waypoint lingers for a second
-    socket.once('end', () => socket.end());
-    const raw = h2.rawPeer(socket as never);
-    raw.send(h2.PREFACE, h2.settings(), ...frames);
-    return raw;
-  }
+  const peer = (...frames: readonly Buffer[]) => peerTo(rig, web.service, ...frames);
   const resetOf = async (raw: h2.RawPeer): Promise<number | undefined> =>
     (await raw.next(({ type }) => type === FRAME.reset))?.payload.readUInt32BE(0);
 
@@ -238,18 +149,6 @@ describe('a client of HTTP/2 that sends', () => {
     });
   }
 
-  for (const [name, ...frames] of BROKEN) {
-    test(`${name} loses its connection`, async () => {
-      const [before, seen] = [rig.lines.length, web.seen.length];
-      const raw = await peer(...frames);
-      assert.notEqual(await raw.end(), 0);
-      const line = await refusalLine(rig, before);
-      assert.equal(line['protocol'], 'http2');
-      assert.equal(web.seen.length, seen);
-      assert.ok(await web.stillServes());
-    });
-  }
-
   test('names and values that are none has them left out, and nothing else of them', async () => {
     const seen = web.seen.length;
     const bad: readonly Field[] = [
@@ -281,20 +180,6 @@ describe('a client of HTTP/2 that sends', () => {
       ['a=1; b=2'],
     );
     raw.socket.destroy();
-  });
-
-  test('half a header block loses its connection when it stays out', async () => {
-    const before = rig.lines.length;
-    const raw = await peer(frame(FRAME.headers, { stream: 1, payload: block(GET) }));
-    await raw.end();
-    assert.equal((await refusalLine(rig, before))['reason'], 'slow_head');
-  });
-
-  test('half a frame of headers loses its connection when it stays out', async () => {
-    const before = rig.lines.length;
-    const raw = await peer(head(GET).subarray(0, 20));
-    await raw.end();
-    assert.equal((await refusalLine(rig, before))['reason'], 'slow_head');
   });
 
   test('no window ever has its stream let go, and no other', async () => {

@@ -150,7 +150,6 @@ class EndpointAgent extends Agent {
   readonly #open: Open;
   readonly #limits: UpstreamLimits | undefined;
   readonly #served = new WeakMap<Duplex, number>();
-  /** What resting connections listen with. */
 
   constructor(open: Open, limits: UpstreamLimits | undefined) {
     super({ keepAlive: true, maxFreeSockets: MAX_FREE, scheduling: 'lifo', timeout: 0 });
