@@ -10,12 +10,12 @@ import type { Log } from '../runtime/log.ts';
 import type { TunnelFields, TunnelRequest, TunnelStream } from '../tunnel/tunnel.ts';
 import { readAuthority } from '../wire/authority.ts';
 import { askedOf } from './asked.ts';
-import { detect, type Spoken } from './detect.ts';
-import type { Http1Server } from './http1-server.ts';
-import type { Http2Server } from './http2-server.ts';
+import { detect, type Spoken } from './http/detect.ts';
+import type { Http1Server } from './http/http1-server.ts';
+import type { Http2Server } from './http/http2-server.ts';
+import { StreamSocket } from './http/stream-socket.ts';
 import type { Inbound } from './inbound.ts';
-import { StreamSocket } from './stream-socket.ts';
-import type { RouteTables } from './tables.ts';
+import type { RouteTables } from './routing/tables.ts';
 import type { ConnectionTrace } from './telemetry/request-spans.ts';
 
 export type AcceptSteps = {

@@ -6,8 +6,8 @@ import { HttpFailure } from '../mesh/http-failures.ts';
 import type { HeaderList } from '../mesh/http-request.ts';
 import { GrpcMessageCounter } from '../wire/grpc-messages.ts';
 import { grpcStatusIn } from './attempt.ts';
-import type { Exchange, ResponseHead } from './exchange.ts';
-import { type PumpEnd, pump } from './pump.ts';
+import type { Exchange, ResponseHead } from './http/exchange.ts';
+import { type PumpEnd, pump } from './http/pump.ts';
 import type { RequestTrail } from './telemetry/request-trail.ts';
 import type { UpstreamResponse } from './upstream/upstream.ts';
 

@@ -6,7 +6,7 @@ import type { HeaderList } from '../mesh/http-request.ts';
 import type { Identity } from '../mesh/identity.ts';
 import type { Workload } from '../mesh/workload.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { withAttemptCount, withExpectedTimeout } from './headers.ts';
+import { withAttemptCount, withExpectedTimeout } from './http/headers.ts';
 import type { EndTry } from './resilience/balancing/endpoint-loads.ts';
 import { type Deadline, formatGrpcTimeout, remainingMs } from './resilience/deadline.ts';
 import { tryResultOf } from './resilience/outlier.ts';

@@ -5,7 +5,7 @@ import { readAccessFilter } from '../runtime/access-filter.ts';
 import type { Door } from '../runtime/admin.ts';
 import type { SettingsReader } from '../runtime/env.ts';
 import { readTracingSettings, type TracingSettings } from '../runtime/tracing/tracing.ts';
-import { type IdleLimits, STREAM_IDLE_MS } from './idle-streams.ts';
+import { type IdleLimits, STREAM_IDLE_MS } from './http/idle-streams.ts';
 import type { RequestLogSettings } from './telemetry/access-log.ts';
 
 export type WaypointConfig = {

@@ -8,7 +8,7 @@ import type { IpAddress } from '../mesh/address.ts';
 import type { Service } from '../mesh/service.ts';
 import { ManualClock } from '../runtime/manual-clock.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
-import type { StreamSocket } from './stream-socket.ts';
+import type { StreamSocket } from './http/stream-socket.ts';
 import { Rig } from './test-rig.ts';
 
 const NOTICE_MS = 3000;

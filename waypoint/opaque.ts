@@ -15,7 +15,7 @@ import { destinationOf, nameOf } from './asked.ts';
 import type { Guard } from './auth/guard.ts';
 import type { Destination, Inbound } from './inbound.ts';
 import { backendOf, type PickParts, Way } from './pick.ts';
-import type { RouteTables } from './tables.ts';
+import type { RouteTables } from './routing/tables.ts';
 import type { Dialer } from './upstream/dial.ts';
 import { hopOf, tlsTo } from './upstream/endpoints.ts';
 import type { BackendSecurity } from './upstream/secure.ts';

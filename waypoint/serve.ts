@@ -9,12 +9,12 @@ import { nameOf } from './asked.ts';
 import type { Guard } from './auth/guard.ts';
 import { applyChanges } from './auth/header-changes.ts';
 import { type CarrySteps, carry } from './carry.ts';
-import type { Exchange } from './exchange.ts';
-import { answerFor } from './failure-answer.ts';
-import { withRequestId } from './headers.ts';
-import { type IdleStreams, stillnessOf } from './idle-streams.ts';
-import { matchAsked, type PlanSteps, planOf, routeNameOf } from './plan.ts';
-import { readRequest } from './read-request.ts';
+import type { Exchange } from './http/exchange.ts';
+import { answerFor } from './http/failure-answer.ts';
+import { withRequestId } from './http/headers.ts';
+import { type IdleStreams, stillnessOf } from './http/idle-streams.ts';
+import { readRequest } from './http/read-request.ts';
+import { matchAsked, type PlanSteps, planOf, routeNameOf } from './routing/plan.ts';
 import { beginTrail, protocolOf } from './telemetry/exchange-trail.ts';
 import type { RequestTrail, RequestTrails } from './telemetry/request-trail.ts';
 

@@ -29,8 +29,8 @@ import { createTestCa, type TestCa } from '../tunnel/test-ca.ts';
 import { dialLoopback } from '../tunnel/test-peers.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { startWaypoint, type Waypoint, type WaypointSettings } from './app.ts';
+import { StreamSocket } from './http/stream-socket.ts';
 import type { Ingress } from './ingress/ingress.ts';
-import { StreamSocket } from './stream-socket.ts';
 
 const LOOPBACK = parseIp('127.0.0.1');
 const WAYPOINT = parseIdentity('spiffe://cluster.local/ns/shop/sa/waypoint');

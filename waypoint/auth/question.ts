@@ -6,7 +6,7 @@ import { HttpFailure } from '../../mesh/http-failures.ts';
 import { type HttpRequest, headerOf } from '../../mesh/http-request.ts';
 import type { VerifiedToken } from '../../mesh/request-authentication.ts';
 import { nameOf } from '../asked.ts';
-import type { Exchange } from '../exchange.ts';
+import type { Exchange } from '../http/exchange.ts';
 import type { Asked, Inbound } from '../inbound.ts';
 import type { BodyPeek } from './body-peek.ts';
 import type { Question } from './external-authorization.ts';

@@ -5,7 +5,7 @@ import { type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTcp, type Socket } from 'node:net';
 import type { PortMapping } from '../../mesh/workload.ts';
 import { until } from '../../node-agent/test-support/world.ts';
-import type { StreamSocket } from '../stream-socket.ts';
+import type { StreamSocket } from '../http/stream-socket.ts';
 import type { Rig } from '../test-rig.ts';
 
 export type Door = ReturnType<Rig['service']>;

@@ -2,7 +2,7 @@
 
 import { type HeaderList, headerOf } from '../../mesh/http-request.ts';
 import { serviceKey } from '../../mesh/service.ts';
-import type { Exchange } from '../exchange.ts';
+import type { Exchange } from '../http/exchange.ts';
 import type { PickParts } from '../pick.ts';
 import type { RequestProtocol } from './request-facts.ts';
 import type { RequestTrail, RequestTrails } from './request-trail.ts';

@@ -5,7 +5,7 @@ import { formatIdentity } from '../../mesh/identity.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import { nameOf } from '../asked.ts';
-import type { Refusal } from '../http1-connection.ts';
+import type { Refusal } from '../http/http1-connection.ts';
 import type { Inbound } from '../inbound.ts';
 
 export class Refusals {

@@ -5,8 +5,8 @@ import { parseIp } from '../../mesh/address.ts';
 import { MeshError } from '../../mesh/failures.ts';
 import { hopTo } from '../../mesh/next-hop.ts';
 import { DEFAULT_TRAFFIC_POLICY } from '../../mesh/traffic-defaults.ts';
+import { StreamSocket } from '../http/stream-socket.ts';
 import { backendOf, type PickParts, Way } from '../pick.ts';
-import { StreamSocket } from '../stream-socket.ts';
 import type { Dialer } from './dial.ts';
 
 /** `service`: `namespace/hostname`. @throws HttpFailure BACKEND_INVALID, MeshError, the signal's reason */

@@ -10,7 +10,7 @@ import type { Snapshot } from '../../mesh/snapshot.ts';
 import type { Workload } from '../../mesh/workload.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Leg } from '../../tunnel/splice.ts';
-import { StreamSocket } from '../stream-socket.ts';
+import { StreamSocket } from '../http/stream-socket.ts';
 import type { Announced, Dialer } from './dial.ts';
 import { Http1Client } from './http1-client.ts';
 import { Http2Client } from './http2-client.ts';

@@ -6,7 +6,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { describe, test } from 'node:test';
 import { parseIp } from '../../mesh/address.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import { StreamSocket } from '../stream-socket.ts';
+import { StreamSocket } from '../http/stream-socket.ts';
 import type { Announced } from './dial.ts';
 import { Http1Client } from './http1-client.ts';
 import type { UpstreamRequest } from './upstream.ts';

@@ -12,10 +12,10 @@ import type { Duplex } from 'node:stream';
 import type { HeaderList } from '../../mesh/http-request.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { ignoreError } from '../../tunnel/socket.ts';
-import { pairsOf } from '../header-pairs.ts';
-import { passableTrailers } from '../headers.ts';
-import { MAX_HEADER_BYTES } from '../http1-server.ts';
-import type { StreamSocket } from '../stream-socket.ts';
+import { pairsOf } from '../http/header-pairs.ts';
+import { passableTrailers } from '../http/headers.ts';
+import { MAX_HEADER_BYTES } from '../http/http1-server.ts';
+import type { StreamSocket } from '../http/stream-socket.ts';
 import type { Announced } from './dial.ts';
 import {
   CONTINUE_TIMEOUT_MS,

@@ -10,8 +10,8 @@ import {
 } from 'node:http2';
 import type { HeaderList } from '../../mesh/http-request.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import { pairsOf, recordOf } from '../header-pairs.ts';
-import { passableTrailers } from '../headers.ts';
+import { pairsOf, recordOf } from '../http/header-pairs.ts';
+import { passableTrailers } from '../http/headers.ts';
 import type { Announced } from './dial.ts';
 import type { Open } from './http1-client.ts';
 import {

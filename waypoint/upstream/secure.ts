@@ -13,7 +13,7 @@ import type { Snapshot } from '../../mesh/snapshot.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { ignoreError } from '../../tunnel/socket.ts';
 import type { Leg } from '../../tunnel/splice.ts';
-import { StreamSocket } from '../stream-socket.ts';
+import { StreamSocket } from '../http/stream-socket.ts';
 import { certificateFault } from './backend-certificate.ts';
 
 /** As long as any peer of the mesh has for its own. */

@@ -10,10 +10,10 @@ import {
   ServerResponse,
 } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Inbound } from '../inbound.ts';
 import { type ConnectionParts, Http1Connection, type Refusal } from './http1-connection.ts';
 import { type How, Http1Exchange } from './http1-exchange.ts';
 import { framingProblem } from './http1-framing.ts';
-import type { Inbound } from './inbound.ts';
 import type { StreamSocket } from './stream-socket.ts';
 
 /** Envoy's defaults: 60 KiB, a hundred lines. */

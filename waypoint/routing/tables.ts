@@ -1,13 +1,13 @@
 // The routes of each port of a service and of each listener, compiled once for each change of them. Asked by serve.ts for every request. Invariant: a table
 // is made of the very routes of the snapshot that is asked with; bounded by the ports and client namespaces in use.
 
-import { compileRoutes, type RouteTable, type TableParent } from '../mesh/match-route.ts';
-import type { Route } from '../mesh/route.ts';
-import { serviceKey } from '../mesh/service.ts';
-import type { Log } from '../runtime/log.ts';
-import { compileRegex } from '../runtime/regex.ts';
-import type { Asked, AskedListener } from './inbound.ts';
-import { listenerFor } from './ingress/listener-for.ts';
+import { compileRoutes, type RouteTable, type TableParent } from '../../mesh/match-route.ts';
+import type { Route } from '../../mesh/route.ts';
+import { serviceKey } from '../../mesh/service.ts';
+import type { Log } from '../../runtime/log.ts';
+import { compileRegex } from '../../runtime/regex.ts';
+import type { Asked, AskedListener } from '../inbound.ts';
+import { listenerFor } from '../ingress/listener-for.ts';
 
 /** Ports times client namespaces of consumer routes; beyond it the oldest is compiled anew when it is asked again. */
 const MAX_TABLES = 10_000;

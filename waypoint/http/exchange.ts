@@ -2,9 +2,9 @@
 // their streams, and all that serve.ts knows of them. Invariant: answered exactly once, by respond, upgrade or reset.
 
 import type { Duplex, Readable, Writable } from 'node:stream';
-import type { HttpFailure } from '../mesh/http-failures.ts';
-import type { HeaderList } from '../mesh/http-request.ts';
-import type { Inbound } from './inbound.ts';
+import type { HttpFailure } from '../../mesh/http-failures.ts';
+import type { HeaderList } from '../../mesh/http-request.ts';
+import type { Inbound } from '../inbound.ts';
 
 export interface Exchange {
   readonly inbound: Inbound;

@@ -2,13 +2,13 @@
 // serve.ts with the rule's filters, then with the chosen backend's. A decision without I/O. Invariant: a filter that cannot
 // be applied ends the request.
 
-import { corsDecision } from '../mesh/cors.ts';
-import { editRequestHeaders, redirectLocation, rewriteRequest } from '../mesh/edit-request.ts';
-import { HttpFailure } from '../mesh/http-failures.ts';
-import type { HeaderList, HttpRequest } from '../mesh/http-request.ts';
-import type { Matched } from '../mesh/match-route.ts';
-import type { BackendTarget, ExternalAuth, HeaderEdit, RouteFilter } from '../mesh/route.ts';
-import { isMirrored } from '../mesh/split.ts';
+import { corsDecision } from '../../mesh/cors.ts';
+import { editRequestHeaders, redirectLocation, rewriteRequest } from '../../mesh/edit-request.ts';
+import { HttpFailure } from '../../mesh/http-failures.ts';
+import type { HeaderList, HttpRequest } from '../../mesh/http-request.ts';
+import type { Matched } from '../../mesh/match-route.ts';
+import type { BackendTarget, ExternalAuth, HeaderEdit, RouteFilter } from '../../mesh/route.ts';
+import { isMirrored } from '../../mesh/split.ts';
 
 /** Who must be asked before anything comes of it, in this order. */
 type Asks = { readonly ask: readonly ExternalAuth[] };

@@ -2,10 +2,10 @@
 // timer. Made by app.ts, told of each request by serve.ts. Invariant: nothing is cut before its limit, and at the latest
 // one sweep after it.
 
-import { HttpFailure } from '../mesh/http-failures.ts';
-import type { Clock, Timer } from '../runtime/clock.ts';
+import { HttpFailure } from '../../mesh/http-failures.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
+import type { RequestTrail } from '../telemetry/request-trail.ts';
 import type { Exchange } from './exchange.ts';
-import type { RequestTrail } from './telemetry/request-trail.ts';
 
 /** Envoy's default. */
 export const STREAM_IDLE_MS = 300_000;

@@ -3,9 +3,9 @@
 // what it finds ends the connection, never a request alone.
 
 import type { ServerHttp2Stream } from 'node:http2';
-import type { Clock, Timer } from '../runtime/clock.ts';
-import { Traffic, watchOverhead } from '../tunnel/overhead.ts';
-import { FrameHeads } from '../wire/http2-frames.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
+import { Traffic, watchOverhead } from '../../tunnel/overhead.ts';
+import { FrameHeads } from '../../wire/http2-frames.ts';
 import type { Refusal } from './http1-connection.ts';
 import type { StreamSocket } from './stream-socket.ts';
 

@@ -1,12 +1,12 @@
 // An Exchange's head as decisions see it: framed and normalised, or refused. Called by serve.ts first of all. Invariant:
 // what is judged is what is forwarded; a target that two parsers could read differently is refused.
 
-import { HttpFailure } from '../mesh/http-failures.ts';
-import type { HeaderList, HttpRequest } from '../mesh/http-request.ts';
-import { readHost, readRequestTarget } from '../wire/request-target.ts';
+import { HttpFailure } from '../../mesh/http-failures.ts';
+import type { HeaderList, HttpRequest } from '../../mesh/http-request.ts';
+import { readHost, readRequestTarget } from '../../wire/request-target.ts';
+import type { Inbound } from '../inbound.ts';
 import type { Exchange } from './exchange.ts';
 import { forwardedAtEdge } from './headers.ts';
-import type { Inbound } from './inbound.ts';
 
 export type ReadRequest = {
   readonly request: HttpRequest;

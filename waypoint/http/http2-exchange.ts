@@ -2,13 +2,13 @@
 
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import type { Duplex, Writable } from 'node:stream';
-import { HttpFailure } from '../mesh/http-failures.ts';
-import type { HeaderList } from '../mesh/http-request.ts';
+import { HttpFailure } from '../../mesh/http-failures.ts';
+import type { HeaderList } from '../../mesh/http-request.ts';
+import type { Inbound } from '../inbound.ts';
 import type { Exchange, ResponseHead } from './exchange.ts';
 import { pairsOf, recordOf } from './header-pairs.ts';
 import { passableTrailers } from './headers.ts';
 import { brokenRule } from './http2-watch.ts';
-import type { Inbound } from './inbound.ts';
 
 /** undefined: there is none, or they differ, and who goes by another would serve what nobody judged (RFC 9113 8.3.1). */
 function oneHost(authority: string | undefined, hosts: readonly string[]): string | undefined {

@@ -1,18 +1,23 @@
 // What is to become of a request: the rule of a route it meets, what the rule's filters make of it, and which backend takes
 // it. Called by serve.ts once the request may pass. A decision without I/O.
 
-import { HttpFailure } from '../mesh/http-failures.ts';
-import type { HttpRequest } from '../mesh/http-request.ts';
-import { type Matched, matchRoute } from '../mesh/match-route.ts';
-import { type BackendTarget, type ExternalAuth, type HeaderEdit, routeKey } from '../mesh/route.ts';
-import { pickBackend } from '../mesh/split.ts';
+import { HttpFailure } from '../../mesh/http-failures.ts';
+import type { HttpRequest } from '../../mesh/http-request.ts';
+import { type Matched, matchRoute } from '../../mesh/match-route.ts';
+import {
+  type BackendTarget,
+  type ExternalAuth,
+  type HeaderEdit,
+  routeKey,
+} from '../../mesh/route.ts';
+import { pickBackend } from '../../mesh/split.ts';
+import { destinationOf, nameOf } from '../asked.ts';
+import type { ReadRequest } from '../http/read-request.ts';
+import type { Destination, Inbound } from '../inbound.ts';
+import { backendOf, type PickParts } from '../pick.ts';
+import type { RouteName } from '../telemetry/request-facts.ts';
 import { applyFilters } from './apply-filters.ts';
-import { destinationOf, nameOf } from './asked.ts';
-import type { Destination, Inbound } from './inbound.ts';
-import { backendOf, type PickParts } from './pick.ts';
-import type { ReadRequest } from './read-request.ts';
 import type { RouteTables } from './tables.ts';
-import type { RouteName } from './telemetry/request-facts.ts';
 
 export type Mirror = { readonly target: BackendTarget; readonly request: HttpRequest };
 

@@ -1,7 +1,7 @@
 // Header lines as Node's parsers hand them over, name and value in turns, as a list of ours, and the way back. Called by both
 // servers and both clients.
 
-import type { HeaderList } from '../mesh/http-request.ts';
+import type { HeaderList } from '../../mesh/http-request.ts';
 
 /** Names in lower case; the pseudo headers of HTTP/2 are left out. */
 export function pairsOf(raw: readonly string[]): [name: string, value: string][] {

@@ -2,9 +2,9 @@
 // version. Invariants: nothing of the mesh's inside is told (no address, no policy's name, no message of an error), and a
 // gRPC client gets an answer of gRPC: status 200 whose only headers are its trailers.
 
-import { HTTP_FAILURES, type HttpFailure } from '../mesh/http-failures.ts';
-import type { HeaderList } from '../mesh/http-request.ts';
-import type { RequestProtocol } from './telemetry/request-facts.ts';
+import { HTTP_FAILURES, type HttpFailure } from '../../mesh/http-failures.ts';
+import type { HeaderList } from '../../mesh/http-request.ts';
+import type { RequestProtocol } from '../telemetry/request-facts.ts';
 
 export type FailureAnswer = {
   readonly status: number;

@@ -2,9 +2,9 @@
 // gateways for what comes from outside. Invariants: nothing that belongs to one connection reaches the next one, no client
 // can make a header of ours go away by naming it in Connection, and none of them is ever a Via.
 
-import { type IpAddress, parseIp } from '../mesh/address.ts';
-import { type HeaderList, headerOf } from '../mesh/http-request.ts';
-import { formatIdentity, type Identity } from '../mesh/identity.ts';
+import { type IpAddress, parseIp } from '../../mesh/address.ts';
+import { type HeaderList, headerOf } from '../../mesh/http-request.ts';
+import { formatIdentity, type Identity } from '../../mesh/identity.ts';
 
 /** What a client may send as its request's name: more than a uuid, no more than a log line bears. */
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ManualClock } from '../runtime/manual-clock.ts';
+import { ManualClock } from '../../runtime/manual-clock.ts';
 import { IdleStreams, STREAM_IDLE_MS, type Stillness } from './idle-streams.ts';
 
 class Still implements Stillness {

@@ -3,12 +3,12 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex, Writable } from 'node:stream';
-import { HttpFailure } from '../mesh/http-failures.ts';
-import type { HeaderList } from '../mesh/http-request.ts';
+import { HttpFailure } from '../../mesh/http-failures.ts';
+import type { HeaderList } from '../../mesh/http-request.ts';
+import type { Inbound } from '../inbound.ts';
 import type { Exchange, ResponseHead } from './exchange.ts';
 import { pairsOf } from './header-pairs.ts';
 import { passableTrailers } from './headers.ts';
-import type { Inbound } from './inbound.ts';
 
 export type How = { readonly expectsContinue?: boolean; readonly upgrades?: boolean };
 

@@ -8,13 +8,13 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import { HttpFailure } from '../mesh/http-failures.ts';
-import { ignoreError } from '../tunnel/socket.ts';
+import { HttpFailure } from '../../mesh/http-failures.ts';
+import { ignoreError } from '../../tunnel/socket.ts';
+import type { Inbound } from '../inbound.ts';
 import type { ConnectionParts } from './http1-connection.ts';
 import { MAX_HEADER_BYTES, MAX_HEADERS } from './http1-server.ts';
 import { Http2Exchange } from './http2-exchange.ts';
 import { Http2Watch, TAKEN_BACK_A_SECOND, TAKEN_BACK_BURST } from './http2-watch.ts';
-import type { Inbound } from './inbound.ts';
 import type { StreamSocket } from './stream-socket.ts';
 
 /** Envoy's default; a client that has more waits. */

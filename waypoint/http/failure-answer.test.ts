@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { FAILURES, type FailureCode, MeshError } from '../mesh/failures.ts';
+import { FAILURES, type FailureCode, MeshError } from '../../mesh/failures.ts';
 import {
   HTTP_FAILURES,
   HttpFailure,
   type HttpFailureCode,
   httpFailureOf,
   RESPONSE_FLAGS,
-} from '../mesh/http-failures.ts';
+} from '../../mesh/http-failures.ts';
 import { answerFor, encodeGrpcMessage } from './failure-answer.ts';
 
 const CODES = Object.keys(HTTP_FAILURES) as HttpFailureCode[];

@@ -3,7 +3,7 @@
 
 import { METHODS } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Clock } from '../runtime/clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 
 export type Spoken = 'http1' | 'http2' | 'opaque';
 

@@ -2,11 +2,11 @@
 // each connection. Invariants: a request begins when the one before it was answered (RFC 9112 section 9.3.2: what is no
 // safe method must not overtake), and after bytes that are no request nothing more is read.
 
-import { HttpFailure } from '../mesh/http-failures.ts';
-import type { Clock, Timer } from '../runtime/clock.ts';
+import { HttpFailure } from '../../mesh/http-failures.ts';
+import type { Clock, Timer } from '../../runtime/clock.ts';
+import type { Inbound } from '../inbound.ts';
 import type { Exchange } from './exchange.ts';
 import type { Http1Exchange } from './http1-exchange.ts';
-import type { Inbound } from './inbound.ts';
 import type { StreamSocket } from './stream-socket.ts';
 
 /** Envoy's default. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { parseIp } from '../mesh/address.ts';
-import type { HeaderList } from '../mesh/http-request.ts';
+import { parseIp } from '../../mesh/address.ts';
+import type { HeaderList } from '../../mesh/http-request.ts';
 import {
   clientAddress,
   forwardedAtEdge,

@@ -3,9 +3,9 @@
 // versions write memory that is not the answer's to it), and a break stays a break: it is never passed on as a clean end.
 
 import { Duplex } from 'node:stream';
-import type { IpPort } from '../mesh/address.ts';
-import { ignoreError } from '../tunnel/socket.ts';
-import type { Leg } from '../tunnel/splice.ts';
+import type { IpPort } from '../../mesh/address.ts';
+import { ignoreError } from '../../tunnel/socket.ts';
+import type { Leg } from '../../tunnel/splice.ts';
 
 type Done = (error?: Error | null) => void;
 
