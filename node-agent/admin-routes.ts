@@ -1,27 +1,12 @@
 // What the admin door shows of this agent: /config_dump in the reference's JSON shape, /connections, /certificates, and
 // /snapshot for those who explain its decisions. Called by app.ts. Everything here only reads.
 
-import type { Clock } from '../runtime/clock.ts';
 import { json, type Routes } from '../runtime/http-door.ts';
 import { encodeShown } from '../runtime/shown-snapshot.ts';
-import type { Certificates } from '../tunnel/certificates/certificates.ts';
-import type { TunnelPool } from '../tunnel/pool.ts';
 import type { OpenConnectionDump } from '../wire/config-dump.ts';
+import type { AdminView } from './admin-view.ts';
 import { configDump, describeCertificates } from './config-dump.ts';
 import { describeOpen } from './connection-dump.ts';
-import type { Connections } from './connections.ts';
-import type { Enrolments } from './enrolment.ts';
-import type { SnapshotSource } from './known-source.ts';
-
-export type AdminView = {
-  readonly clock: Clock;
-  readonly discovery: Pick<SnapshotSource, 'snapshot'>;
-  readonly certificates: Certificates;
-  readonly connections: Connections;
-  readonly enrolments: Enrolments;
-  readonly pool: TunnelPool;
-  readonly settings: object;
-};
 
 export function adminRoutes(view: AdminView): Routes {
   return {

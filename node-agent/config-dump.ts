@@ -21,7 +21,7 @@ import type {
   WorkloadStateDump,
 } from '../wire/config-dump.ts';
 import { dumpPolicy } from '../wire/policy-dump.ts';
-import type { AdminView } from './admin-routes.ts';
+import type { AdminView } from './admin-view.ts';
 import { describeConnection } from './connection-dump.ts';
 
 export function configDump(view: AdminView): ConfigDump {

@@ -4,7 +4,7 @@
 import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { VERSION } from '../runtime/version.ts';
-import type { AdminView } from './admin-routes.ts';
+import type { AdminView } from './admin-view.ts';
 
 export function exposeGauges(metrics: Metrics, log: Log, view: AdminView): void {
   const { enrolments, pool, connections } = view;

@@ -24,9 +24,6 @@ import type { DeploySettings } from './settings.ts';
 
 export type DesiredObject = { readonly resource: Resource; readonly object: KubeObject };
 
-/** How many replicas: as many, or as many as are needed between two numbers. */
-export type Replicas = { readonly min: number; readonly max: number };
-
 // Kubernetes' autoscaler looks at use against what was requested; above this a burst would find no room.
 const BUSY_PERCENT = 70;
 // Old enough for every cluster this runs on; of one replica in each zone the near one is taken.

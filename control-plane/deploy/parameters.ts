@@ -4,7 +4,6 @@
 import { parse } from 'yaml';
 import type { Gateway } from '../../runtime/kubernetes/gateway-objects.ts';
 import type { ConfigMap } from '../../runtime/kubernetes/objects.ts';
-import type { Replicas } from './desired.ts';
 import { isTree, type Tree } from './overlay.ts';
 
 /** `3`, or `2-10` for as many as are needed between the two. */
@@ -24,6 +23,9 @@ const KEYS = [
 const MAX_OVERLAY_CHARS = 100_000;
 // More than any cluster has room for, and few enough that a slip of the finger hurts nobody.
 const MAX_REPLICAS = 100;
+
+/** How many replicas: as many, or as many as are needed between two numbers. */
+export type Replicas = { readonly min: number; readonly max: number };
 
 export type Parameters = {
   readonly replicas: Replicas | undefined;

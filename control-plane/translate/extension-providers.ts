@@ -7,8 +7,13 @@ import type { ExternalAuthorizer } from '../../mesh/http-policy.ts';
 import { type Service, serviceKey } from '../../mesh/service.ts';
 import type { ConfigMap } from '../../runtime/kubernetes/objects.ts';
 import type { Problem } from '../../wire/status.ts';
-import type { Providers } from './http-authorization.ts';
 import { durationMs } from './routes/durations.ts';
+
+/** A provider by its name; one that cannot be used says why. */
+export type Providers = ReadonlyMap<
+  string,
+  ExternalAuthorizer | { readonly name: string; readonly why: string }
+>;
 
 export const PROVIDERS_CONFIG_MAP = 'ambit-extension-providers';
 

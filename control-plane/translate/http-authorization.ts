@@ -1,11 +1,11 @@
 // AuthorizationPolicy with targetRefs -> the policy waypoints evaluate, and what its status shall say. Pure. What cannot be
 // read never makes a policy more permissive (http-rule.ts). Policies with a selector are node agents': authorization.ts.
 
-import type { ExternalAuthorizer, HttpPolicy, HttpRule } from '../../mesh/http-policy.ts';
+import type { HttpPolicy, HttpRule } from '../../mesh/http-policy.ts';
 import { AUTHORIZATION_POLICIES } from '../../runtime/kubernetes/resources.ts';
 import type { Problem } from '../../wire/status.ts';
 import { type AuthorizationPolicyObject, isDryRun, type Limit } from './authorization.ts';
-import { PROVIDERS_CONFIG_MAP } from './extension-providers.ts';
+import { PROVIDERS_CONFIG_MAP, type Providers } from './extension-providers.ts';
 import { readHttpRule } from './http-rule.ts';
 import type { Finding, Outcome } from './outcome.ts';
 import {
@@ -24,12 +24,6 @@ export type HttpPolicyTranslation = {
   /** Why it is not what its author wrote. */
   readonly limits: readonly Limit[];
 };
-
-/** A provider by its name; one that cannot be used says why. */
-export type Providers = ReadonlyMap<
-  string,
-  ExternalAuthorizer | { readonly name: string; readonly why: string }
->;
 
 export type HttpPolicyWorld = TargetWorld & { readonly providers: Providers };
 

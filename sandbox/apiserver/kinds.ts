@@ -1,7 +1,7 @@
 // What the API server knows of each kind of object: its names, its subresources, its schema.
 // Those of the server itself are in built-in-kinds.ts; CustomResourceDefinitions add more at run time (crd/).
 
-import type { RuleTree } from './cel/compile.ts';
+import type { RuleTree } from './cel/rule-tree.ts';
 import type { Schema } from './schema.ts';
 
 export type Verb =

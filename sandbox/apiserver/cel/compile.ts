@@ -1,44 +1,14 @@
 // The validation rules of a definition's schema, ready to be evaluated. Called by crd/strategy.ts, which refuses a
 // definition with rules that do not compile, and by crd/register.ts for the kinds it serves.
 
-import { type CelEnv, type CelResult, parse, plan } from '@bufbuild/cel';
+import { type CelEnv, parse, plan } from '@bufbuild/cel';
 import { type FieldError, invalidValue, required } from '../errors.ts';
 import { isRecord, listAt, stringAt } from '../object.ts';
 import type { Schema } from '../schema.ts';
 import { type Checked, checkRule, MAX_REQUEST_BYTES } from './check.ts';
 import { ruleEnvironment, typedText } from './environment.ts';
+import type { CompiledRule, Program, Reason, RuleTree } from './rule-tree.ts';
 import type { TextTypes } from './values.ts';
-
-export type Reason =
-  | 'FieldValueInvalid'
-  | 'FieldValueForbidden'
-  | 'FieldValueRequired'
-  | 'FieldValueDuplicate';
-
-type Program = (variables: Readonly<Record<string, unknown>>) => CelResult;
-
-export type CompiledRule = {
-  readonly rule: string;
-  readonly program: Program;
-  readonly message: string;
-  readonly messageProgram: Program | undefined;
-  readonly reason: Reason;
-  /** Appended to the path of the value; '' for the value itself. */
-  readonly fieldPath: string;
-  /** Asks what was there before: evaluated on updates only, unless `optionalOldSelf`. */
-  readonly usesOldSelf: boolean;
-  readonly optionalOldSelf: boolean;
-};
-
-/** The part of a schema that has rules, in its shape: what has none is left out. */
-export type RuleTree = {
-  readonly schema: Schema;
-  readonly rules: readonly CompiledRule[];
-  readonly properties: ReadonlyMap<string, RuleTree>;
-  readonly items: RuleTree | undefined;
-  readonly members: RuleTree | undefined;
-  readonly types: TextTypes;
-};
 
 /** As many steps as a real server allows a rule at most, over all the places of one object where it applies. */
 const MAX_RULE_COST = 10_000_000;

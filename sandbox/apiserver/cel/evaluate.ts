@@ -7,7 +7,7 @@ import { deepEqual } from '../equal.ts';
 import { type FieldError, invalidValue } from '../errors.ts';
 import { isRecord } from '../object.ts';
 import type { Schema } from '../schema.ts';
-import type { CompiledRule, Reason, RuleTree } from './compile.ts';
+import type { CompiledRule, Reason, RuleTree } from './rule-tree.ts';
 import { celValue } from './values.ts';
 
 /** Long for any real definition, short for whoever waits behind this object. */

@@ -1,6 +1,7 @@
 // Turns stored CustomResourceDefinitions into served kinds, at once, and empties a kind whose definition is deleted.
 
-import { compileRules, type RuleTree } from '../cel/compile.ts';
+import { compileRules } from '../cel/compile.ts';
+import type { RuleTree } from '../cel/rule-tree.ts';
 import type { Cluster } from '../cluster.ts';
 import { timestamp } from '../cluster.ts';
 import type { KindDefinition, PrinterColumn, ScalePaths, Subresource } from '../kinds.ts';
