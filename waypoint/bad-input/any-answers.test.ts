@@ -13,28 +13,46 @@ const ASKED = 'GET / HTTP/1.1\r\nhost: w\r\nconnection: close\r\n\r\n';
 const GOOD = 'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngood';
 
 const line = fc.constantFrom(
-  ...['HTTP/1.1 200 OK', 'HTTP/1.0 200 OK', 'HTTP/1.1 204 N', 'HTTP/1.1 304 N', 'HTTP/1.1 100 C'],
-  ...['HTTP/1.1 103 H', 'HTTP/1.1 101 S', 'HTTP/1.1 102 P', 'HTTP/1.1 599 X', 'HTTP/1.1 600 X'],
+  'HTTP/1.1 200 OK',
+  'HTTP/1.0 200 OK',
+  'HTTP/1.1 204 N',
+  'HTTP/1.1 304 N',
+  'HTTP/1.1 100 C',
+  'HTTP/1.1 103 H',
+  'HTTP/1.1 101 S',
+  'HTTP/1.1 102 P',
+  'HTTP/1.1 599 X',
+  'HTTP/1.1 600 X',
 );
 const header = fc.constantFrom(
-  ...['content-length: 4', 'content-length: 9', 'transfer-encoding: chunked', 'connection: close'],
-  ...[
-    'link: nonsense',
-    'link: </a>; rel=preload',
-    'upgrade: x\r\nconnection: upgrade',
-    'trailer: a',
-  ],
-  ...[
-    'content-type: a\r\ncontent-type: b',
-    'set-cookie: \xff\x80',
-    'date: x\r\ndate: y',
-    'te: gzip',
-  ],
-  ...['http2-settings: a', ':status: 500', '__proto__: x', 'content-encoding: gzip', 'x:', 'x: \t'],
+  'content-length: 4',
+  'content-length: 9',
+  'transfer-encoding: chunked',
+  'connection: close',
+
+  'link: nonsense',
+  'link: </a>; rel=preload',
+  'upgrade: x\r\nconnection: upgrade',
+  'trailer: a',
+
+  'content-type: a\r\ncontent-type: b',
+  'set-cookie: \xff\x80',
+  'date: x\r\ndate: y',
+  'te: gzip',
+  'http2-settings: a',
+  ':status: 500',
+  '__proto__: x',
+  'content-encoding: gzip',
+  'x:',
+  'x: \t',
 );
 const content = fc.constantFrom(
-  ...['', 'evil', '4\r\nevil\r\n0\r\n\r\n', '4\r\nevil\r\n0\r\nset-cookie: a\r\nx: \xff\r\n\r\n'],
-  ...['0\r\n\r\nHTTP/1.1 200 OK\r\n\r\nevil', 'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil'],
+  '',
+  'evil',
+  '4\r\nevil\r\n0\r\n\r\n',
+  '4\r\nevil\r\n0\r\nset-cookie: a\r\nx: \xff\r\n\r\n',
+  '0\r\n\r\nHTTP/1.1 200 OK\r\n\r\nevil',
+  'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil',
 );
 const anything = fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes));
 const part = fc
