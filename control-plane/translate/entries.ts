@@ -186,7 +186,7 @@ function translateEntries(
         .map((host) => [host, addresses.get(addressKey(object, host))]),
     );
     const namespace = context.namespaces.get(object.metadata.namespace ?? '');
-    const binding = context.waypoints.ofService(object);
+    const binding = context.waypoints.ofService(object, 'ServiceEntry');
     const { waypoint } = binding;
     const { waypoint: workloadWaypoint } = context.waypoints.ofWorkload(object);
     const services = hosts.map((host) =>

@@ -91,7 +91,7 @@ describe('an AuthorizationPolicy with targetRefs', () => {
       [accepted, 'Enforced=True Enforced'],
     ],
     [
-      'a Service without a waypoint is enforced by nobody',
+      'a Service without a waypoint is enforced by nobody, and lets nobody in',
       { ...WEB, name: 'bare' },
       'shop',
       [{ kind: 'service', service: 'shop/bare.shop.svc.cluster.local' }],

@@ -160,7 +160,7 @@ function toServices(
         : [
             {
               reason: 'NoWaypoint',
-              message: `${kind} ${namespace}/${name} has no waypoint, so nobody enforces the policy for it`,
+              message: `${kind} ${namespace}/${name} has no waypoint that could enforce the policy, so connections to it fail`,
               remedy: `Give it one: ${label}`,
             },
           ],

@@ -302,6 +302,35 @@ describe('a Service’s condition', () => {
   });
 });
 
+describe('a service whose requests a policy speaks of', () => {
+  const targetRefs = [{ kind: 'Service', name: 'web' }];
+  const policy = (spec: object, annotations: Labels = {}) => ({
+    metadata: { name: 'p', namespace: 'shop', annotations },
+    spec: { targetRefs, ...spec },
+  });
+  const bound = (policies: Parameters<typeof run>[0], labels: Labels = {}) => {
+    const translation = run({ services: [service(labels)], namespaces: shop(), ...policies });
+    return [ofService(translation) !== undefined, ...boundOf(translation)];
+  };
+
+  test('and that has no waypoint is reached by nobody: nobody could enforce the policy', () => {
+    const closed = [true, 'False PolicyNeedsWaypoint'];
+    assert.deepEqual(bound({ authorizationPolicies: [policy({ action: 'DENY' })] }), closed);
+    assert.deepEqual(bound({ requestAuthentications: [policy({})] }), closed);
+    const none = { [USE]: 'none' };
+    assert.deepEqual(bound({ authorizationPolicies: [policy({})] }, none), closed);
+  });
+
+  test('is reached by its waypoint where it has one, and as ever by policies that only report', () => {
+    const gateways = [gateway()];
+    const held = bound({ gateways, authorizationPolicies: [policy({})] }, NAMED);
+    assert.equal(held.includes('False PolicyNeedsWaypoint'), false);
+    assert.deepEqual(bound({ authorizationPolicies: [policy({ action: 'AUDIT' })] }), [false]);
+    const dry = policy({}, { 'ambit-mesh.io/dry-run': 'true' });
+    assert.deepEqual(bound({ authorizationPolicies: [dry] }), [false]);
+  });
+});
+
 describe('problems', () => {
   const found = (it: Given) =>
     given(it).problems.map(({ object, reason }) => `${object} ${reason}`);

@@ -39,7 +39,18 @@ export const WAYPOINT_BOUND = 'ambit-mesh.io/WaypointBound';
 
 /** RFC 6761 keeps names under it from ever being anybody's. */
 const NOBODY = 'not-admitted.invalid';
+
 export const UNBOUND: Binding = { waypoint: undefined, finding: undefined };
+
+/** A policy that nobody can enforce lets nobody in. */
+const DEMANDED: Binding = {
+  waypoint: { by: 'hostname', namespace: '', hostname: `policy.${NOBODY}`, port: TUNNEL_PORT },
+  finding: bound(
+    'False',
+    'PolicyNeedsWaypoint',
+    'A policy on its requests names it and it has no waypoint: connections to it fail until it has one',
+  ),
+};
 
 type WithConditions = KubeObject & {
   readonly status?: { readonly conditions?: readonly Condition[] };
@@ -50,6 +61,7 @@ type Wish = { readonly name: string; readonly namespace: string; readonly own: b
 
 export class Waypoints {
   readonly #clusterDomain: string;
+  readonly #demanded: ReadonlySet<string>;
   readonly #namespaces: ReadonlyMap<string, KubeObject>;
   readonly #gateways = new Map<string, Gateway>();
   /** Most objects of a namespace have the same answer. */
@@ -59,8 +71,11 @@ export class Waypoints {
   constructor(
     objects: WaypointObjects & { readonly namespaces: ReadonlyMap<string, KubeObject> },
     context: { readonly clusterDomain: string },
+    /** `Kind namespace/name` of services that policies on requests name: see policy-demand.ts. */
+    demanded: ReadonlySet<string> = new Set(),
   ) {
     this.#clusterDomain = context.clusterDomain;
+    this.#demanded = demanded;
     this.#namespaces = objects.namespaces;
     for (const gateway of objects.gateways) {
       if (gateway.metadata.deletionTimestamp === undefined) {
@@ -69,9 +84,11 @@ export class Waypoints {
     }
   }
 
-  /** Of a Service or ServiceEntry: for connections that address the service. */
-  ofService(object: KubeObject): Binding {
-    return this.#bindingOf(object, 'service');
+  /** For connections that address the service. */
+  ofService(object: KubeObject, kind: 'Service' | 'ServiceEntry'): Binding {
+    const binding = this.#bindingOf(object, 'service');
+    if (binding.waypoint !== undefined || isManaged(object)) return binding;
+    return this.#demanded.has(`${kind} ${keyOf(object.metadata)}`) ? DEMANDED : binding;
   }
 
   /** Of a Pod, a WorkloadEntry, or an endpoint of its own: for connections that address the workload itself. */

@@ -42,6 +42,7 @@ import {
 } from './mode.ts';
 import type { Outcome } from './outcome.ts';
 import { Policies, type PolicyObjects } from './policies.ts';
+import { demandedServices } from './policy-demand.ts';
 import type { RouteOutcome } from './routes/findings.ts';
 import type { RouteObjects } from './routes/route-objects.ts';
 import { type RouteTranslation, routesOf } from './routes/routes.ts';
@@ -136,7 +137,7 @@ export function translate(
 ): Translation {
   const problems: Problem[] = [];
   const outcomes: Outcome[] = [];
-  const waypoints = new Waypoints(world, settings);
+  const waypoints = new Waypoints(world, settings, demandedServices(world));
   const namespaces: MeshNamespace[] = [];
   for (const [name, namespace] of world.namespaces) {
     namespaces.push(memo.namespaces.of(namespace, '', () => ({ name, mode: modeOf(namespace) })));
@@ -153,7 +154,7 @@ export function translate(
   for (const object of world.services) {
     const name = `${object.metadata.namespace}/${object.metadata.name}`;
     const namespace = world.namespaces.get(object.metadata.namespace ?? '');
-    const binding = waypoints.ofService(object);
+    const binding = waypoints.ofService(object, 'Service');
     const context = {
       ...settings,
       namespace,
