@@ -34,14 +34,18 @@ describe('a traffic policy at a waypoint', () => {
 
   test('repeats what a 503 answered at another endpoint, without being asked, and counts it', async () => {
     const { made, seen } = await service('retry', 503, 200);
-    for (let i = 0; i < 6; i++) assert.equal((await rig.ask(made)).status, 200);
-    assert.ok(seen.length > 6, 'some went to the one that fails first');
+    let asked = 0;
+    // which of the two is asked first is left to chance
+    while (!seen.includes('retry-0')) {
+      assert.equal((await rig.ask(made)).status, 200);
+      asked++;
+    }
     const counted = await rig.metric('ambit_waypoint_events_total', {
       event: 'retry',
       reason: '503',
       service: made.hostname,
     });
-    assert.equal(counted, seen.length - 6);
+    assert.equal(counted, seen.length - asked);
   });
 
   test('does not repeat what may have been done and is not idempotent', async () => {
