@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
+import { createServer as createHttp2 } from 'node:http2';
 import { after, before, describe, test } from 'node:test';
 import { DEFAULT_TRAFFIC_POLICY } from '../mesh/traffic-defaults.ts';
 import type { RequestBalancing } from '../mesh/traffic-policy.ts';
@@ -164,6 +165,41 @@ describe('a traffic policy at a waypoint', () => {
     for (const response of held) response.end();
     const counted = { event: 'limit', reason: 'maxRequests', service: made.hostname };
     assert.equal(await rig.metric('ambit_waypoint_events_total', counted), 1);
+  });
+
+  test('keeps a thousand requests to a service that does not answer from those to another', async () => {
+    const slow = rig.service('slow', 'http2');
+    const { made } = await service('quick', 200);
+    const held: { end(): void }[] = [];
+    const full = Promise.withResolvers<void>();
+    const server = createHttp2((_, response) => {
+      held.push(response);
+      if (held.length === 50) full.resolve();
+    });
+    await rig.endpoint(slow, 'slow-1', server);
+    rig.policy(slow, { connectionLimits: { ...connectionLimits, maxRequests: 50 } });
+    const sessions = await Promise.all(Array.from({ length: 10 }, () => rig.http2(slow)));
+    const asking = sessions.flatMap((session) =>
+      Array.from({ length: 100 }, async () => {
+        const stream = session.request({ ':path': '/', ':authority': 'slow' });
+        const [headers] = (await once(stream.resume(), 'response')) as [Record<string, number>];
+        return headers[':status'];
+      }),
+    );
+    await full.promise;
+    assert.equal((await rig.ask(made)).status, 200);
+    const counted = { event: 'limit', reason: 'maxRequests', service: slow.hostname };
+    let refused = 0;
+    for (const one of asking) {
+      void one.then((status) => {
+        if (status === 503) refused++;
+      });
+    }
+    while (refused < 950) assert.equal((await rig.ask(made)).status, 200);
+    for (const response of held) response.end();
+    const statuses = await Promise.all(asking);
+    assert.equal(statuses.filter((status) => status === 200).length, 50);
+    assert.equal(await rig.metric('ambit_waypoint_events_total', counted), 950);
   });
 
   test('lets requests wait for one of few connections, and no more of them than may', async () => {
