@@ -14,7 +14,7 @@ import type { Admitted } from './auth/guard.ts';
 import { applyChanges } from './auth/header-changes.ts';
 import { type Forwarded, type ForwardSteps, forward } from './forward.ts';
 import type { Exchange } from './http/exchange.ts';
-import { forwardedInside, withUpstreamTime } from './http/headers.ts';
+import { forwardedInside, withoutHopByHop, withUpstreamTime } from './http/headers.ts';
 import type { Asked, Destination } from './inbound.ts';
 import { MirroredBody, type SendMirror } from './mirror.ts';
 import type { Gate, Passed } from './resilience/gate.ts';
@@ -23,7 +23,7 @@ import { protocolOf } from './telemetry/exchange-trail.ts';
 import type { RequestTrail } from './telemetry/request-trail.ts';
 import { type RequestLimits, requestLimits } from './time-limits.ts';
 import { ReplayBody } from './upstream/replay-body.ts';
-import { endToEnd, type UpstreamResponse } from './upstream/upstream.ts';
+import type { UpstreamResponse } from './upstream/upstream.ts';
 
 export type CarrySteps = ForwardSteps & {
   /** The waypoint's own. */
@@ -137,7 +137,7 @@ function send(
         headers,
         body,
         onContinue: exchange.expectsContinue ? () => exchange.continue() : undefined,
-        onHints: (hints) => exchange.hint(endToEnd(hints)),
+        onHints: (hints) => exchange.hint(withoutHopByHop(hints)),
         upgrade: exchange.upgrade,
       },
     },
@@ -172,7 +172,7 @@ function answerOf(
   { answerChanges }: Admitted,
 ): UpstreamResponse {
   if (response.upgraded !== undefined) return response;
-  let headers: HeaderList = withUpstreamTime(endToEnd(response.headers), latencyMs);
+  let headers: HeaderList = withUpstreamTime(withoutHopByHop(response.headers), latencyMs);
   for (const edit of answerEdits) headers = editHeaders(headers, edit);
   return { ...response, headers: applyChanges([...headers, ...lines], answerChanges) };
 }

@@ -41,7 +41,8 @@ describe('a request through a waypoint', () => {
     });
     const answer = await rig.ask(web, {
       headers: {
-        connection: 'x-once',
+        connection: 'x-once, authorization, x-forwarded-client-cert, x-request-id',
+        authorization: 'Bearer x',
         'x-once': '1',
         'x-forwarded-client-cert': 'URI=spiffe://cluster.local/ns/ops/sa/root',
         b3: 'a'.repeat(32),
@@ -56,6 +57,9 @@ describe('a request through a waypoint', () => {
     assert.equal(told['x-envoy-attempt-count'], '1');
     assert.equal(told['b3'], 'a'.repeat(32));
     assert.deepEqual([told['x-once'], told['via']], [undefined, undefined]);
+    // named by Connection or not: the next hop decides by these
+    assert.equal(told['authorization'], 'Bearer x');
+    assert.match(String(told['x-request-id']), /^[0-9a-f-]{36}$/);
     assert.equal(answer.headers['x-hop'], undefined);
     assert.match(String(answer.headers['x-envoy-upstream-service-time']), /^\d+$/);
   });

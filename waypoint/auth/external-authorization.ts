@@ -17,15 +17,11 @@ import {
   encodeCheckRequest,
   type HeaderChange,
 } from '../../wire/external-authorization.ts';
+import type { ConnectToService } from '../upstream/connect-service.ts';
 import { GrpcChannel } from './grpc-channel.ts';
 import { applyChanges, changeQuery, namesMatch, removeHeaders } from './header-changes.ts';
 import { checkByHttp } from './http-check.ts';
 import { deniedByService, type Refusal, serviceFailed } from './refusal.ts';
-
-export type ConnectToService = (
-  target: { readonly service: string; readonly port: number },
-  signal: AbortSignal,
-) => Promise<Duplex>;
 
 /** The beginning of the request's body, which still goes on whole to the upstream. */
 export type PeekBody = (

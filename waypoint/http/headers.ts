@@ -2,7 +2,7 @@
 // gateways for what comes from outside. Invariants: nothing that belongs to one connection reaches the next one, no client
 // can make a header of ours go away by naming it in Connection, and none of them is ever a Via.
 
-import { type IpAddress, parseIp } from '../../mesh/address.ts';
+import type { IpAddress } from '../../mesh/address.ts';
 import { type HeaderList, headerOf } from '../../mesh/http-request.ts';
 import { formatIdentity, type Identity } from '../../mesh/identity.ts';
 
@@ -15,6 +15,8 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'http2-settings',
   'keep-alive',
   'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
   'transfer-encoding',
   'upgrade',
 ]);
@@ -116,39 +118,6 @@ export function forwardedAtEdge(headers: HeaderList, edge: Edge): HeaderList {
   if (!said('x-forwarded-proto')) kept.push(['x-forwarded-proto', scheme]);
   if (!said('x-forwarded-host')) kept.push(['x-forwarded-host', authority]);
   return kept;
-}
-
-/**
- * The client as the outermost trusted proxy saw it, from the headers as they came to the gateway; `remote` when nobody is
- * trusted, or what they say is no address.
- */
-export function clientAddress(
-  headers: HeaderList,
-  { remote, trustedHops }: Pick<Edge, 'remote' | 'trustedHops'>,
-): IpAddress {
-  if (trustedHops === 0) return remote;
-  const hops: string[] = [];
-  for (const [name, value] of headers) {
-    if (name === 'x-forwarded-for') hops.push(...value.split(','));
-  }
-  const text = hops.at(-trustedHops)?.trim();
-  return (text === undefined ? undefined : readHop(text)) ?? remote;
-}
-
-/** Some proxies add the port, and brackets. */
-function readHop(text: string): IpAddress | undefined {
-  const bracketed = /^\[([^\]]*)\](?::\d+)?$/.exec(text)?.[1];
-  if (bracketed !== undefined) return readIp(bracketed);
-  const withPort = /^([^:]+):\d+$/.exec(text)?.[1];
-  return readIp(withPort ?? text);
-}
-
-function readIp(text: string): IpAddress | undefined {
-  try {
-    return parseIp(text);
-  } catch {
-    return undefined;
-  }
 }
 
 // RFC 9110 section 6.5.1: whoever reads trailers as headers would frame, route or trust by what came too late to be judged

@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import {
-  deadlineOf,
-  formatGrpcTimeout,
-  parseGrpcTimeout,
-  remainingMs,
-  tryTimeoutMs,
-} from './deadline.ts';
+import { deadlineOf, formatGrpcTimeout, parseGrpcTimeout, remainingMs } from './deadline.ts';
 
 describe("gRPC's timeout", () => {
   test('has eight digits and a unit', () => {
@@ -73,14 +67,5 @@ describe('a deadline', () => {
       [500, 1, 0, 0],
     );
     assert.equal(remainingMs(deadlineOf(1000), 9000), undefined);
-  });
-
-  test('bounds each try', () => {
-    const deadline = deadlineOf(0, 100);
-    assert.equal(tryTimeoutMs(deadline, 30, 0), 30);
-    assert.equal(tryTimeoutMs(deadline, 30, 90), 10);
-    assert.equal(tryTimeoutMs(deadline, undefined, 40), 60);
-    assert.equal(tryTimeoutMs(deadlineOf(0), 30, 0), 30);
-    assert.equal(tryTimeoutMs(deadlineOf(0), undefined, 0), undefined);
   });
 });

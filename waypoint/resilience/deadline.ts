@@ -43,14 +43,3 @@ export function deadlineOf(now: number, ...limitsMs: readonly (number | undefine
 export function remainingMs({ at }: Deadline, now: number): number | undefined {
   return at === undefined ? undefined : Math.max(0, at - now);
 }
-
-/** The time of the next try: its own limit, or what is left of the request's. */
-export function tryTimeoutMs(
-  deadline: Deadline,
-  perTryMs: number | undefined,
-  now: number,
-): number | undefined {
-  const left = remainingMs(deadline, now);
-  if (left === undefined) return perTryMs;
-  return perTryMs === undefined ? left : Math.min(left, perTryMs);
-}

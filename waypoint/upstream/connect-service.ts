@@ -1,6 +1,7 @@
 // A byte stream from this waypoint to a service of the mesh, on its own behalf: to authorization services, issuers of keys,
 // and the Redis of rate limits. Built by app.ts. The way is balanced and secured like that of any request.
 
+import type { Duplex } from 'node:stream';
 import { parseIp } from '../../mesh/address.ts';
 import { MeshError } from '../../mesh/failures.ts';
 import { hopTo } from '../../mesh/next-hop.ts';
@@ -13,7 +14,7 @@ import type { Dialer } from './dial.ts';
 export type ConnectToService = (
   to: { readonly service: string; readonly port: number },
   signal?: AbortSignal,
-) => Promise<StreamSocket>;
+) => Promise<Duplex>;
 
 export function serviceConnector({
   pick,

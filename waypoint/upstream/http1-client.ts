@@ -13,13 +13,12 @@ import type { HeaderList } from '../../mesh/http-request.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { ignoreError } from '../../tunnel/socket.ts';
 import { pairsOf } from '../http/header-pairs.ts';
-import { passableTrailers } from '../http/headers.ts';
+import { passableTrailers, withoutHopByHop } from '../http/headers.ts';
 import { MAX_HEADER_BYTES } from '../http/http1-server.ts';
 import type { StreamSocket } from '../http/stream-socket.ts';
 import type { Announced } from './dial.ts';
 import {
   CONTINUE_TIMEOUT_MS,
-  endToEnd,
   MAX_INTERIM,
   statusProblem,
   tooManyInterim,
@@ -218,8 +217,7 @@ function drop(this: Duplex): void {
 }
 
 function linesOf({ method, authority, headers, upgrade, body }: UpstreamRequest): string[] {
-  const lines = ['host', authority, ...withOneCookie(endToEnd(headers)).flat()];
-  if (upgrade !== undefined) lines.push('connection', 'upgrade', 'upgrade', upgrade);
+  const lines = ['host', authority, ...withOneCookie(withoutHopByHop(headers, upgrade)).flat()];
   const sized = headers.some(([name]) => name === 'content-length');
   if (body !== undefined && !sized) lines.push('transfer-encoding', 'chunked');
   // else Node says that there is one, of chunks (RFC 9110 section 8.6)

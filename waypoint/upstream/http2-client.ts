@@ -11,12 +11,11 @@ import {
 import type { HeaderList } from '../../mesh/http-request.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { pairsOf, recordOf } from '../http/header-pairs.ts';
-import { passableTrailers } from '../http/headers.ts';
+import { passableTrailers, withoutHopByHop } from '../http/headers.ts';
 import type { Announced } from './dial.ts';
 import type { Open } from './http1-client.ts';
 import {
   CONTINUE_TIMEOUT_MS,
-  endToEnd,
   MAX_INTERIM,
   statusProblem,
   tooManyInterim,
@@ -224,7 +223,7 @@ function headersOf({ method, scheme, authority, target, headers }: UpstreamReque
     authority,
     ':path',
     target,
-    ...endToEnd(headers).flat(),
+    ...withoutHopByHop(headers).flat(),
   ];
 }
 

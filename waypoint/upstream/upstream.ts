@@ -87,30 +87,3 @@ export function statusProblem(status: number): UpstreamError | undefined {
 }
 
 export type Send = (request: UpstreamRequest, signal: AbortSignal) => Promise<UpstreamResponse>;
-
-// RFC 9110 section 7.6.1, and what older software sends
-const CONNECTION_FIELDS = new Set([
-  'connection',
-  'http2-settings',
-  'keep-alive',
-  'proxy-connection',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'te',
-  'transfer-encoding',
-  'upgrade',
-]);
-
-/** Without what concerns one connection only, the fields named by Connection included; `te: trailers` stays. */
-export function endToEnd(headers: HeaderList): [string, string][] {
-  const named = new Set(
-    headers
-      .filter(([name]) => name === 'connection')
-      .flatMap(([, value]) => value.split(','))
-      .map((name) => name.trim().toLowerCase()),
-  );
-  return headers.flatMap(([name, value]): [string, string][] => {
-    if (name === 'te' && value.toLowerCase().includes('trailers')) return [['te', 'trailers']];
-    return CONNECTION_FIELDS.has(name) || named.has(name) ? [] : [[name, value]];
-  });
-}
